@@ -1,0 +1,48 @@
+// What the pure core asks of the world. The server plugs sockets and io_uring in, the simulator virtual ones.
+import type { Message } from '../src/protocol/message.ts'
+
+/** Sends are fire and forget: the bus takes its own references, may drop, and promises no delivery. */
+export interface Bus {
+  sendToReplica(replica: number, message: Message): void
+  /** To whichever connection the client speaks through now, if any. `client` is `getKey` of its id. */
+  sendToClient(client: string, message: Message): void
+}
+
+export interface Clock {
+  /** Milliseconds, never goes back; has no relation to wall time. */
+  monotonicMs(): number
+  /** Microseconds since 1970, below 2^53; may jump. */
+  wallMicros(): number
+}
+
+export interface Random {
+  /** Uniform in [0, bound). */
+  below(bound: number): number
+}
+
+export interface Log {
+  debug(code: string, fields?: Readonly<Record<string, unknown>>): void
+  info(code: string, fields?: Readonly<Record<string, unknown>>): void
+  warn(code: string, fields?: Readonly<Record<string, unknown>>): void
+  error(code: string, fields?: Readonly<Record<string, unknown>>): void
+}
+
+/** What executing a committed op answers: a status (0 = ok) and a body, valid until the next execute. */
+export interface ExecuteResult {
+  status: number
+  body: Uint8Array
+}
+
+/** The replicated state machine as the replica sees it. Everything here is deterministic in the order of ops. */
+export interface StateMachine {
+  /** False while too many bytes wait for the disk; the replica asks again on every tick and disk completion. */
+  canExecute(): boolean
+  execute(prepare: Message): ExecuteResult
+  /** The state after the last executed op, as bytes that are the same on every replica. Pads segment tails first. */
+  snapshot(): Uint8Array
+  restore(snapshot: Uint8Array): void
+  /** Makes all segment data that the last snapshot refers to durable. */
+  flush(done: (result: 'ok' | 'failed' | 'full') => void): void
+  /** A checkpoint at `op` is durable: files that only older states refer to may go. */
+  checkpointDurable(op: number): void
+}
