@@ -1,0 +1,86 @@
+// The layer rules: imports point one way (see docs/concepts/architecture.md).
+//   native ← server; the pure rooms import nothing of node:* and nothing of the server;
+//   the simulator imports them and nothing imports it.
+const PURE = '^(consensus|storage|src/state|src/protocol)/'
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: 'pure-rooms-know-no-node',
+      comment: 'The pure rooms also run in the simulator and in a browser: the world reaches them through ports.',
+      severity: 'error',
+      from: { path: `${PURE}|^simulator/`, pathNot: '^simulator/cli\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'pure-rooms-import-only-pure-rooms',
+      severity: 'error',
+      from: { path: PURE },
+      to: { path: '^(native|simulator|test|src/(server|client|cli|web|index\\.ts))' },
+    },
+    {
+      name: 'only-snapshots-use-a-package',
+      comment: 'One place owns msgpackr; nothing else in the pure rooms needs a dependency.',
+      severity: 'error',
+      from: { path: PURE, pathNot: '^src/state/encode\\.ts$' },
+      to: { dependencyTypes: ['npm', 'npm-dev', 'npm-optional', 'npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'nothing-imports-the-simulator',
+      comment: 'Except the command line, which loads simulator/cli.ts only when asked to.',
+      severity: 'error',
+      from: { pathNot: '^(simulator|test|src/cli|src/web)/' },
+      to: { path: '^simulator/' },
+    },
+    {
+      name: 'simulator-imports-only-pure-rooms',
+      severity: 'error',
+      from: { path: '^simulator/' },
+      to: { path: '^(native|test|src/(server|client|cli))' },
+    },
+    {
+      name: 'native-stands-alone',
+      severity: 'error',
+      from: { path: '^native/' },
+      to: { path: '^(consensus|storage|simulator|src|test)/', pathNot: '^src/protocol/checksum' },
+    },
+    {
+      name: 'only-the-server-uses-native',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/server/' },
+      to: { path: '^native/|^io-uring-napi' },
+    },
+    {
+      name: 'the-client-is-pure-typescript',
+      comment: 'The SDK knows the protocol, nothing of the server; Node stays behind its transport.',
+      severity: 'error',
+      from: { path: '^src/client/' },
+      to: { path: '^(consensus|storage|native|src/(server|state|cli))' },
+    },
+    {
+      name: 'the-server-knows-no-command-line',
+      severity: 'error',
+      from: { path: '^src/(server|client)/' },
+      to: { path: '^src/cli/' },
+    },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    { name: 'nothing-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    parser: 'swc',
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(^|/)(build|prebuilds|node_modules/\\.bin)/' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+      extensions: ['.ts', '.mjs', '.js'],
+    },
+  },
+}

@@ -1,0 +1,158 @@
+// `npm start`, `npm test`, `npm run check`: setup, then a cluster or every check. Plain JavaScript for Node 20.
+//
+//   npm start [-- flags of `galgo cluster`]
+//   npm test [-- part of a test file's name …]
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { delimiter, join, relative, sep } from 'node:path'
+import { become, binaries, root, runtime } from './runtime.mjs'
+import { setup } from './setup.mjs'
+
+const BUDGET_MS = 5 * 60_000
+const LAYERS = ['bin', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter((room) =>
+  existsSync(join(root, room)),
+)
+
+const CHECKS = [
+  { name: 'types', tool: 'tsc', args: ['--noEmit'] },
+  { name: 'format', tool: 'biome', args: ['check', '--colors=off', '.'] },
+  { name: 'lint', tool: 'oxlint', args: ['--type-aware', '--deny-warnings'] },
+  {
+    name: 'layers',
+    tool: 'depcruise',
+    args: ['--config', '.dependency-cruiser.cjs', ...LAYERS],
+    // A parser that cannot read TypeScript finds no modules, no violations, and succeeds.
+    verify: (output) =>
+      Number(/(\d+) modules, \d+ dependencies cruised/.exec(output)?.[1] ?? 0) > 0 ? undefined : 'no modules were read',
+  },
+]
+
+const children = new Set()
+const env = {
+  ...process.env,
+  PATH: `${binaries}${delimiter}${process.env.PATH ?? ''}`,
+  NO_COLOR: process.env.NO_COLOR ?? '1',
+}
+const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
+
+async function main() {
+  const [command = 'test', ...rest] = process.argv.slice(2)
+  setup()
+  if (command === 'start') {
+    become(runtime(), [join(root, 'src', 'cli', 'main.ts'), 'cluster', ...rest], { cwd: root })
+    return
+  }
+  stopWithUs()
+  const started = Date.now()
+  const results = await checks()
+  if (command === 'test') results.push(await tests(rest, results, started))
+  else summary(results, started)
+  process.exitCode = results.every((result) => result.ok) ? 0 : 1
+}
+
+/** The checks, as many at a time as there are cores. */
+async function checks() {
+  const waiting = [...CHECKS]
+  const results = []
+  const lane = async () => {
+    for (let check = waiting.shift(); check !== undefined; check = waiting.shift()) results.push(await runCheck(check))
+  }
+  await Promise.all(Array.from({ length: Math.max(1, Math.min(2, availableParallelism())) }, lane))
+  return results
+}
+
+async function runCheck({ name, tool, args, verify }) {
+  const started = Date.now()
+  let output = ''
+  const code = await run(join(binaries, tool), args, (chunk) => {
+    output += chunk
+  })
+  const fault = code === 0 ? verify?.(output) : `${tool} ended with ${code}`
+  const ok = fault === undefined
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name.padEnd(7)} ${seconds(Date.now() - started)}${ok ? '' : `: ${fault}`}`)
+  if (!ok) console.log(indent(output))
+  return { name, ok }
+}
+
+/** The tests stream as they run; node:test's closing lines are held back so that they end the output. */
+async function tests(filters, results, started) {
+  const files = testFiles().filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)))
+  if (files.length === 0) {
+    summary([...results, { name: 'tests', ok: false }], started)
+    console.log(`no test file${filters.length === 0 ? '' : ` has ${filters.join(' or ')} in its name`}`)
+    return { name: 'tests', ok: false }
+  }
+  console.log(`     tests   ${files.length} files`)
+  const args = ['--test', '--test-reporter=spec', '--test-concurrency=2', '--test-timeout=120000', ...files]
+  const closing = []
+  let partial = ''
+  const show = (line) => (/^(ℹ|#) /.test(line) ? closing.push(line) : console.log(line))
+  const code = await run(runtime(), args, (chunk) => {
+    const lines = (partial + chunk).split('\n')
+    partial = lines.pop() ?? ''
+    lines.forEach(show)
+  })
+  if (partial !== '') show(partial)
+  const result = { name: 'tests', ok: code === 0 }
+  summary([...results, result], started)
+  console.log(closing.join('\n'))
+  return result
+}
+
+function testFiles() {
+  return ['test', join('native', 'test')]
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true })
+        .filter((file) => file.endsWith('.test.ts') && !file.split(sep).includes('node_modules'))
+        .map((file) => relative(root, join(root, folder, file))),
+    )
+    .sort()
+}
+
+function summary(results, started) {
+  const failed = results.filter((result) => !result.ok).map((result) => result.name)
+  const outcome = failed.length === 0 ? `all ${results.length} checks passed` : `FAILED: ${failed.join(', ')}`
+  console.log(`\n${outcome} in ${seconds(Date.now() - started)}`)
+}
+
+function run(program, args, onOutput) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    children.add(child)
+    child.stdout.setEncoding('utf8').on('data', onOutput)
+    child.stderr.setEncoding('utf8').on('data', onOutput)
+    child.on('error', (error) => onOutput(`cannot run ${program}: ${error.message}\n`))
+    child.on('close', (code, signal) => {
+      children.delete(child)
+      resolve(code ?? signal ?? 127)
+    })
+  })
+}
+
+function stopWithUs() {
+  const stop = (signal, code) => {
+    for (const child of children) child.kill(signal)
+    process.exit(code)
+  }
+  process.on('SIGINT', () => stop('SIGINT', 130))
+  process.on('SIGTERM', () => stop('SIGTERM', 143))
+  setTimeout(() => {
+    console.error(`galgo: stopped after ${seconds(BUDGET_MS)}, the budget of all checks together`)
+    stop('SIGKILL', 1)
+  }, BUDGET_MS).unref()
+}
+
+function indent(text) {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => `     ${line}`)
+    .join('\n')
+}
+
+main().catch((error) => {
+  console.error(`galgo: ${error.message}`)
+  process.exitCode = 1
+})
