@@ -1,0 +1,75 @@
+// Where the dispatcher and the replica meet. The replica implements ReplicaPort, the dispatcher ReplicaHost; each is
+// given to the other's constructor, and neither imports the other's class.
+import type { ExecuteResult } from '../../consensus/ports.ts'
+import type { Message } from '../protocol/message.ts'
+
+/**
+ * What became of a submitted request.
+ *
+ *   accepted      the reference belongs to the replica; a reply will come, or onPrimaryLost
+ *   busy          the pipeline is full: the caller keeps the reference and submits again on onSpace
+ *   not-primary   never admitted: status 58
+ *   in-flight     this very request is in the pipeline already; its one reply answers both
+ *   replied       executed before: the stored reply went out through Bus.sendToClient (during this call)
+ *   no-session    the session is unknown, or another one than this client's: eviction
+ *   gap           a request before this one is missing: never admitted, the client sends again in order: status 58
+ *   stale         executed so long ago that its reply is gone: status 59
+ *   mismatch      the same request number with other contents: a bug of the client, refused
+ */
+export type SubmitOutcome =
+  | 'accepted'
+  | 'busy'
+  | 'not-primary'
+  | 'in-flight'
+  | 'replied'
+  | 'no-session'
+  | 'gap'
+  | 'stale'
+  | 'mismatch'
+
+export type ReplicaStatus = 'normal' | 'view_change' | 'recovering' | 'recovering_head'
+
+export interface PeerState {
+  readonly replica: number
+  readonly connected: boolean
+  readonly op: number
+  readonly commit: number
+  readonly view: number
+  readonly lastHeardMs: number
+}
+
+export interface ReplicaPort {
+  readonly index: number
+  readonly replicaCount: number
+  readonly view: number
+  readonly status: ReplicaStatus
+  /** Normal, primary of a durable view, may take requests. */
+  readonly isPrimary: boolean
+  /** Of the durable log_view; -1 when unknown. */
+  readonly primaryIndex: number
+  /** The last executed op. */
+  readonly commitMin: number
+  /**
+   * Takes a Request frame whose header the dispatcher has completed (client, session, request, operation, user_id,
+   * request_checksum) and turns it into a Prepare in place. On any other outcome than 'accepted' the caller keeps the
+   * reference and finds the frame unchanged. May call ReplicaHost and Bus.sendToClient before it returns.
+   */
+  submit(request: Message): SubmitOutcome
+  /** Is this session alive for this client: asked for commands that do not go through the log. `client` is getKey of its id. */
+  hasSession(client: string, session: number): boolean
+  /** What is known of the other replicas, in the order of their index; without this one. */
+  peers(): readonly PeerState[]
+}
+
+/** What the replica tells the dispatcher. Replies come through Bus.sendToClient, which ends at Dispatcher.deliver. */
+export interface ReplicaHost {
+  /** The pipeline has room again after a 'busy'. */
+  onSpace(): void
+  /** This replica is not primary any more: what it had accepted and not executed is undecided. */
+  onPrimaryLost(): void
+  /**
+   * An op submitted with client id 0 and `request = token` was executed, on whichever replica, also in a replay after a
+   * restart. Tokens carry a random part, so that a host recognises its own. `result` is valid during the call.
+   */
+  onInternalCommitted(token: number, result: ExecuteResult): void
+}
