@@ -108,7 +108,7 @@ function testFiles() {
         .filter((file) => file.endsWith('.test.ts') && !file.split(sep).includes('node_modules'))
         .map((file) => relative(root, join(root, folder, file))),
     )
-    .sort()
+    .toSorted((a, b) => a.localeCompare(b))
 }
 
 function summary(results, started) {

@@ -20,11 +20,14 @@
 //   Eviction (13): client 128/16, server_protocol_version 144/4, server_protocol_version_min 148/4, reason 255/1
 //
 //   Prepare (6), ours: a Request becomes a Prepare in its own buffer; body and body offset stay.
-//     parent 64/16 (checksum of the op before), request_checksum 80/16, client 128/16, op 144/8, commit 152/8, timestamp 160/8 (µs),
-//     request 168/8, operation 176/1, session 184/8, user_id 192/4
+//     parent 64/16 (checksum of the op before), request_checksum 80/16, request_timestamp 96/8, client 128/16, op 144/8,
+//     commit 152/8, timestamp 160/8 (µs), request 168/8, operation 176/1, session 184/8, user_id 192/4
+//
+//   Between replicas: `consensus/frames.ts`.
 import type { Message } from './message.ts'
 
 export const Command = {
+  reserved: 0,
   ping: 1,
   pong: 2,
   request: 5,
@@ -125,6 +128,7 @@ export const At = {
   prepare: {
     parent: 64,
     requestChecksum: 80,
+    requestTimestamp: 96,
     client: 128,
     op: 144,
     commit: 152,

@@ -61,7 +61,10 @@ export class MessagePool {
   readonly sizeMax: number
 
   /** Classes in ascending size. `allocate` returns 4 KiB-aligned memory (a slab; plain memory in a simulation). */
-  constructor(classes: readonly MessageClass[], allocate: (size: number) => { buffer: ArrayBufferLike; offset: number }) {
+  constructor(
+    classes: readonly MessageClass[],
+    allocate: (size: number) => { buffer: ArrayBufferLike; offset: number },
+  ) {
     assert(classes.length > 0)
     let last = 0
     for (const { size, count } of classes) {

@@ -63,16 +63,7 @@ function and(a: Uint8Array, b: Uint8Array): Uint8Array {
 const C0 = hex('000101020305080d1522375990e97962')
 const C1 = hex('db3d18556dc22ff12011314273b528dd')
 
-type State = readonly [
-  Uint8Array,
-  Uint8Array,
-  Uint8Array,
-  Uint8Array,
-  Uint8Array,
-  Uint8Array,
-  Uint8Array,
-  Uint8Array,
-]
+type State = readonly [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array]
 
 function update(s: State, m0: Uint8Array, m1: Uint8Array): State {
   return [

@@ -37,7 +37,12 @@ test('the reference AEGIS-128L agrees with the vectors of the draft', () => {
       '79d94593d8c2119d7e8fd9b8fc77845c5c077a05b2528b6ac54b563aed8efe84',
       'cc6f3372f6aa1bb82388d695c3962d9a',
     ],
-    ['0001020304050607', '000102030405060708090a0b0c0d', '79d94593d8c2119d7e8fd9b8fc77', '5c04b3dba849b2701effbe32c7f0fab7'],
+    [
+      '0001020304050607',
+      '000102030405060708090a0b0c0d',
+      '79d94593d8c2119d7e8fd9b8fc77',
+      '5c04b3dba849b2701effbe32c7f0fab7',
+    ],
   ] as const) {
     const sealed = aegis128l(key, nonce, hex(associated), hex(message))
     assert.equal(toHex(sealed.ciphertext), ciphertext)

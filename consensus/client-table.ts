@@ -1,0 +1,183 @@
+// Sessions: who may ask, what was answered. Part of the replicated state, so it changes only when an op commits.
+//
+// A session is born by a committed Register and named by its op. An *exactly-once* session numbers every replicated
+// request 1, 2, 3 … and may have up to `window` of them in flight; the last `window` replies are kept, so a request that is
+// repeated after a timeout, a reconnect or a failover gets its first answer. Other sessions number only metadata requests.
+// The table holds `clientsMax` sessions; one more evicts the session whose last op is the oldest (the same on every replica).
+import { assert } from '../src/protocol/assert.ts'
+import { equal128 } from '../src/protocol/frame.ts'
+
+export interface StoredReply {
+  readonly request: number
+  readonly operation: number
+  readonly status: number
+  readonly op: number
+  /** Checksum of the request's body: 4 words. */
+  readonly bodyChecksum: Uint32Array
+  readonly body: Uint8Array
+}
+
+export interface Session {
+  readonly client: string
+  readonly session: number
+  readonly userId: number
+  exactlyOnce: boolean
+  /** Highest committed request number. */
+  request: number
+  /** Op of the last commit for this client: eviction order. */
+  lastOp: number
+  /** Oldest first, at most `window`. */
+  readonly replies: StoredReply[]
+}
+
+export type Lookup = 'new' | 'unknown' | 'forgotten' | 'mismatch' | StoredReply
+
+export class ClientTable {
+  readonly #sessions = new Map<string, Session>()
+  readonly #clientsMax: number
+  readonly window: number
+
+  constructor(options: { clientsMax: number; window: number }) {
+    this.#clientsMax = options.clientsMax
+    this.window = options.window
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  get(client: string): Session | null {
+    return this.#sessions.get(client) ?? null
+  }
+
+  /** A committed Register. An existing session of the same user goes on; anybody else's is replaced. */
+  register(client: string, op: number, userId: number, exactlyOnce: boolean): Session {
+    const existing = this.#sessions.get(client)
+    if (existing && existing.userId === userId) {
+      existing.exactlyOnce = exactlyOnce
+      existing.lastOp = op
+      return existing
+    }
+    this.#sessions.delete(client)
+    if (this.#sessions.size >= this.#clientsMax) this.#evictOldest()
+    const session: Session = { client, session: op, userId, exactlyOnce, request: 0, lastOp: op, replies: [] }
+    this.#sessions.set(client, session)
+    return session
+  }
+
+  #evictOldest(): void {
+    let oldest: Session | null = null
+    for (const session of this.#sessions.values())
+      if (oldest === null || session.lastOp < oldest.lastOp) oldest = session
+    if (oldest !== null) this.#sessions.delete(oldest.client)
+  }
+
+  logout(client: string, session: number): void {
+    if (this.#sessions.get(client)?.session === session) this.#sessions.delete(client)
+  }
+
+  /** What is known of a request number of this session. */
+  lookup(session: Session, request: number, bodyChecksum: Uint32Array, at: number): Lookup {
+    if (request > session.request) return 'new'
+    for (const reply of session.replies) {
+      if (reply.request !== request) continue
+      return equal128(reply.bodyChecksum, 0, bodyChecksum, at) ? reply : 'mismatch'
+    }
+    return 'forgotten'
+  }
+
+  /** A committed request of a session that still exists. `reply` is null for requests that are not numbered. */
+  commit(client: string, session: number, op: number, reply: StoredReply | null): void {
+    const entry = this.#sessions.get(client)
+    if (!entry || entry.session !== session) return
+    entry.lastOp = op
+    if (reply === null) return
+    if (reply.request <= entry.request) return
+    entry.request = reply.request
+    entry.replies.push(reply)
+    if (entry.replies.length > this.window) entry.replies.shift()
+  }
+
+  /** Deterministic bytes: sessions in the order of their registration. */
+  encode(): Uint8Array {
+    const sessions = [...this.#sessions.values()].sort((a, b) => a.session - b.session)
+    let size = 4
+    for (const s of sessions) {
+      size += 16 + 8 + 4 + 4 + 8 + 8 + 4
+      for (const r of s.replies) size += 8 + 4 + 4 + 8 + 16 + 4 + r.body.length
+    }
+    const bytes = new Uint8Array(size)
+    const view = new DataView(bytes.buffer)
+    let at = 0
+    const u32 = (value: number): void => {
+      view.setUint32(at, value, true)
+      at += 4
+    }
+    const u64 = (value: number): void => {
+      u32(value >>> 0)
+      u32(Math.floor(value / 0x1_0000_0000))
+    }
+    u32(sessions.length)
+    for (const s of sessions) {
+      for (const word of s.client.split('.')) u32(Number(word))
+      u64(s.session)
+      u32(s.userId)
+      u32(s.exactlyOnce ? 1 : 0)
+      u64(s.request)
+      u64(s.lastOp)
+      u32(s.replies.length)
+      for (const r of s.replies) {
+        u64(r.request)
+        u32(r.operation)
+        u32(r.status)
+        u64(r.op)
+        for (const word of r.bodyChecksum) u32(word)
+        u32(r.body.length)
+        bytes.set(r.body, at)
+        at += r.body.length
+      }
+    }
+    assert(at === size)
+    return bytes
+  }
+
+  restore(bytes: Uint8Array): void {
+    this.#sessions.clear()
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    let at = 0
+    const u32 = (): number => {
+      const value = view.getUint32(at, true)
+      at += 4
+      return value
+    }
+    const u64 = (): number => {
+      const low = u32()
+      return u32() * 0x1_0000_0000 + low
+    }
+    const count = u32()
+    for (let i = 0; i < count; i++) {
+      const client = `${u32()}.${u32()}.${u32()}.${u32()}`
+      const session: Session = {
+        client,
+        session: u64(),
+        userId: u32(),
+        exactlyOnce: u32() === 1,
+        request: u64(),
+        lastOp: u64(),
+        replies: [],
+      }
+      const replies = u32()
+      for (let r = 0; r < replies; r++) {
+        const request = u64()
+        const operation = u32()
+        const status = u32()
+        const op = u64()
+        const bodyChecksum = Uint32Array.of(u32(), u32(), u32(), u32())
+        const length = u32()
+        session.replies.push({ request, operation, status, op, bodyChecksum, body: bytes.slice(at, at + length) })
+        at += length
+      }
+      this.#sessions.set(client, session)
+    }
+  }
+}

@@ -1,0 +1,49 @@
+// Frames between replicas: what stands in bytes 128..256, and the bodies. All are sealed (both checksums).
+//
+//   ping 1 / pong 2      every replica to every other: liveness, durable view, digests of checkpoints
+//   prepare 6            primary to all; also the answer to getPrepare. Layout: src/protocol/frame.ts
+//   prepareOk 7          backup to the primary of its durable view: "this prepare is durable here"
+//   commit 9             primary to all: heartbeat and commit number
+//   startViewChange 10   all to all: "I want view `view`" (the sender has not left its own yet)
+//   doViewChange 11      to the primary of `view`: log suffix, head first, with present and nack bits
+//   startView 12         primary to all: the log suffix of the new view, head first
+//   getView 14           "send me startView", with a nonce
+//   getHeaders 15 / headers 16, getPrepare 17   repair
+//
+//   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |
+//   | ping, pong      | op              | commit       | checkpointOp | sent ms    | digest (16)  |              | log_view, status | pipeline, slots | |
+//   | prepareOk       | checksum (16)   |              | op           | commitMin  |              |              |         |            |         |
+//   | commit          | commit          | op           | checkpointOp |            | digest (16)  |              |         |            |         |
+//   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view |
+//   | startView       | nonce           | op           | commitMax    | checkpointOp |            |              |         |            |         |
+//   | getView         | nonce           |              |              |            |              |              |         |            |         |
+//   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
+//   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
+import { HEADER_SIZE } from '../src/protocol/message.ts'
+
+export const FrameAt = {
+  ping: {
+    op: 128,
+    commit: 136,
+    checkpointOp: 144,
+    sentMs: 152,
+    digest: 160,
+    logView: 176,
+    status: 180,
+    pipeline: 184,
+    slots: 188,
+  },
+  prepareOk: { checksum: 128, op: 144, commitMin: 152 },
+  commit: { commit: 128, op: 136, checkpointOp: 144, digest: 160 },
+  doViewChange: { present: 128, nack: 144, op: 160, commitMin: 168, commitMax: 176, checkpointOp: 184, logView: 192 },
+  startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152 },
+  getView: { nonce: 128 },
+  getHeaders: { opMin: 128, opMax: 136 },
+  getPrepare: { checksum: 128, op: 144 },
+} as const
+
+/** Headers in one `headers` frame. */
+export const HEADERS_PER_FRAME = 64
+
+/** Largest frame that is not a prepare. */
+export const CONTROL_FRAME_SIZE_MAX = HEADER_SIZE + HEADERS_PER_FRAME * HEADER_SIZE + HEADER_SIZE

@@ -1,0 +1,1808 @@
+// One replica of the cluster: Viewstamped Replication with protocol-aware recovery. Pure: inputs are messages, ticks,
+// disk completions and lost connections; everything it does goes through the ports it was given.
+//
+//                 open                              quorum of startViewChange(v+1)
+//   recovering ──────────▶ normal (view v) ───────────────────────────────────────▶ view_change (view v+1)
+//       │                     ▲   ▲                                                     │      │
+//       │ log's end unknown   │   └────────── startView(v+1), from its primary ─────────┘      │ primary of v+1:
+//       ▼                     │                                                                │ quorum of doViewChange
+//   recovering_head ──────────┘ startView with my nonce, or of a higher view                   ▼
+//                                                                    log_view = v+1, repairs, then normal as primary
+//
+// Obligations, by the field that carries them:
+//   view, log_view   durable before anything stamped with them is sent (a wish to change view is only a hint)
+//   prepareOk        only in normal, only for a prepare that is durable with its redundant header, only to the primary of
+//                    my durable view
+//   op (head)        moves only by a prepare or a startView of the current view; a repair never moves it
+//   commit_max       taken only from messages of the current view; executed only along an unbroken chain up to the head
+//   session table    changes only when an op commits
+//
+// checkpoint <= commit_min <= op;  commit_min <= commit_max;  commit_max >= op - pipeline
+import { assert } from '../src/protocol/assert.ts'
+import type { Checksummer } from '../src/protocol/checksum.ts'
+import {
+  At,
+  Command,
+  clearHeader,
+  commandOf,
+  copy128,
+  equal128,
+  getKey,
+  getU32,
+  getU64,
+  setU32,
+  setU64,
+} from '../src/protocol/frame.ts'
+import { HEADER_SIZE, type Message, type MessagePool } from '../src/protocol/message.ts'
+import type { PeerState, ReplicaHost, ReplicaPort, ReplicaStatus, SubmitOutcome } from '../src/state/replica-port.ts'
+import type { CheckpointStore } from '../storage/checkpoint-store.ts'
+import {
+  HEADER_WORDS,
+  type Header,
+  headerOp,
+  headerOperation,
+  headerSealed,
+  headerView,
+  isParent,
+  isReserved,
+  reservedHeader,
+  sameHeader,
+} from '../storage/header.ts'
+import { headerOf, type Journal, prepareIntact, sealFrame, stampFrame } from '../storage/journal.ts'
+import type { Superblock } from '../storage/superblock.ts'
+import { ClientTable, type StoredReply } from './client-table.ts'
+import { FrameAt, HEADERS_PER_FRAME } from './frames.ts'
+import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
+import { chooseLog, type DoViewChange, majority } from './quorum.ts'
+
+/** Operations that consensus itself executes; all others belong to the state machine. */
+export const VsrOperation = { register: 1, logout: 3, rejected: 69 } as const
+/** Below: metadata, numbered in every session. From here: partition operations, numbered only in exactly-once sessions. */
+const PARTITION_OPERATION_FIRST = 160
+
+/** Milliseconds. Relations are asserted below. */
+export const Timeouts = {
+  heartbeat: 50,
+  ping: 100,
+  /** Without a sign of the primary: the wish for another view. Plus a random part of the same size, at most. */
+  election: 300,
+  electionJitter: 150,
+  /** Repeating one's own wish, doViewChange, getView. */
+  resend: 100,
+  /** How long the wishes of others count. */
+  wishWindow: 1000,
+  /** Stuck in view_change: wish for the next. */
+  viewChange: 500,
+  /** A primary that has heard less than a quorum for this long falls silent, so that others may take over. */
+  abdicate: 800,
+  retransmit: 120,
+  repair: 30,
+  repairExpiry: 150,
+  /** More time than this between two ticks was a stall of this process, and is not counted. */
+  tickMax: 50,
+} as const
+assert(Timeouts.heartbeat * 4 <= Timeouts.election)
+assert(Timeouts.ping * 4 <= Timeouts.abdicate)
+
+const REPAIRS_MAX = 8
+const REPAIR_READS_MAX = 8
+
+export type Halt =
+  /** This replica's state differs from the others': a bug or undetected corruption. */
+  | 'diverged'
+  /** The disk refused a write: nothing that was promised can be kept. */
+  | 'disk'
+  /** Single replica: an op that was acknowledged cannot be read, and nobody else has it. */
+  | 'journal-corrupt'
+  | 'checkpoint-corrupt'
+
+export interface HostEvents extends ReplicaHost {
+  /** The replica stopped for good; the process must end. `what` is a sentence for the operator. */
+  onHalt(reason: Halt, what: string): void
+}
+
+export interface ReplicaOptions {
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly checksummer: Checksummer
+  readonly pool: MessagePool
+  readonly superblock: Superblock
+  readonly journal: Journal
+  readonly checkpoints: CheckpointStore
+  readonly stateMachine: StateMachine
+  readonly host: HostEvents
+  readonly release: number
+  /** What a Register answers after the session: protocol version and server version string. */
+  readonly protocolVersion: number
+  readonly serverVersion: string
+}
+
+interface Peer {
+  connected: boolean
+  lastHeard: number
+  view: number
+  op: number
+  commit: number
+  /** Time until which its wish counts, and the view it wishes for. */
+  wishView: number
+  wishUntil: number
+}
+
+interface PipelineEntry {
+  readonly op: number
+  readonly header: Header
+  /** Bit r: replica r acknowledged, in this view. */
+  acks: number
+  sentAt: number
+  attempts: number
+}
+
+interface RepairRequest {
+  readonly op: number
+  readonly expires: number
+}
+
+export class Replica implements ReplicaPort {
+  readonly #bus: Bus
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #log: Log
+  readonly #checksummer: Checksummer
+  readonly #pool: MessagePool
+  readonly #superblock: Superblock
+  readonly #journal: Journal
+  readonly #checkpoints: CheckpointStore
+  readonly #stateMachine: StateMachine
+  readonly #host: HostEvents
+  readonly #release: number
+  readonly #protocolVersion: number
+  readonly #serverVersion: Uint8Array
+
+  readonly index: number
+  readonly replicaCount: number
+  readonly #cluster: Uint32Array
+  readonly #quorum: number
+  readonly #pipelineMax: number
+  readonly #checkpointInterval: number
+  readonly clients: ClientTable
+
+  status: ReplicaStatus = 'recovering'
+  view = 0
+  #logView = 0
+  op = 0
+  commitMin = 0
+  commitMax = 0
+  #commitHeader: Header
+  /** Headers of (chainedFrom .. op) are all known and linked; commit needs chainedFrom = commitMin + 1. */
+  #chainedFrom = 1
+  #timestamp = 0
+
+  readonly #peers: Peer[] = []
+  #pipeline: PipelineEntry[] = []
+  /** Prepares by op that are held in memory until they are executed. */
+  readonly #cache = new Map<number, Message>()
+  /** Highest request number prepared and not yet executed, per client. */
+  readonly #inFlight = new Map<string, number>()
+  #spaceWanted = false
+
+  /** What my doViewChange for the current view says; the same until the view is over. */
+  #suffix: readonly Header[] = []
+  readonly #doViewChanges = new Map<number, { message: DoViewChange; at: number }>()
+  #nonce = new Uint32Array(2)
+  #wish = 0
+  #behind = false
+
+  #now = 0
+  #lastTickAt = 0
+  #electionDue = 0
+  #heartbeatDue = 0
+  #pingDue = 0
+  #resendDue = 0
+  #viewChangeDue = 0
+  #repairDue = 0
+
+  #committing = false
+  #checkpointing = false
+  readonly #digests = new Map<number, Uint32Array>()
+  #repairs: RepairRequest[] = []
+  #repairReads = 0
+  #halted = false
+  #wasPrimary = false
+
+  constructor(options: ReplicaOptions) {
+    this.#bus = options.bus
+    this.#clock = options.clock
+    this.#random = options.random
+    this.#log = options.log
+    this.#checksummer = options.checksummer
+    this.#pool = options.pool
+    this.#superblock = options.superblock
+    this.#journal = options.journal
+    this.#checkpoints = options.checkpoints
+    this.#stateMachine = options.stateMachine
+    this.#host = options.host
+    this.#release = options.release
+    this.#protocolVersion = options.protocolVersion
+    this.#serverVersion = utf8(options.serverVersion)
+    const g = this.#superblock.geometry
+    this.index = g.replica
+    this.replicaCount = g.replicaCount
+    this.#cluster = g.cluster
+    this.#quorum = majority(g.replicaCount)
+    this.#pipelineMax = g.pipelineMax
+    this.#checkpointInterval = g.checkpointInterval
+    this.clients = new ClientTable({ clientsMax: g.clientsMax, window: g.sessionWindow })
+    for (let r = 0; r < g.replicaCount; r++) {
+      this.#peers.push({
+        connected: false,
+        lastHeard: Number.NEGATIVE_INFINITY,
+        view: 0,
+        op: 0,
+        commit: 0,
+        wishView: 0,
+        wishUntil: 0,
+      })
+    }
+    this.#commitHeader = this.#superblock.state.checkpointHeader
+    this.#journal.onFault = (what) => this.#halt('disk', what)
+    this.#superblock.onFault = (what) => this.#halt('disk', what)
+  }
+
+  // ---- what others ask -------------------------------------------------------------------------------------------
+
+  get #viewDurable(): boolean {
+    const state = this.#superblock.state
+    return state.view === this.view && state.logView === this.#logView
+  }
+
+  get primaryIndex(): number {
+    if (this.status !== 'normal') return -1
+    return this.#logView % this.replicaCount
+  }
+
+  get isPrimary(): boolean {
+    return this.#isNormalPrimary && this.#viewDurable && this.#hearsQuorum() && !this.#halted
+  }
+
+  get #isNormalPrimary(): boolean {
+    return this.status === 'normal' && this.#primaryOf(this.view) === this.index
+  }
+
+  get logView(): number {
+    return this.#logView
+  }
+
+  get checkpointOp(): number {
+    return this.#superblock.state.checkpointOp
+  }
+
+  /** Commit number and log are too old for what the others still hold: this replica needs their checkpoint. */
+  get tooFarBehind(): boolean {
+    return this.#behind
+  }
+
+  get halted(): boolean {
+    return this.#halted
+  }
+
+  get chainedFrom(): number {
+    return this.#chainedFrom
+  }
+
+  digestOf(checkpointOp: number): Uint32Array | null {
+    return this.#digests.get(checkpointOp) ?? null
+  }
+
+  hasSession(client: string, session: number): boolean {
+    return this.clients.get(client)?.session === session
+  }
+
+  peers(): readonly PeerState[] {
+    const peers: PeerState[] = []
+    this.#peers.forEach((peer, replica) => {
+      if (replica === this.index) return
+      const { connected, op, commit, view } = peer
+      const lastHeardMs = Number.isFinite(peer.lastHeard) ? this.#now - peer.lastHeard : -1
+      peers.push({ replica, connected, op, commit, view, lastHeardMs })
+    })
+    return peers
+  }
+
+  /** All is done that can be done without further input: nothing to execute, write or repair. */
+  get settled(): boolean {
+    return (
+      this.status === 'normal' &&
+      this.commitMin === this.commitMax &&
+      this.op === this.commitMax &&
+      !this.#checkpointing &&
+      this.#journal.busy === 0 &&
+      this.#lowestDirty() === null
+    )
+  }
+
+  // ---- opening ---------------------------------------------------------------------------------------------------
+
+  /** Restores the checkpoint, recovers the journal and joins the view that the superblock remembers. */
+  open(done: () => void): void {
+    const state = this.#superblock.state
+    this.view = state.view
+    this.#logView = state.logView
+    this.commitMin = state.checkpointOp
+    this.commitMax = state.commitMax
+    this.#commitHeader = state.checkpointHeader
+    this.#timestamp = getU64(state.checkpointHeader, At.prepare.timestamp)
+    this.#lastTickAt = this.#clock.monotonicMs()
+    const openJournal = (): void => this.#journal.open(state.checkpointOp, () => this.#openLog(done))
+    if (state.checkpointOp === 0) return openJournal()
+    this.#checkpoints.read(state.checkpointOp, state.checkpointSize, state.checkpointDigest, (snapshot) => {
+      if (snapshot === null) {
+        return this.#halt(
+          'checkpoint-corrupt',
+          `checkpoint ${state.checkpointOp} cannot be read or does not match its digest`,
+        )
+      }
+      this.#restore(snapshot)
+      this.#digests.set(state.checkpointOp, state.checkpointDigest)
+      openJournal()
+    })
+  }
+
+  #restore(snapshot: Uint8Array): void {
+    const clientsSize = new DataView(snapshot.buffer, snapshot.byteOffset).getUint32(0, true)
+    this.clients.restore(snapshot.subarray(4, 4 + clientsSize))
+    this.#stateMachine.restore(snapshot.subarray(4 + clientsSize))
+  }
+
+  #openLog(done: () => void): void {
+    const state = this.#superblock.state
+    const suffix = state.suffix
+    const head = headerOp(suffix[0] as Header)
+    const bottom = headerOp(suffix[suffix.length - 1] as Header)
+    // What a view that is over, or never began, left behind must not come back.
+    for (let op = state.checkpointOp + 1; op <= this.#journal.windowEnd; op++) {
+      const header = this.#journal.header(op)
+      if (header === null) continue
+      const promised = op <= head && op >= bottom ? (suffix[head - op] as Header) : null
+      const allowed =
+        promised !== null
+          ? sameHeader(header, promised)
+          : op > head
+            ? state.logView === state.view && headerView(header) === state.logView
+            : headerView(header) <= state.logView
+      if (!allowed) this.#journal.drop(op)
+    }
+    for (const header of suffix) {
+      const op = headerOp(header)
+      if (op > state.checkpointOp && op <= this.#journal.windowEnd && !isReserved(header))
+        this.#journal.setHeader(header)
+    }
+    this.op =
+      state.logView === state.view
+        ? this.#journal.highest(Math.max(head, state.checkpointOp))
+        : Math.max(head, state.checkpointOp)
+    this.commitMax = Math.max(this.commitMax, this.op - this.#pipelineMax, this.commitMin)
+    this.#resetChain()
+    this.#suffix = suffix
+    if (this.replicaCount === 1) return this.#openSolo(done)
+    if (this.#journal.faultyAbove(this.op)) {
+      this.status = 'recovering_head'
+      this.#log.warn('recovering-head', { op: this.op, faulty: this.#journal.faultyCount })
+      this.#newNonce()
+    } else if (state.logView === state.view && this.#primaryOf(this.view) !== this.index) {
+      this.status = 'normal'
+      this.#resetElection()
+    } else {
+      // As primary I lost my acknowledgements; as a voter I already left the last view.
+      this.status = 'view_change'
+      if (state.logView === state.view) this.#enterView(this.view + 1)
+      else this.#resetViewChange()
+    }
+    this.#log.info('opened', {
+      status: this.status,
+      view: this.view,
+      op: this.op,
+      commitMin: this.commitMin,
+      faulty: this.#journal.faultyCount,
+    })
+    this.#commitJournal()
+    done()
+  }
+
+  /** A single replica: everything durable is committed, in a new view so that no op number has two meanings. */
+  #openSolo(done: () => void): void {
+    for (let op = this.commitMin + 1; op <= this.op; op++) {
+      if (this.#journal.header(op) === null) {
+        return this.#halt(
+          'journal-corrupt',
+          `op ${op} cannot be read from the journal, and there is no other replica to ask`,
+        )
+      }
+    }
+    if (this.#journal.faultyAbove(this.op) || this.#chainedFrom > this.commitMin + 1) {
+      return this.#halt(
+        'journal-corrupt',
+        `the journal cannot be read beyond op ${this.op}, and there is no other replica to ask`,
+      )
+    }
+    this.view += 1
+    this.#logView = this.view
+    this.commitMax = this.op
+    this.status = 'view_change'
+    this.#superblock.update(
+      { view: this.view, logView: this.view, commitMax: this.commitMax, suffix: this.#buildSuffix() },
+      () => {
+        this.#repairHeaders()
+        this.#log.info('opened', { status: 'solo', view: this.view, op: this.op, commitMin: this.commitMin })
+        this.#commitJournal()
+        this.#primaryMayStart()
+        done()
+      },
+    )
+  }
+
+  #halt(reason: Halt, what: string): void {
+    if (this.#halted) return
+    this.#halted = true
+    this.#log.error('halted', { reason, what })
+    this.#host.onHalt(reason, what)
+  }
+
+  // ---- time ------------------------------------------------------------------------------------------------------
+
+  /** Every 10 ms or so. A stall of this process counts as no more than `Timeouts.tickMax`. */
+  tick(): void {
+    if (this.#halted || this.status === 'recovering') return
+    const at = this.#clock.monotonicMs()
+    this.#now += Math.min(at - this.#lastTickAt, Timeouts.tickMax)
+    this.#lastTickAt = at
+    this.#commitJournal()
+    if (this.replicaCount > 1) {
+      this.#tickPings()
+      if (this.status === 'normal') {
+        if (this.#isNormalPrimary) this.#tickPrimary()
+        else this.#tickBackup()
+      } else if (this.status === 'view_change') this.#tickViewChange()
+      else this.#tickRecoveringHead()
+    }
+    if (this.#now >= this.#repairDue) {
+      this.#repairDue = this.#now + Timeouts.repair + this.#random.below(Timeouts.repair)
+      this.#repair()
+    }
+    this.#offerSpace()
+    this.#notePrimary()
+  }
+
+  #tickPings(): void {
+    if (this.#now < this.#pingDue) return
+    this.#pingDue = this.#now + Timeouts.ping
+    this.#broadcast(() => this.#pingFrame(Command.ping))
+  }
+
+  #tickPrimary(): void {
+    if (!this.#viewDurable) return
+    if (this.#now >= this.#heartbeatDue && this.#hearsQuorum()) {
+      this.#heartbeatDue = this.#now + Timeouts.heartbeat
+      this.#sendCommit()
+    }
+    const entry = this.#pipeline[0]
+    if (entry && this.#now - entry.sentAt >= Timeouts.retransmit * 2 ** Math.min(entry.attempts, 4)) {
+      entry.sentAt = this.#now
+      entry.attempts += 1
+      this.#retransmit(entry)
+    }
+  }
+
+  #tickBackup(): void {
+    if (this.#wish === this.view + 1 && this.#now >= this.#resendDue) this.#sendWish()
+    if (this.#now < this.#electionDue) return
+    this.#resetElection()
+    this.#wishFor(this.view + 1)
+  }
+
+  #tickViewChange(): void {
+    if (this.#now >= this.#resendDue) {
+      this.#resendDue = this.#now + Timeouts.resend + this.#random.below(Timeouts.resend)
+      if (this.#logView < this.view) this.#sendDoViewChange()
+      else this.#sendStartView()
+      if (this.#wish === this.view + 1) this.#sendWish()
+    }
+    if (this.#now >= this.#viewChangeDue) {
+      this.#viewChangeDue = this.#now + Timeouts.viewChange + this.#random.below(Timeouts.viewChange)
+      this.#wishFor(this.view + 1)
+    }
+  }
+
+  #tickRecoveringHead(): void {
+    if (this.#now < this.#resendDue) return
+    this.#resendDue = this.#now + Timeouts.resend + this.#random.below(Timeouts.resend)
+    this.#requestView()
+  }
+
+  #resetElection(): void {
+    this.#electionDue = this.#now + Timeouts.election + this.#random.below(Timeouts.electionJitter)
+  }
+
+  #resetViewChange(): void {
+    this.#viewChangeDue = this.#now + Timeouts.viewChange + this.#random.below(Timeouts.viewChange)
+    this.#resendDue = this.#now
+  }
+
+  /** Have enough replicas been heard, recently, for a quorum that includes this one? */
+  #hearsQuorum(): boolean {
+    let heard = 1
+    this.#peers.forEach((peer, r) => {
+      if (r !== this.index && this.#now - peer.lastHeard <= Timeouts.abdicate) heard += 1
+    })
+    return heard >= this.#quorum
+  }
+
+  #notePrimary(): void {
+    const is = this.isPrimary
+    if (this.#wasPrimary && !is) this.#host.onPrimaryLost()
+    if (!this.#wasPrimary && is) this.#host.onSpace()
+    this.#wasPrimary = is
+  }
+
+  /** The connection to a peer's process is gone: if it was the primary, there is no use in waiting for the time-out. */
+  onReplicaDisconnected(replica: number): void {
+    const peer = this.#peers[replica]
+    if (!peer || replica === this.index) return
+    peer.connected = false
+    if (this.#halted || this.status !== 'normal' || this.#primaryOf(this.view) !== replica) return
+    this.#wishFor(this.view + 1)
+  }
+
+  onReplicaConnected(replica: number): void {
+    const peer = this.#peers[replica]
+    if (peer && replica !== this.index) peer.connected = true
+  }
+
+  // ---- messages --------------------------------------------------------------------------------------------------
+
+  /** A whole, verified frame of another replica of this cluster and release. Takes over the reference. */
+  onMessage(message: Message): void {
+    if (this.#halted || this.status === 'recovering') return message.unref()
+    const from = message.bytes[At.replica] as number
+    const command = commandOf(message)
+    // A prepare carries its author, who need not be who sent it.
+    if (command !== Command.prepare) {
+      if (from >= this.replicaCount || from === this.index) return message.unref()
+      const peer = this.#peers[from] as Peer
+      peer.lastHeard = this.#now
+      peer.connected = true
+      peer.view = Math.max(peer.view, getU32(message.words, At.view))
+    }
+    switch (command) {
+      case Command.ping:
+        this.#onPing(message, from)
+        break
+      case Command.pong:
+        this.#notePing(message, from)
+        break
+      case Command.prepare:
+        this.#onPrepare(message)
+        break
+      case Command.prepareOk:
+        this.#onPrepareOk(message, from)
+        break
+      case Command.commit:
+        this.#onCommit(message, from)
+        break
+      case Command.startViewChange:
+        this.#onStartViewChange(message, from)
+        break
+      case Command.doViewChange:
+        this.#onDoViewChange(message, from)
+        break
+      case Command.startView:
+        this.#onStartView(message, from)
+        break
+      case Command.getView:
+        this.#onGetView(message, from)
+        break
+      case Command.getHeaders:
+        this.#onGetHeaders(message, from)
+        break
+      case Command.headers:
+        this.#onHeaders(message)
+        break
+      case Command.getPrepare:
+        this.#onGetPrepare(message, from)
+        break
+      default:
+        this.#log.warn('unknown-command', { command, from })
+    }
+    message.unref()
+    this.#notePrimary()
+  }
+
+  #primaryOf(view: number): number {
+    return view % this.replicaCount
+  }
+
+  /** A control frame with the common fields set; null when the pool is drained (the sender tries again on a timer). */
+  #frame(command: number, view: number, bodySize = 0): Message | null {
+    const message = this.#pool.acquire(HEADER_SIZE + bodySize)
+    if (message === null) return null
+    clearHeader(message)
+    stampFrame(message, this.#cluster, command, this.index, view, HEADER_SIZE + bodySize)
+    setU32(message.words, At.release, this.#release)
+    return message
+  }
+
+  #sendTo(replica: number, message: Message | null): void {
+    if (message === null) return
+    if (replica !== this.index) {
+      sealFrame(message, this.#checksummer)
+      this.#bus.sendToReplica(replica, message)
+    }
+    message.unref()
+  }
+
+  #broadcast(make: () => Message | null): void {
+    const message = make()
+    if (message === null) return
+    sealFrame(message, this.#checksummer)
+    for (let r = 0; r < this.replicaCount; r++) if (r !== this.index) this.#bus.sendToReplica(r, message)
+    message.unref()
+  }
+
+  // ---- pings: liveness, gossip of durable views, comparison of checkpoints ------------------------------------------
+
+  #pingFrame(command: number): Message | null {
+    const state = this.#superblock.state
+    const message = this.#frame(command, state.view)
+    if (message === null) return null
+    const w = message.words
+    setU64(w, FrameAt.ping.op, this.op)
+    setU64(w, FrameAt.ping.commit, this.commitMin)
+    setU64(w, FrameAt.ping.checkpointOp, state.checkpointOp)
+    setU64(w, FrameAt.ping.sentMs, Math.floor(this.#now))
+    copy128(w, FrameAt.ping.digest, state.checkpointDigest, 0)
+    setU32(w, FrameAt.ping.logView, state.logView)
+    setU32(w, FrameAt.ping.status, this.status === 'normal' ? 1 : 0)
+    setU32(w, FrameAt.ping.pipeline, this.#pipelineMax)
+    setU32(w, FrameAt.ping.slots, this.#journal.slots)
+    return message
+  }
+
+  #onPing(message: Message, from: number): void {
+    this.#notePing(message, from)
+    this.#sendTo(from, this.#pingFrame(Command.pong))
+  }
+
+  #notePing(message: Message, from: number): void {
+    const w = message.words
+    const peer = this.#peers[from] as Peer
+    peer.op = getU64(w, FrameAt.ping.op)
+    peer.commit = getU64(w, FrameAt.ping.commit)
+    this.#compareDigest(getU64(w, FrameAt.ping.checkpointOp), w, FrameAt.ping.digest, from)
+    const view = getU32(w, At.view)
+    if (view > this.view) this.#higherView(view)
+    else if (view < this.view && this.#isNormalPrimary && this.#viewDurable)
+      this.#sendTo(from, this.#startViewFrame(0, 0))
+  }
+
+  /** Somebody durably entered a later view: follow, without a vote of my own. */
+  #higherView(view: number): void {
+    if (this.status === 'recovering_head') {
+      // I may not vouch for my log; ask the primary of that view.
+      this.#sendGetView(this.#primaryOf(view), view)
+      return
+    }
+    this.#enterView(view)
+  }
+
+  #compareDigest(checkpointOp: number, words: Uint32Array, at: number, from: number): void {
+    const own = this.#digests.get(checkpointOp)
+    if (own === undefined || equal128(own, 0, words, at)) return
+    this.#halt('diverged', `checkpoint ${checkpointOp} differs from replica ${from}'s: one of the two holds wrong data`)
+  }
+
+  // ---- normal operation: primary -----------------------------------------------------------------------------------
+
+  submit(request: Message): SubmitOutcome {
+    if (!this.isPrimary) return 'not-primary'
+    const w = request.words
+    const client = getKey(w, At.request.client)
+    const operation = request.bytes[At.request.operation] as number
+    const number = getU64(w, At.request.request)
+    const internal = client === '0.0.0.0'
+    let numbered = false
+    if (!internal && operation !== VsrOperation.register) {
+      const session = this.clients.get(client)
+      if (!session || session.session !== getU64(w, At.request.session)) return 'no-session'
+      numbered = operation !== VsrOperation.logout && (session.exactlyOnce || operation < PARTITION_OPERATION_FIRST)
+      if (numbered) {
+        const last = Math.max(session.request, this.#inFlight.get(client) ?? 0)
+        if (number <= session.request) return this.#repeat(request, client, number)
+        if (number <= last) return 'in-flight'
+        if (session.exactlyOnce && number !== last + 1) return 'gap'
+        if (number - session.request > this.clients.window && session.exactlyOnce) return this.#busy()
+      }
+    }
+    if (!this.#hasSpace()) return this.#busy()
+    if (numbered) this.#inFlight.set(client, number)
+    this.#prepare(request)
+    return 'accepted'
+  }
+
+  #busy(): 'busy' {
+    this.#spaceWanted = true
+    return 'busy'
+  }
+
+  #hasSpace(): boolean {
+    return (
+      this.#pipeline.length < this.#pipelineMax &&
+      this.op - this.commitMin < 2 * this.#pipelineMax &&
+      this.op + 1 <= this.#journal.windowEnd
+    )
+  }
+
+  #offerSpace(): void {
+    if (!this.#spaceWanted || !this.isPrimary || !this.#hasSpace()) return
+    this.#spaceWanted = false
+    this.#host.onSpace()
+  }
+
+  /** A request that was executed before: the same answer again. */
+  #repeat(request: Message, client: string, number: number): SubmitOutcome {
+    const session = this.clients.get(client)
+    assert(session !== null)
+    const checksum = new Uint32Array(4)
+    this.#checksummer.mac(request.bytes, HEADER_SIZE, request.size, checksum, 0)
+    const found = this.clients.lookup(session, number, checksum, 0)
+    if (found === 'forgotten' || found === 'unknown' || found === 'new') return 'stale'
+    if (found === 'mismatch') return 'mismatch'
+    const reply = this.#replyFrame(found.operation, found.request, found.op, found)
+    if (reply === null) return this.#busy()
+    copy128(reply.words, At.reply.client, request.words, At.request.client)
+    copy128(reply.words, At.reply.requestChecksum, request.words, At.request.requestChecksum)
+    setU64(reply.words, At.reply.timestamp, getU64(request.words, At.request.timestamp))
+    this.#bus.sendToClient(client, reply)
+    reply.unref()
+    return 'replied'
+  }
+
+  /** Turns a request into the next prepare, in its own buffer. */
+  #prepare(message: Message): void {
+    const w = message.words
+    const op = this.op + 1
+    const previous = this.#headerAt(this.op)
+    assert(previous !== null, 'primary without the header of its head')
+    const requestTimestamp = getU64(w, At.request.timestamp)
+    const requestChecksum = w.slice(At.request.requestChecksum >>> 2, (At.request.requestChecksum >>> 2) + 4)
+    this.#timestamp = Math.max(this.#clock.wallMicros(), this.#timestamp + 1)
+    w.fill(0, At.prepare.parent >>> 2, At.prepare.client >>> 2)
+    copy128(w, At.prepare.parent, previous, At.checksum)
+    copy128(w, At.prepare.requestChecksum, requestChecksum, 0)
+    setU64(w, At.prepare.requestTimestamp, requestTimestamp)
+    setU64(w, At.prepare.op, op)
+    setU64(w, At.prepare.commit, this.commitMax)
+    setU64(w, At.prepare.timestamp, this.#timestamp)
+    w.fill(0, 49, 64)
+    stampFrame(message, this.#cluster, Command.prepare, this.index, this.view, message.size)
+    setU32(w, At.release, this.#release)
+    w[At.group >>> 2] = (w[At.group >>> 2] as number) & 0xffff
+    sealFrame(message, this.#checksummer)
+    const header = headerOf(message)
+    this.#append(message)
+    this.#pipeline.push({ op, header: header.slice(), acks: 0, sentAt: this.#now, attempts: 0 })
+    for (let r = 0; r < this.replicaCount; r++) if (r !== this.index) this.#bus.sendToReplica(r, message)
+    this.#writePrepare(message)
+    message.unref()
+  }
+
+  /** The head moves to this prepare. Keeps a reference in the cache. */
+  #append(message: Message): void {
+    const header = headerOf(message)
+    const op = headerOp(header)
+    const linked = op === this.op + 1 && this.#chainedFrom <= this.op + 1
+    this.#journal.setHeader(header)
+    this.#cachePut(op, message)
+    if (!linked) this.#chainedFrom = op
+    this.op = op
+  }
+
+  #cachePut(op: number, message: Message): void {
+    this.#cache.get(op)?.unref()
+    this.#cache.set(op, message.ref())
+  }
+
+  #cacheDrop(op: number): void {
+    const message = this.#cache.get(op)
+    if (!message) return
+    this.#cache.delete(op)
+    message.unref()
+  }
+
+  /** Journal writes wait until the view they belong to is durable, so that a crash cannot mix two views in one slot. */
+  #writePrepare(message: Message): void {
+    if (!this.#viewDurable) return
+    const header = headerOf(message).slice()
+    const op = headerOp(header)
+    if (this.#journal.holds(header)) return
+    if (op <= this.#journal.checkpointOp || op > this.#journal.windowEnd) return
+    this.#journal.write(message, () => this.#onWritten(op, header))
+  }
+
+  #onWritten(op: number, header: Header): void {
+    if (this.#halted) return
+    if (op <= this.commitMin) this.#cacheDrop(op)
+    this.#acknowledge(header)
+  }
+
+  /** Says that a prepare is durable here, if all that this promises is true. */
+  #acknowledge(header: Header): void {
+    if (!this.#viewDurable || !this.#journal.holds(header)) return
+    const primary = this.#primaryOf(this.view)
+    if (primary === this.index) {
+      if (this.#logView === this.view) this.#countAck(headerOp(header), header, At.checksum, this.index)
+      return
+    }
+    if (this.status !== 'normal' || this.#behind) return
+    const ok = this.#frame(Command.prepareOk, this.view)
+    if (ok === null) return
+    copy128(ok.words, FrameAt.prepareOk.checksum, header, At.checksum)
+    setU64(ok.words, FrameAt.prepareOk.op, headerOp(header))
+    setU64(ok.words, FrameAt.prepareOk.commitMin, this.commitMin)
+    this.#sendTo(primary, ok)
+  }
+
+  #onPrepareOk(message: Message, from: number): void {
+    const w = message.words
+    if (getU32(w, At.view) !== this.view || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)
+      return
+    const peer = this.#peers[from] as Peer
+    const op = getU64(w, FrameAt.prepareOk.op)
+    peer.op = Math.max(peer.op, op)
+    peer.commit = Math.max(peer.commit, getU64(w, FrameAt.prepareOk.commitMin))
+    this.#countAck(op, w, FrameAt.prepareOk.checksum, from)
+  }
+
+  #countAck(op: number, words: Uint32Array, at: number, from: number): void {
+    const first = this.#pipeline[0]
+    if (!first || op < first.op) return
+    const entry = this.#pipeline[op - first.op]
+    if (!entry) return
+    assert(entry.op === op)
+    if (!equal128(entry.header, At.checksum, words, at)) return
+    entry.acks |= 1 << from
+    this.#commitPipeline()
+  }
+
+  #commitPipeline(): void {
+    if (!this.#isNormalPrimary && this.replicaCount > 1) return
+    let moved = false
+    for (let entry = this.#pipeline[0]; entry && bitCount(entry.acks) >= this.#quorum; entry = this.#pipeline[0]) {
+      assert(entry.op === this.commitMax + 1, 'pipeline out of step with commit')
+      this.commitMax = entry.op
+      this.#pipeline.shift()
+      moved = true
+    }
+    if (!moved) return
+    this.#commitJournal()
+    if (this.#pipeline.length === 0 && this.replicaCount > 1) this.#sendCommit()
+    this.#offerSpace()
+  }
+
+  #sendCommit(): void {
+    const state = this.#superblock.state
+    this.#heartbeatDue = this.#now + Timeouts.heartbeat
+    this.#broadcast(() => {
+      const message = this.#frame(Command.commit, this.view)
+      if (message === null) return null
+      setU64(message.words, FrameAt.commit.commit, this.commitMax)
+      setU64(message.words, FrameAt.commit.op, this.op)
+      setU64(message.words, FrameAt.commit.checkpointOp, state.checkpointOp)
+      copy128(message.words, FrameAt.commit.digest, state.checkpointDigest, 0)
+      return message
+    })
+  }
+
+  #retransmit(entry: PipelineEntry): void {
+    const message = this.#cache.get(entry.op)
+    if (!message) return
+    for (let r = 0; r < this.replicaCount; r++) {
+      if (r !== this.index && (entry.acks & (1 << r)) === 0) this.#bus.sendToReplica(r, message)
+    }
+    if ((entry.acks & (1 << this.index)) === 0) this.#writePrepare(message)
+  }
+
+  // ---- normal operation: backup ------------------------------------------------------------------------------------
+
+  #onPrepare(message: Message): void {
+    const header = headerOf(message)
+    const view = headerView(header)
+    const op = headerOp(header)
+    if (view > this.view) return this.#newerViewSpeaks(view)
+    if (this.status === 'normal' && view === this.view && op > this.op && this.#primaryOf(view) !== this.index) {
+      this.#heardPrimary()
+      if (op > this.#journal.windowEnd) return this.#noteBehind(op)
+      if (this.#cache.size >= 3 * this.#pipelineMax) return
+      this.commitMax = Math.max(this.commitMax, Math.min(getU64(header, At.prepare.commit), op - 1))
+      if (op === this.op + 1) {
+        const previous = this.#headerAt(this.op)
+        if (previous !== null && !isParent(previous, header)) {
+          return this.#halt(
+            'diverged',
+            `op ${op} of view ${view} does not follow this replica's op ${this.op} of the same view`,
+          )
+        }
+      }
+      this.#append(message)
+      this.#writePrepare(message)
+      this.#commitJournal()
+      return
+    }
+    this.#onRepairedPrepare(message)
+  }
+
+  /** A prepare at or below the head: taken only if it is exactly the one that the known header names. */
+  #onRepairedPrepare(message: Message): void {
+    const header = headerOf(message)
+    const op = headerOp(header)
+    if (op <= this.#journal.checkpointOp || op > this.op || this.status === 'recovering_head') return
+    const known = this.#journal.header(op)
+    if (known === null || !sameHeader(known, header)) return
+    this.#repairs = this.#repairs.filter((repair) => repair.op !== op)
+    if (headerView(header) === this.view && this.status === 'normal') {
+      this.#heardPrimary()
+      this.commitMax = Math.max(this.commitMax, Math.min(getU64(header, At.prepare.commit), op - 1))
+    }
+    if (this.#journal.holds(known)) this.#acknowledge(known)
+    else {
+      if (op > this.commitMin) this.#cachePut(op, message)
+      this.#writePrepare(message)
+    }
+    this.#commitJournal()
+    this.#primaryMayStart()
+    this.#repairPrepares()
+  }
+
+  #onCommit(message: Message, from: number): void {
+    const w = message.words
+    const view = getU32(w, At.view)
+    if (view > this.view) return this.#newerViewSpeaks(view)
+    if (view < this.view || this.#primaryOf(view) !== from) return
+    this.#compareDigest(getU64(w, FrameAt.commit.checkpointOp), w, FrameAt.commit.digest, from)
+    if (this.status !== 'normal') {
+      if (this.status === 'view_change' && this.#logView < view) this.#sendGetView(from, view)
+      return
+    }
+    this.#heardPrimary()
+    const peer = this.#peers[from] as Peer
+    peer.op = getU64(w, FrameAt.commit.op)
+    peer.commit = getU64(w, FrameAt.commit.commit)
+    this.commitMax = Math.max(this.commitMax, peer.commit)
+    this.#commitJournal()
+    if (this.commitMax > this.op) this.#sendGetView(from, view)
+  }
+
+  #heardPrimary(): void {
+    this.#resetElection()
+    if (this.#wish === this.view + 1) this.#wish = 0
+  }
+
+  /** A prepare or commit of a later view proves that it began; only its startView may bring me there. */
+  #newerViewSpeaks(view: number): void {
+    this.#sendGetView(this.#primaryOf(view), view)
+  }
+
+  #noteBehind(op: number): void {
+    if (op - this.#journal.slots <= this.commitMin) return
+    this.#declareBehind(op)
+  }
+
+  #declareBehind(op: number): void {
+    if (this.#behind) return
+    this.#behind = true
+    this.#log.error('too-far-behind', {
+      commit: this.commitMin,
+      cluster: op,
+      slots: this.#journal.slots,
+      what: 'the other replicas have overwritten the ops that this one lacks; it stays out until it is given their checkpoint',
+    })
+  }
+
+  // ---- commit ------------------------------------------------------------------------------------------------------
+
+  /** The header at `op`, from the journal or, at the commit number, from memory. */
+  #headerAt(op: number): Header | null {
+    if (op === this.commitMin) return this.#commitHeader
+    return this.#journal.header(op)
+  }
+
+  #resetChain(): void {
+    this.#chainedFrom = this.op + 1
+    if (this.op > this.commitMin && this.#journal.header(this.op) !== null) this.#chainedFrom = this.op
+    this.#advanceChain()
+  }
+
+  #advanceChain(): void {
+    while (this.#chainedFrom > this.commitMin + 1) {
+      const above = this.#journal.header(this.#chainedFrom)
+      const below = this.#journal.header(this.#chainedFrom - 1)
+      if (above === null || below === null || !isParent(below, above)) return
+      this.#chainedFrom -= 1
+    }
+  }
+
+  /** Executes what is committed, in order, as far as it is known, here, and the state machine takes it. */
+  #commitJournal(): void {
+    while (!this.#committing && !this.#halted && this.commitMin < this.commitMax && this.commitMin < this.op) {
+      this.#advanceChain()
+      if (this.#chainedFrom > this.commitMin + 1) return
+      const op = this.commitMin + 1
+      const header = this.#journal.header(op)
+      if (header === null) return
+      if (!isParent(this.#commitHeader, header)) {
+        return this.#halt(
+          'diverged',
+          `op ${op} of the cluster does not follow op ${op - 1} as this replica executed it`,
+        )
+      }
+      if (!this.#stateMachine.canExecute()) return
+      if (this.#checkpointing && op % this.#checkpointInterval === 0) return
+      const message = this.#cache.get(op)
+      if (message && sameHeader(headerOf(message), header)) {
+        this.#execute(message, header)
+        continue
+      }
+      this.#readForCommit(op, header)
+      if (this.#committing) return
+      if (!this.#cache.has(op)) return
+    }
+    this.#primaryMayStart()
+  }
+
+  #readForCommit(op: number, header: Header): void {
+    if (!this.#journal.readable(header)) return
+    this.#committing = true
+    this.#journal.read(header, (message) => {
+      this.#committing = false
+      if (message === null) return
+      const known = this.#journal.header(op)
+      if (op === this.commitMin + 1 && known !== null && sameHeader(known, headerOf(message)))
+        this.#cachePut(op, message)
+      message.unref()
+      this.#commitJournal()
+    })
+  }
+
+  #execute(message: Message, header: Header): void {
+    const op = headerOp(header)
+    assert(op === this.commitMin + 1)
+    assert(op <= this.commitMax)
+    const client = getKey(header, At.prepare.client)
+    const operation = headerOperation(header)
+    this.commitMin = op
+    this.#commitHeader = header.slice()
+    this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
+    if (client === '0.0.0.0') {
+      const result = this.#stateMachine.execute(message)
+      this.#host.onInternalCommitted(getU64(header, At.prepare.request), result)
+    } else {
+      this.#executeForClient(message, header, client, operation)
+    }
+    if (this.#journal.holds(header) || this.#journal.isWriting(header) || op <= this.#journal.checkpointOp)
+      this.#cacheDrop(op)
+    else {
+      const cached = this.#cache.get(op)
+      if (cached && this.#viewDurable) {
+        this.#writePrepare(cached)
+        this.#cacheDrop(op)
+      }
+    }
+    if (op % this.#checkpointInterval === 0) this.#checkpoint(op)
+  }
+
+  #executeForClient(message: Message, header: Header, client: string, operation: number): void {
+    const op = headerOp(header)
+    const number = getU64(header, At.prepare.request)
+    const sessionNumber = getU64(header, At.prepare.session)
+    if (operation === VsrOperation.register) {
+      const userId = getU32(message.words, HEADER_SIZE)
+      const exactlyOnce = (getU32(message.words, HEADER_SIZE + 4) & 1) === 1
+      const session = this.clients.register(client, op, userId, exactlyOnce)
+      this.#answer(header, client, { status: 0, body: this.#registerBody(userId, session.session) }, operation)
+      return
+    }
+    if (operation === VsrOperation.logout) {
+      this.clients.logout(client, sessionNumber)
+      this.#inFlight.delete(client)
+      this.#answer(header, client, { status: 0, body: EMPTY }, operation)
+      return
+    }
+    const session = this.clients.get(client)
+    const alive = session !== null && session.session === sessionNumber
+    const numbered = alive && (session.exactlyOnce || operation < PARTITION_OPERATION_FIRST)
+    if (!alive || (numbered && number <= session.request)) {
+      // The session ended, or the same request stands twice in the log: it has no effect the second time.
+      return
+    }
+    let answered = operation
+    let result: ExecuteResult
+    if (operation === VsrOperation.rejected) {
+      result = { status: getU32(message.words, HEADER_SIZE), body: EMPTY }
+      answered = message.bytes[HEADER_SIZE + 4] as number
+    } else {
+      result = this.#stateMachine.execute(message)
+    }
+    const reply: StoredReply | null = numbered
+      ? {
+          request: number,
+          operation: answered,
+          status: result.status,
+          op,
+          bodyChecksum: header.slice(At.checksumBody >>> 2, (At.checksumBody >>> 2) + 4),
+          body: result.body.slice(),
+        }
+      : null
+    this.clients.commit(client, sessionNumber, op, reply)
+    if (numbered && (this.#inFlight.get(client) ?? 0) <= number) this.#inFlight.delete(client)
+    this.#answer(header, client, result, answered)
+  }
+
+  /** `[0 u32][user_id u32][session u64][protocol version u32][server version u8len + bytes]` */
+  #registerBody(userId: number, session: number): Uint8Array {
+    const body = new Uint8Array(21 + this.#serverVersion.length)
+    const view = new DataView(body.buffer)
+    view.setUint32(4, userId, true)
+    view.setUint32(8, session >>> 0, true)
+    view.setUint32(12, Math.floor(session / 0x1_0000_0000), true)
+    view.setUint32(16, this.#protocolVersion, true)
+    view.setUint8(20, this.#serverVersion.length)
+    body.set(this.#serverVersion, 21)
+    return body
+  }
+
+  #answer(header: Header, client: string, result: ExecuteResult, operation: number): void {
+    if (this.#primaryOf(this.view) !== this.index || this.#logView !== this.view) return
+    const reply = this.#replyFrame(operation, getU64(header, At.prepare.request), headerOp(header), result)
+    if (reply === null) return
+    copy128(reply.words, At.reply.client, header, At.prepare.client)
+    copy128(reply.words, At.reply.requestChecksum, header, At.prepare.requestChecksum)
+    setU64(reply.words, At.reply.timestamp, getU64(header, At.prepare.requestTimestamp))
+    this.#bus.sendToClient(client, reply)
+    reply.unref()
+  }
+
+  /** A Reply, not sealed. Null when no buffer is free: the client asks again and gets the stored one. */
+  #replyFrame(operation: number, request: number, op: number, result: ExecuteResult): Message | null {
+    const size = HEADER_SIZE + result.body.length
+    const reply = this.#pool.acquire(size)
+    if (reply === null) return null
+    clearHeader(reply)
+    setU32(reply.words, At.size, size)
+    setU32(reply.words, At.view, this.view)
+    reply.bytes[At.command] = Command.reply
+    reply.bytes[At.replica] = this.index
+    setU64(reply.words, At.reply.op, op)
+    setU64(reply.words, At.reply.commit, op)
+    setU64(reply.words, At.reply.request, request)
+    reply.bytes[At.reply.operation] = operation
+    setU32(reply.words, At.reply.status, result.status)
+    reply.bytes.set(result.body, HEADER_SIZE)
+    return reply
+  }
+
+  // ---- checkpoint --------------------------------------------------------------------------------------------------
+
+  #checkpoint(op: number): void {
+    assert(!this.#checkpointing)
+    this.#checkpointing = true
+    const header = this.#commitHeader
+    const clients = this.clients.encode()
+    const state = this.#stateMachine.snapshot()
+    const snapshot = new Uint8Array(4 + clients.length + state.length)
+    new DataView(snapshot.buffer).setUint32(0, clients.length, true)
+    snapshot.set(clients, 4)
+    snapshot.set(state, 4 + clients.length)
+    this.#stateMachine.flush((flushed) => {
+      if (flushed !== 'ok') return this.#halt('disk', `segments could not be written for checkpoint ${op}: ${flushed}`)
+      this.#checkpoints.write(op, snapshot, (written, digest, size) => {
+        if (written !== 'ok') return this.#halt('disk', `checkpoint ${op} could not be written: ${written}`)
+        const previous = this.#superblock.state.checkpointOp
+        this.#superblock.update(
+          {
+            checkpointOp: op,
+            checkpointHeader: header,
+            checkpointDigest: digest,
+            checkpointSize: size,
+            commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),
+          },
+          () => {
+            if (this.#halted) return
+            this.#digests.set(op, digest)
+            for (const old of this.#digests.keys()) if (old < previous) this.#digests.delete(old)
+            this.#journal.checkpointDurable(op)
+            this.#stateMachine.checkpointDurable(op)
+            this.#checkpoints.keepOnly(op, previous, () => {})
+            this.#checkpointing = false
+            this.#log.debug('checkpoint', { op, size })
+            this.#commitJournal()
+            this.#offerSpace()
+          },
+        )
+      })
+    })
+  }
+
+  // ---- view change -------------------------------------------------------------------------------------------------
+
+  /** I want view `view`; I stay where I am until a quorum wants it. */
+  #wishFor(view: number): void {
+    if (this.status === 'recovering_head') return
+    this.#wish = view
+    this.#sendWish()
+    this.#countWishes()
+  }
+
+  #sendWish(): void {
+    this.#resendDue = Math.max(this.#resendDue, this.#now + Timeouts.resend)
+    const view = this.#wish
+    this.#broadcast(() => this.#frame(Command.startViewChange, view))
+  }
+
+  #onStartViewChange(message: Message, from: number): void {
+    const view = getU32(message.words, At.view)
+    if (view <= this.view) {
+      if (this.#isNormalPrimary && this.#viewDurable) this.#sendTo(from, this.#startViewFrame(0, 0))
+      return
+    }
+    const peer = this.#peers[from] as Peer
+    peer.view = Math.min(peer.view, view - 1)
+    peer.wishView = view
+    peer.wishUntil = this.#now + Timeouts.wishWindow
+    if (this.status === 'recovering_head') return
+    // Who wishes for `view` is in `view - 1`, durably or about to be.
+    if (view - 1 > this.view) this.#enterView(view - 1)
+    if (this.status === 'view_change' && this.#wish < view && this.#now >= this.#viewChangeDue) this.#wish = view
+    this.#countWishes()
+  }
+
+  #countWishes(): void {
+    const view = this.view + 1
+    let wishes = this.#wish === view ? 1 : 0
+    this.#peers.forEach((peer, r) => {
+      if (r !== this.index && peer.wishView === view && this.#now <= peer.wishUntil) wishes += 1
+    })
+    if (wishes >= this.#quorum) this.#enterView(view)
+  }
+
+  /** Leaves the current view for a later one. From here on nothing of the old view is acknowledged. */
+  #enterView(view: number): void {
+    assert(view > this.view || this.status !== 'normal')
+    if (this.replicaCount === 1) return
+    if (this.#logView === this.view && this.view < view) this.#suffix = this.#buildSuffix()
+    this.#log.info('view-change', { view, from: this.view, op: this.op, commitMax: this.commitMax })
+    this.view = view
+    this.status = 'view_change'
+    this.#pipeline = []
+    this.#inFlight.clear()
+    this.#repairs = []
+    this.#doViewChanges.clear()
+    if (this.#wish <= view) this.#wish = 0
+    this.#resetViewChange()
+    const suffix = this.#suffix
+    this.#superblock.update(
+      { view, suffix, commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax) },
+      () => {
+        if (this.#halted || this.view !== view || this.#logView >= view) return
+        this.#sendDoViewChange()
+      },
+    )
+    this.#notePrimary()
+    this.#countWishes()
+  }
+
+  /** From the head down to an op that is known to be committed; what is unknown in between is said to be. */
+  #buildSuffix(): Header[] {
+    const headers: Header[] = []
+    const bottom = Math.max(0, this.op - this.#pipelineMax, Math.min(this.commitMax, this.op))
+    for (let op = this.op; op >= bottom; op--) {
+      const header = this.#headerAt(op)
+      headers.push(header ? header.slice() : reservedHeader(this.#cluster, op, this.#checksummer))
+    }
+    return headers
+  }
+
+  #isPresent(header: Header): boolean {
+    const op = headerOp(header)
+    if (isReserved(header)) return false
+    if (op <= this.commitMin) return op === this.commitMin || this.#journal.readable(header)
+    const cached = this.#cache.get(op)
+    if (cached && sameHeader(headerOf(cached), header)) return true
+    return this.#journal.readable(header)
+  }
+
+  /** May this replica say that it never held the op durably? */
+  #isNack(header: Header): boolean {
+    const op = headerOp(header)
+    if (op <= this.commitMin) return false
+    const known = this.#journal.header(op)
+    if (known === null) return !this.#journal.isFaulty(op) && isReserved(header)
+    if (!isReserved(header) && !sameHeader(known, header)) return true
+    return this.#journal.isDirty(op) && !this.#journal.isFaulty(op) && !this.#journal.readable(known)
+  }
+
+  #sendDoViewChange(): void {
+    const state = this.#superblock.state
+    if (state.view !== this.view || this.status !== 'view_change' || this.#logView >= this.view) return
+    const headers = this.#suffix
+    assert(headers.length > 0)
+    const own: DoViewChange = {
+      replica: this.index,
+      logView: state.logView,
+      op: headerOp(headers[0] as Header),
+      commitMin: this.commitMin,
+      commitMax: this.commitMax,
+      checkpointOp: state.checkpointOp,
+      headers,
+      present: (i) => this.#isPresent(headers[i] as Header),
+      nack: (i) => this.#isNack(headers[i] as Header),
+    }
+    const primary = this.#primaryOf(this.view)
+    if (primary === this.index) {
+      this.#doViewChanges.set(this.index, { message: own, at: this.#now })
+      this.#tryStartView()
+      return
+    }
+    const frame = this.#frame(Command.doViewChange, this.view, headers.length * HEADER_SIZE)
+    if (frame === null) return
+    const w = frame.words
+    headers.forEach((header, i) => {
+      w.set(header, (HEADER_SIZE + i * HEADER_SIZE) >>> 2)
+      const bit = 1 << (i & 31)
+      const word = i >>> 5
+      if (own.present(i))
+        w[(FrameAt.doViewChange.present >>> 2) + word] =
+          (w[(FrameAt.doViewChange.present >>> 2) + word] as number) | bit
+      if (own.nack(i))
+        w[(FrameAt.doViewChange.nack >>> 2) + word] = (w[(FrameAt.doViewChange.nack >>> 2) + word] as number) | bit
+    })
+    setU64(w, FrameAt.doViewChange.op, own.op)
+    setU64(w, FrameAt.doViewChange.commitMin, own.commitMin)
+    setU64(w, FrameAt.doViewChange.commitMax, own.commitMax)
+    setU64(w, FrameAt.doViewChange.checkpointOp, own.checkpointOp)
+    setU32(w, FrameAt.doViewChange.logView, own.logView)
+    this.#sendTo(primary, frame)
+  }
+
+  #onDoViewChange(message: Message, from: number): void {
+    const view = getU32(message.words, At.view)
+    if (view < this.view) {
+      if (this.#isNormalPrimary && this.#viewDurable) this.#sendTo(from, this.#startViewFrame(0, 0))
+      return
+    }
+    if (this.status === 'recovering_head') return
+    if (view > this.view) this.#enterView(view)
+    if (this.#primaryOf(view) !== this.index) return
+    if (this.#logView === view) {
+      this.#sendTo(from, this.#viewDurable ? this.#startViewFrame(0, 0) : null)
+      return
+    }
+    const parsed = this.#parseDoViewChange(message, from)
+    if (parsed === null) return
+    this.#doViewChanges.set(from, { message: parsed, at: this.#now })
+    this.#tryStartView()
+  }
+
+  #parseDoViewChange(message: Message, from: number): DoViewChange | null {
+    const w = message.words
+    const headers = this.#parseHeaders(message)
+    const op = getU64(w, FrameAt.doViewChange.op)
+    if (headers === null || headers.length === 0 || headers.length > this.#pipelineMax + 1) return null
+    if (!headers.every((header, i) => headerOp(header) === op - i)) return null
+    const bits = (at: number): ((i: number) => boolean) => {
+      const words = w.slice(at >>> 2, (at >>> 2) + 4)
+      return (i) => ((words[i >>> 5] as number) & (1 << (i & 31))) !== 0
+    }
+    return {
+      replica: from,
+      logView: getU32(w, FrameAt.doViewChange.logView),
+      op,
+      commitMin: getU64(w, FrameAt.doViewChange.commitMin),
+      commitMax: getU64(w, FrameAt.doViewChange.commitMax),
+      checkpointOp: getU64(w, FrameAt.doViewChange.checkpointOp),
+      headers,
+      present: bits(FrameAt.doViewChange.present),
+      nack: bits(FrameAt.doViewChange.nack),
+    }
+  }
+
+  /** The headers in a body, copied; null when the size is not whole headers or one is not sealed. */
+  #parseHeaders(message: Message): Header[] | null {
+    const bytes = message.size - HEADER_SIZE
+    if (bytes % HEADER_SIZE !== 0) return null
+    const headers: Header[] = []
+    for (let at = HEADER_SIZE; at < message.size; at += HEADER_SIZE) {
+      const header = message.words.slice(at >>> 2, (at >>> 2) + HEADER_WORDS)
+      if (!headerSealed(header, this.#checksummer) || !equal128(header, At.cluster, this.#cluster, 0)) return null
+      headers.push(header)
+    }
+    return headers
+  }
+
+  #tryStartView(): void {
+    if (!this.#doViewChanges.has(this.index) || this.#logView >= this.view) return
+    const messages = [...this.#doViewChanges.values()].map((entry) => entry.message)
+    const outcome = chooseLog(messages, this.replicaCount, this.#pipelineMax)
+    if (outcome.kind === 'wait') return
+    if (outcome.kind === 'stuck') {
+      this.#log.error('log-undecidable', {
+        op: outcome.op,
+        what: 'no replica can show this op and not enough are certain that they never had it; the cluster waits, nothing is lost',
+      })
+      return
+    }
+    const head = headerOp(outcome.headers[0] as Header)
+    if (head > this.#journal.windowEnd || head - this.#journal.slots > this.commitMin) {
+      // I cannot hold this log: somebody else must lead it.
+      this.#declareBehind(head)
+      this.#wishFor(this.view + 1)
+      return
+    }
+    this.#installLog(outcome.headers, outcome.commitMax)
+    this.#log.info('new-primary', { view: this.view, op: this.op, commitMax: this.commitMax })
+    this.#rebuildPipeline()
+    const view = this.view
+    this.#superblock.update(
+      {
+        logView: view,
+        suffix: this.#buildSuffix(),
+        commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),
+      },
+      () => {
+        if (this.#halted || this.view !== view || this.#logView !== view) return
+        this.#sendStartView()
+        this.#afterLogInstalled()
+      },
+    )
+  }
+
+  /** The log of the view that begins: its end, its headers, and what they say about commit. */
+  #installLog(headers: readonly Header[], commitMax: number): void {
+    const head = headerOp(headers[0] as Header)
+    assert(head >= this.commitMin, 'a view began without ops that were executed here')
+    this.#logView = this.view
+    for (const op of this.#cache.keys()) if (op > head) this.#cacheDrop(op)
+    this.#journal.truncate(head)
+    this.op = head
+    this.commitMax = Math.max(this.commitMax, commitMax)
+    for (const header of headers) {
+      const op = headerOp(header)
+      if (op <= this.commitMin || op <= this.#journal.checkpointOp) continue
+      const cached = this.#cache.get(op)
+      if (cached && !sameHeader(headerOf(cached), header)) this.#cacheDrop(op)
+      this.#journal.setHeader(header)
+    }
+    this.#resetChain()
+    this.#repairs = []
+  }
+
+  /** The log view is durable: write what waits, acknowledge what is held, fetch what is missing. */
+  #afterLogInstalled(): void {
+    for (let op = this.#journal.checkpointOp + 1; op <= this.op; op++) {
+      const header = this.#journal.header(op)
+      if (header === null) continue
+      if (this.#journal.holds(header)) {
+        if (op > this.commitMax - this.#pipelineMax) this.#acknowledge(header)
+        continue
+      }
+      const cached = this.#cache.get(op)
+      if (cached && sameHeader(headerOf(cached), header)) this.#writePrepare(cached)
+    }
+    this.#commitJournal()
+    this.#repair()
+    this.#primaryMayStart()
+  }
+
+  /** The uncommitted ops of the installed log, acknowledged anew in this view. */
+  #rebuildPipeline(): void {
+    this.#pipeline = []
+    for (let op = this.commitMax + 1; op <= this.op; op++) {
+      const header = this.#journal.header(op)
+      assert(header !== null, 'a new view with an unknown op')
+      this.#pipeline.push({ op, header: header.slice(), acks: 0, sentAt: this.#now, attempts: 0 })
+    }
+  }
+
+  /** A new primary is normal once everything up to its head is here and what is committed is executed. */
+  #primaryMayStart(): void {
+    if (this.status !== 'view_change' || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)
+      return
+    if (!this.#viewDurable || this.commitMin < this.commitMax) return
+    this.#advanceChain()
+    if (this.op > this.commitMin && this.#chainedFrom > this.commitMin + 1) return
+    for (let op = this.commitMin + 1; op <= this.op; op++) {
+      const header = this.#journal.header(op)
+      if (header === null) return
+      const cached = this.#cache.get(op)
+      if (cached && sameHeader(headerOf(cached), header)) continue
+      if (this.#journal.readable(header)) {
+        this.#loadForPipeline(op, header)
+      }
+      return
+    }
+    this.status = 'normal'
+    this.#wish = 0
+    this.#inFlight.clear()
+    for (const entry of this.#pipeline) {
+      const client = getKey(entry.header, At.prepare.client)
+      const number = getU64(entry.header, At.prepare.request)
+      if (number > (this.#inFlight.get(client) ?? 0)) this.#inFlight.set(client, number)
+      entry.sentAt = this.#now - Timeouts.retransmit
+      this.#acknowledge(entry.header)
+    }
+    this.#log.info('primary', { view: this.view, op: this.op, commitMax: this.commitMax })
+    if (this.replicaCount > 1) this.#sendCommit()
+    this.#commitPipeline()
+    this.#notePrimary()
+  }
+
+  #loadForPipeline(op: number, header: Header): void {
+    if (this.#repairReads >= REPAIR_READS_MAX) return
+    this.#repairReads += 1
+    this.#journal.read(header, (message) => {
+      this.#repairReads -= 1
+      if (message === null) return
+      const known = this.#journal.header(op)
+      if (op > this.commitMin && known !== null && sameHeader(known, headerOf(message))) this.#cachePut(op, message)
+      message.unref()
+      this.#primaryMayStart()
+    })
+  }
+
+  #startViewFrame(nonceLow: number, nonceHigh: number): Message | null {
+    const headers = this.#buildSuffix()
+    // Every header has to be known: a primary without the whole suffix has nothing to start a view with.
+    if (headers.some((header) => isReserved(header))) return null
+    const frame = this.#frame(Command.startView, this.view, headers.length * HEADER_SIZE)
+    if (frame === null) return null
+    const w = frame.words
+    w[FrameAt.startView.nonce >>> 2] = nonceLow
+    w[(FrameAt.startView.nonce >>> 2) + 1] = nonceHigh
+    setU64(w, FrameAt.startView.op, this.op)
+    setU64(w, FrameAt.startView.commitMax, this.commitMax)
+    setU64(w, FrameAt.startView.checkpointOp, this.checkpointOp)
+    headers.forEach((header, i) => w.set(header, (HEADER_SIZE + i * HEADER_SIZE) >>> 2))
+    return frame
+  }
+
+  #sendStartView(): void {
+    if (this.#logView !== this.view || this.#primaryOf(this.view) !== this.index || !this.#viewDurable) return
+    this.#broadcast(() => this.#startViewFrame(0, 0))
+  }
+
+  #onStartView(message: Message, from: number): void {
+    const w = message.words
+    const view = getU32(w, At.view)
+    if (view < this.view || this.#primaryOf(view) !== from) return
+    const op = getU64(w, FrameAt.startView.op)
+    const nonce = FrameAt.startView.nonce >>> 2
+    if (this.status === 'recovering_head') {
+      const mine = w[nonce] === this.#nonce[0] && w[nonce + 1] === this.#nonce[1]
+      if (!mine && view <= this.#superblock.state.view) return
+    }
+    if (view === this.view && this.#logView === view && this.status === 'normal') {
+      this.#heardPrimary()
+      if (op <= this.op) return
+    }
+    const headers = this.#parseHeaders(message)
+    if (headers === null || headers.length === 0 || headers.length > this.#pipelineMax + 1) return
+    if (!headers.every((header, i) => headerOp(header) === op - i && !isReserved(header))) return
+    if (op > this.#journal.windowEnd || op - this.#journal.slots > this.commitMin) {
+      if (view > this.view && this.status !== 'recovering_head') this.#enterView(view)
+      return this.#declareBehind(op)
+    }
+    this.#behind = false
+    const newLog = this.#logView !== view || this.status === 'recovering_head'
+    this.view = view
+    this.#pipeline = []
+    this.#inFlight.clear()
+    this.#doViewChanges.clear()
+    this.#installLog(headers, getU64(w, FrameAt.startView.commitMax))
+    this.status = 'normal'
+    this.#wish = 0
+    this.#heardPrimary()
+    if (!newLog) return this.#afterLogInstalled()
+    this.#log.info('view', { view, primary: from, op: this.op, commitMax: this.commitMax })
+    this.#superblock.update(
+      {
+        view,
+        logView: view,
+        suffix: this.#buildSuffix(),
+        commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),
+      },
+      () => {
+        if (this.#halted || this.view !== view || this.#logView !== view) return
+        this.#afterLogInstalled()
+      },
+    )
+  }
+
+  #newNonce(): void {
+    this.#nonce[0] = this.#random.below(0x1_0000_0000)
+    this.#nonce[1] = 1 + this.#random.below(0xffff_ffff)
+  }
+
+  #requestView(): void {
+    const view = Math.max(this.view, ...this.#peers.map((peer, r) => (r === this.index ? 0 : peer.view)))
+    this.#sendGetView(this.#primaryOf(view), view)
+  }
+
+  #sendGetView(to: number, view: number): void {
+    if (to === this.index) return
+    const frame = this.#frame(Command.getView, view)
+    if (frame === null) return
+    frame.words[FrameAt.getView.nonce >>> 2] = this.#nonce[0] as number
+    frame.words[(FrameAt.getView.nonce >>> 2) + 1] = this.#nonce[1] as number
+    this.#sendTo(to, frame)
+  }
+
+  #onGetView(message: Message, from: number): void {
+    if (!this.#isNormalPrimary || !this.#viewDurable) return
+    if (getU32(message.words, At.view) > this.view) return
+    const nonce = FrameAt.getView.nonce >>> 2
+    this.#sendTo(from, this.#startViewFrame(message.words[nonce] as number, message.words[nonce + 1] as number))
+  }
+
+  // ---- repair ------------------------------------------------------------------------------------------------------
+
+  #repair(): void {
+    if (this.#halted || this.#behind || this.status === 'recovering_head') return
+    this.#repairs = this.#repairs.filter((repair) => repair.expires > this.#now)
+    if (this.replicaCount > 1 && this.status === 'normal' && !this.#isNormalPrimary && this.commitMax > this.op) {
+      this.#sendGetView(this.#primaryOf(this.view), this.view)
+    }
+    this.#repairHeaders()
+    if (this.#viewDurable) this.#repairPrepares()
+  }
+
+  /** Asks for the headers below the lowest one that is linked to the head. */
+  #repairHeaders(): void {
+    this.#advanceChain()
+    if (this.#chainedFrom <= this.commitMin + 1 || this.replicaCount === 1) return
+    const opMax = this.#chainedFrom - 1
+    const opMin = Math.max(this.commitMin + 1, opMax - HEADERS_PER_FRAME + 1)
+    const frame = this.#frame(Command.getHeaders, this.view)
+    if (frame === null) return
+    setU64(frame.words, FrameAt.getHeaders.opMin, opMin)
+    setU64(frame.words, FrameAt.getHeaders.opMax, opMax)
+    this.#sendTo(this.#somePeer(), frame)
+  }
+
+  #somePeer(): number {
+    const live: number[] = []
+    this.#peers.forEach((peer, r) => {
+      if (r !== this.index && this.#now - peer.lastHeard <= Timeouts.abdicate) live.push(r)
+    })
+    if (live.length === 0) return (this.index + 1 + this.#random.below(this.replicaCount - 1)) % this.replicaCount
+    return live[this.#random.below(live.length)] as number
+  }
+
+  #onGetHeaders(message: Message, from: number): void {
+    const opMin = getU64(message.words, FrameAt.getHeaders.opMin)
+    const opMax = getU64(message.words, FrameAt.getHeaders.opMax)
+    if (opMin > opMax || opMax - opMin >= HEADERS_PER_FRAME) return
+    const headers: Header[] = []
+    for (let op = opMax; op >= opMin; op--) {
+      const header = this.#headerAt(op)
+      if (header === null) continue
+      headers.push(header)
+    }
+    if (headers.length === 0) return
+    const frame = this.#frame(Command.headers, this.view, headers.length * HEADER_SIZE)
+    if (frame === null) return
+    headers.forEach((header, i) => frame.words.set(header, (HEADER_SIZE + i * HEADER_SIZE) >>> 2))
+    this.#sendTo(from, frame)
+  }
+
+  /** Takes only headers that link to the known ones, from the head downwards; the view they come from does not matter. */
+  #onHeaders(message: Message): void {
+    if (this.status === 'recovering_head') return
+    const headers = this.#parseHeaders(message)
+    if (headers === null) return
+    for (const header of headers) {
+      this.#advanceChain()
+      const op = headerOp(header)
+      if (op !== this.#chainedFrom - 1 || op <= this.commitMin) continue
+      const above = this.#journal.header(op + 1)
+      if (above === null || !isParent(header, above)) continue
+      const cached = this.#cache.get(op)
+      if (cached && !sameHeader(headerOf(cached), header)) this.#cacheDrop(op)
+      this.#journal.setHeader(header)
+    }
+    this.#commitJournal()
+    if (this.#viewDurable) this.#repairPrepares()
+    if (this.#chainedFrom > this.commitMin + 1 && headers.length === HEADERS_PER_FRAME) this.#repairHeaders()
+  }
+
+  /** Lowest op in (checkpoint, op] whose prepare is not held. */
+  #lowestDirty(): number | null {
+    for (let op = this.#journal.checkpointOp + 1; op <= this.op; op++) {
+      const header = this.#journal.header(op)
+      if (header === null ? op > this.commitMin || this.#journal.isFaulty(op) : !this.#journal.holds(header)) return op
+    }
+    return null
+  }
+
+  /** Fetches prepares that the headers name and that are not here: what is to be executed next comes first. */
+  #repairPrepares(): void {
+    if (!this.#viewDurable) return
+    const from = Math.max(this.#journal.checkpointOp, Math.min(this.commitMin, this.op)) + 1
+    for (let op = from; op <= this.op && this.#repairs.length < REPAIRS_MAX; op++) this.#repairPrepare(op)
+    for (let op = this.#journal.checkpointOp + 1; op < from && this.#repairs.length < REPAIRS_MAX; op++)
+      this.#repairPrepare(op)
+  }
+
+  #repairPrepare(op: number): void {
+    const header = this.#journal.header(op)
+    if (header === null || op < this.#chainedFrom) {
+      if (op > this.commitMin || header === null) return
+    }
+    if (header === null || this.#journal.holds(header) || this.#journal.isWriting(header)) return
+    const cached = this.#cache.get(op)
+    if (cached && sameHeader(headerOf(cached), header)) return this.#writePrepare(cached)
+    if (this.#journal.readable(header)) {
+      const held = header.slice()
+      this.#journal.fixHeader(op, () => this.#onWritten(op, held))
+      return
+    }
+    if (this.replicaCount === 1 || this.#repairs.some((repair) => repair.op === op)) return
+    if (op > this.commitMin && this.#cache.size >= 3 * this.#pipelineMax) return
+    const frame = this.#frame(Command.getPrepare, this.view)
+    if (frame === null) return
+    copy128(frame.words, FrameAt.getPrepare.checksum, header, At.checksum)
+    setU64(frame.words, FrameAt.getPrepare.op, op)
+    this.#repairs.push({ op, expires: this.#now + Timeouts.repairExpiry })
+    this.#sendTo(this.#somePeer(), frame)
+  }
+
+  #onGetPrepare(message: Message, from: number): void {
+    const op = getU64(message.words, FrameAt.getPrepare.op)
+    const cached = this.#cache.get(op)
+    if (cached && equal128(cached.words, At.checksum, message.words, FrameAt.getPrepare.checksum)) {
+      this.#bus.sendToReplica(from, cached)
+      return
+    }
+    const header = this.#journal.header(op)
+    if (header === null || !equal128(header, At.checksum, message.words, FrameAt.getPrepare.checksum)) return
+    if (this.#repairReads >= REPAIR_READS_MAX || !this.#journal.readable(header)) return
+    this.#repairReads += 1
+    this.#journal.read(header, (prepare) => {
+      this.#repairReads -= 1
+      if (prepare === null) return
+      if (!this.#halted) this.#bus.sendToReplica(from, prepare)
+      prepare.unref()
+    })
+  }
+
+  /** Is this frame sealed, of this cluster, and no larger than any can be? For transports to ask before `onMessage`. */
+  static intact(message: Message, checksummer: Checksummer, sizeMax: number): boolean {
+    return prepareIntact(message, checksummer, sizeMax)
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+
+function bitCount(bits: number): number {
+  let count = 0
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count += 1
+  return count
+}
+
+function utf8(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    assert(code < 0x80, 'server version must be ASCII')
+    bytes[i] = code
+  }
+  return bytes
+}

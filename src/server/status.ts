@@ -1,0 +1,42 @@
+// What a node tells about itself, as `GET /status` prints it. Made on the replica thread, completed on the main thread.
+
+export interface PeerStatus {
+  readonly replica: number
+  readonly address: string
+  readonly connected: boolean
+  /** What this node last heard of the peer; 0 before anything was heard. */
+  readonly view: number
+  readonly op: number
+  readonly commit: number
+  /** Age of the last frame from it; null when none came since this node started. */
+  readonly lastHeardMs: number | null
+}
+
+export interface ReplicaStatus {
+  /** 32 hex digits. */
+  readonly cluster: string
+  readonly replica: number
+  readonly replicas: number
+  readonly view: number
+  readonly status: 'opening' | 'normal' | 'view_change' | 'recovering' | 'recovering_head'
+  /** Index of the primary, null while unknown. */
+  readonly primary: number | null
+  readonly isPrimary: boolean
+  /** Newest op in this node's log, newest known committed and executed op, op of the last checkpoint. */
+  readonly op: number
+  readonly commit: number
+  readonly checkpoint: number
+  readonly durability: 'disk' | 'memory'
+  readonly driver: { readonly kind: string; readonly reason: string }
+  readonly connections: number
+  readonly buffers: { readonly used: number; readonly total: number }
+  readonly peers: readonly PeerStatus[]
+}
+
+export interface NodeStatus extends ReplicaStatus {
+  readonly pid: number
+  readonly version: string
+  readonly uptimeMs: number
+  readonly data: string
+  readonly addresses: { readonly client: string; readonly replica: string; readonly http: string | null }
+}

@@ -1,0 +1,664 @@
+// The write-ahead log: a ring of redundant headers and a ring of prepare slots in one zero-filled file.
+//
+//   file `journal`
+//   | headers:  slots × 4 KiB   | slot i: a copy of the 256-byte header of the prepare in slot i, alone in its sector |
+//   | prepares: slots × frame   | slot i: [header][body][zeros up to the sector]                                      |
+//   slot = op mod slots
+//
+// Order of a write: the prepare, sync; its redundant header, sync; then it counts as held. A slot whose header on disk
+// belongs to another op that still matters is first *blanked* (a reserved header, synced). So a crash alone leaves only
+// states that can be told apart, and what `open` finds in a slot means (C = checkpoint, window = (C, C + slots], n = the one
+// op of the window that lives in this slot):
+//
+//   | redundant header H     | prepare P           | means                                             | slot is      |
+//   |------------------------|---------------------|---------------------------------------------------|--------------|
+//   | n                      | n, same checksum    | held                                              | clean        |
+//   | n                      | bad or anything else| was durable before H: corrupt                     | faulty       |
+//   | reserved, or op <= C   | n                   | crash between the two writes                      | fix: write H |
+//   | reserved, or op <= C   | bad, or op <= C     | torn append or never written: never acknowledged  | blank        |
+//   | bad                    | n, chain-connected  | crash in the header write, or a corrupt header    | fix: write H |
+//   | bad                    | bad, or unconnected | nobody can tell                                   | faulty       |
+//
+// *Faulty* is not *blank*: a faulty slot may hold an op that was acknowledged, so it is never counted as absent, no header is
+// loaded for it, and its place on disk is never rewritten as reserved. It is repaired by checksum from peers.
+//
+// One sync at a time covers every write that finished before it (group commit).
+import { assert } from '../src/protocol/assert.ts'
+import type { Checksummer } from '../src/protocol/checksum.ts'
+import { At, Command, copy128, equal128, setU32 } from '../src/protocol/frame.ts'
+import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
+import type { Disk, DiskResult } from './disk.ts'
+import {
+  HEADER_WORDS,
+  type Header,
+  headerCommand,
+  headerOp,
+  headerSealed,
+  isParent,
+  isReserved,
+  reservedHeader,
+  sameHeader,
+} from './header.ts'
+import type { Geometry, SuperblockMemory } from './superblock.ts'
+
+export const JOURNAL_FILE = 'journal'
+
+/** Bytes of the journal file. */
+export function journalSize(geometry: Pick<Geometry, 'journalSlots' | 'frameSizeMax'>): number {
+  return geometry.journalSlots * (SECTOR_SIZE + geometry.frameSizeMax)
+}
+
+interface SlotWrite {
+  readonly slot: number
+  readonly op: number
+  readonly message: Message
+  readonly done: (() => void)[]
+}
+
+export interface JournalRecovery {
+  clean: number
+  fixed: number
+  blank: number
+  faulty: number
+}
+
+export class Journal {
+  readonly #disk: Disk
+  readonly #checksummer: Checksummer
+  readonly #pool: MessagePool
+  readonly #cluster: Uint32Array
+  readonly slots: number
+  readonly #frameSizeMax: number
+  readonly #solo: boolean
+
+  /** What the protocol believes to be in each slot; `#known` says whether there is anything. */
+  readonly #headers: Header[] = []
+  readonly #known: Uint8Array
+  /** The known header's prepare and redundant header are not (yet) both on disk. */
+  readonly #dirty: Uint8Array
+  /** May have held a prepare that was acknowledged and then lost. Implies dirty. */
+  readonly #faulty: Uint8Array
+  /** What is physically readable: the header of the prepare in the slot, and the redundant header. */
+  readonly #prepareOnDisk: Header[] = []
+  readonly #hasPrepareOnDisk: Uint8Array
+  readonly #headerOnDisk: Header[] = []
+  readonly #hasHeaderOnDisk: Uint8Array
+
+  /** The op up to which slots may be overwritten: this replica's durable checkpoint. */
+  #checkpointOp = 0
+
+  readonly #writing: (SlotWrite | null)[] = []
+  readonly #queued: (SlotWrite | null)[] = []
+  readonly #sectors: Uint8Array[] = []
+  readonly #sectorWords: Uint32Array[] = []
+  #afterSync: (() => void)[] = []
+  #syncing = false
+  #writesInFlight = 0
+  #failed = false
+  onFault: (what: string) => void = () => {}
+
+  constructor(options: {
+    disk: Disk
+    checksummer: Checksummer
+    pool: MessagePool
+    geometry: Geometry
+    memory: SuperblockMemory
+  }) {
+    const { geometry, memory } = options
+    this.#disk = options.disk
+    this.#checksummer = options.checksummer
+    this.#pool = options.pool
+    this.#cluster = geometry.cluster
+    this.slots = geometry.journalSlots
+    this.#frameSizeMax = geometry.frameSizeMax
+    this.#solo = geometry.replicaCount === 1
+    this.#known = new Uint8Array(this.slots)
+    this.#dirty = new Uint8Array(this.slots)
+    this.#faulty = new Uint8Array(this.slots)
+    this.#hasPrepareOnDisk = new Uint8Array(this.slots)
+    this.#hasHeaderOnDisk = new Uint8Array(this.slots)
+    const headers = new Uint32Array(this.slots * HEADER_WORDS * 3)
+    const view = (i: number): Header => headers.subarray(i * HEADER_WORDS, (i + 1) * HEADER_WORDS)
+    const sectors = memory.allocate(this.slots * SECTOR_SIZE)
+    for (let slot = 0; slot < this.slots; slot++) {
+      this.#headers.push(view(slot * 3))
+      this.#prepareOnDisk.push(view(slot * 3 + 1))
+      this.#headerOnDisk.push(view(slot * 3 + 2))
+      this.#writing.push(null)
+      this.#queued.push(null)
+      this.#sectors.push(new Uint8Array(sectors.buffer, sectors.offset + slot * SECTOR_SIZE, SECTOR_SIZE))
+      this.#sectorWords.push(new Uint32Array(sectors.buffer, sectors.offset + slot * SECTOR_SIZE, SECTOR_SIZE / 4))
+    }
+  }
+
+  /** Fills the file with zeros and every header sector with "reserved". `progress` gets bytes written so far. */
+  static format(
+    disk: Disk,
+    geometry: Geometry,
+    checksummer: Checksummer,
+    memory: SuperblockMemory,
+    done: (result: DiskResult) => void,
+    progress: (bytes: number, total: number) => void = () => {},
+  ): void {
+    const headersSize = geometry.journalSlots * SECTOR_SIZE
+    const total = journalSize(geometry)
+    const chunkSize = 1 << 20
+    const m = memory.allocate(chunkSize)
+    const chunk = new Uint8Array(m.buffer, m.offset, chunkSize)
+    const step = (at: number): void => {
+      progress(at, total)
+      if (at === total) return disk.sync(JOURNAL_FILE, done)
+      const length = Math.min(chunkSize, total - at, at < headersSize ? headersSize - at : total)
+      chunk.fill(0)
+      if (at < headersSize) {
+        for (let i = 0; i < length; i += SECTOR_SIZE) {
+          const header = reservedHeader(geometry.cluster, (at + i) / SECTOR_SIZE, checksummer)
+          chunk.set(new Uint8Array(header.buffer), i)
+        }
+      }
+      disk.write(JOURNAL_FILE, at, chunk, 0, length, (result) => (result === 'ok' ? step(at + length) : done(result)))
+    }
+    step(0)
+  }
+
+  get windowEnd(): number {
+    return this.#checkpointOp + this.slots
+  }
+
+  get checkpointOp(): number {
+    return this.#checkpointOp
+  }
+
+  /** A checkpoint at `op` is durable: slots up to it may be overwritten. */
+  checkpointDurable(op: number): void {
+    assert(op >= this.#checkpointOp)
+    this.#checkpointOp = op
+    // A faulty slot whose window op is now covered by the checkpoint has nothing left to say about the old op, but what it
+    // holds on disk is still undecidable for the next one, so it stays faulty until something is written there.
+  }
+
+  slotOf(op: number): number {
+    return op % this.slots
+  }
+
+  /** The header known for exactly this op, or null. */
+  header(op: number): Header | null {
+    const slot = this.slotOf(op)
+    const header = this.#headers[slot] as Header
+    return this.#known[slot] === 1 && headerOp(header) === op ? header : null
+  }
+
+  isFaulty(op: number): boolean {
+    return this.#faulty[this.slotOf(op)] === 1
+  }
+
+  isDirty(op: number): boolean {
+    return this.#dirty[this.slotOf(op)] === 1
+  }
+
+  /** Is the prepare with this header, and its redundant header, durable here? The condition of every acknowledgement. */
+  holds(header: Header): boolean {
+    const known = this.header(headerOp(header))
+    return known !== null && sameHeader(known, header) && !this.isDirty(headerOp(header))
+  }
+
+  /** Is a prepare with this checksum readable in its slot, or being written? */
+  readable(header: Header): boolean {
+    const slot = this.slotOf(headerOp(header))
+    if (this.#hasPrepareOnDisk[slot] === 1 && sameHeader(this.#prepareOnDisk[slot] as Header, header)) return true
+    return this.isWriting(header)
+  }
+
+  isWriting(header: Header): boolean {
+    const slot = this.slotOf(headerOp(header))
+    const now = this.#writing[slot]
+    if (now && sameHeader(headerOf(now.message), header)) return true
+    const next = this.#queued[slot]
+    return !!next && sameHeader(headerOf(next.message), header)
+  }
+
+  /**
+   * The protocol learnt that `op`'s prepare has this header. It is dirty unless exactly that is already on disk.
+   * The caller has made sure that nothing which still matters is displaced.
+   */
+  setHeader(header: Header): void {
+    const op = headerOp(header)
+    const slot = this.slotOf(op)
+    assert(op > this.#checkpointOp && op <= this.windowEnd, 'header outside the journal window')
+    const known = this.#headers[slot] as Header
+    if (this.#known[slot] === 1) {
+      assert(headerOp(known) <= op, 'header of an earlier wrap')
+      if (sameHeader(known, header)) return
+    }
+    known.set(header.subarray(0, HEADER_WORDS))
+    this.#known[slot] = 1
+    const held = this.#onDiskExactly(slot, header)
+    this.#dirty[slot] = held ? 0 : 1
+    // The slot keeps its faulty mark until the prepare is here: "I know the header" is not "I never had it".
+    if (held) this.#faulty[slot] = 0
+  }
+
+  #onDiskExactly(slot: number, header: Header): boolean {
+    return (
+      this.#hasPrepareOnDisk[slot] === 1 &&
+      this.#hasHeaderOnDisk[slot] === 1 &&
+      this.#writing[slot] === null &&
+      sameHeader(this.#prepareOnDisk[slot] as Header, header) &&
+      sameHeader(this.#headerOnDisk[slot] as Header, header)
+    )
+  }
+
+  /**
+   * The new view's log ends at `head`: what was known above it is gone. The view that says so is durable or will be before
+   * anything that depends on it is sent; a crash before that finds the old slots again.
+   */
+  truncate(head: number): void {
+    for (let slot = 0; slot < this.slots; slot++) {
+      const header = this.#headers[slot] as Header
+      const above = this.#known[slot] === 1 ? headerOp(header) > head : this.#windowOp(slot) > head
+      if (!above) continue
+      this.#known[slot] = 0
+      this.#dirty[slot] = 0
+      this.#faulty[slot] = 0
+    }
+  }
+
+  /** The one op of (checkpoint, checkpoint + slots] that lives in `slot`. */
+  #windowOp(slot: number): number {
+    const base = this.#checkpointOp + 1
+    const delta = (slot - (base % this.slots) + this.slots) % this.slots
+    return base + delta
+  }
+
+  /**
+   * Makes a prepare durable: its slot, then its redundant header. `done` runs once both are synced; not at all if another
+   * prepare took the slot meanwhile. Takes its own reference to the message.
+   */
+  write(message: Message, done: () => void): void {
+    const header = headerOf(message)
+    const op = headerOp(header)
+    const slot = this.slotOf(op)
+    assert(op > this.#checkpointOp && op <= this.windowEnd, 'prepare outside the journal window')
+    const known = this.header(op)
+    assert(known !== null && sameHeader(known, header), 'write of a prepare that is not the known one')
+    const now = this.#writing[slot]
+    if (now && sameHeader(headerOf(now.message), header) && this.#queued[slot] === null) {
+      now.done.push(done)
+      return
+    }
+    const queued = this.#queued[slot]
+    if (queued && sameHeader(headerOf(queued.message), header)) {
+      queued.done.push(done)
+      return
+    }
+    const write: SlotWrite = { slot, op, message: message.ref(), done: [done] }
+    if (now) {
+      queued?.message.unref()
+      this.#queued[slot] = write
+    } else {
+      this.#start(write)
+    }
+  }
+
+  #start(write: SlotWrite): void {
+    const { slot } = write
+    this.#writing[slot] = write
+    const onDisk = this.#headerOnDisk[slot] as Header
+    const mustBlank =
+      this.#hasHeaderOnDisk[slot] === 1 &&
+      !isReserved(onDisk) &&
+      headerOp(onDisk) > this.#checkpointOp &&
+      !sameHeader(onDisk, headerOf(write.message))
+    if (mustBlank) {
+      this.#writeSector(write, reservedHeader(this.#cluster, write.op, this.#checksummer), () =>
+        this.#writePrepare(write),
+      )
+    } else {
+      this.#writePrepare(write)
+    }
+  }
+
+  #writePrepare(write: SlotWrite): void {
+    const { slot, message } = write
+    const length = sectorCeil(message.size)
+    message.bytes.fill(0, message.size, length)
+    this.#hasPrepareOnDisk[slot] = 0
+    this.#writesInFlight += 1
+    this.#disk.write(JOURNAL_FILE, this.#preparePosition(slot), message.bytes, 0, length, (result) => {
+      this.#writesInFlight -= 1
+      if (result !== 'ok') return this.#fault('journal prepare write', result)
+      this.#sync(() => {
+        ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))
+        this.#hasPrepareOnDisk[slot] = 1
+        this.#writeSector(write, headerOf(message), () => this.#finish(write))
+      })
+    })
+  }
+
+  #writeSector(write: SlotWrite, header: Header, then: () => void): void {
+    const { slot } = write
+    const words = this.#sectorWords[slot] as Uint32Array
+    words.fill(0)
+    words.set(header.subarray(0, HEADER_WORDS))
+    this.#hasHeaderOnDisk[slot] = 0
+    this.#writesInFlight += 1
+    this.#disk.write(JOURNAL_FILE, slot * SECTOR_SIZE, this.#sectors[slot] as Uint8Array, 0, SECTOR_SIZE, (result) => {
+      this.#writesInFlight -= 1
+      if (result !== 'ok') return this.#fault('journal header write', result)
+      this.#sync(() => {
+        ;(this.#headerOnDisk[slot] as Header).set(header.subarray(0, HEADER_WORDS))
+        this.#hasHeaderOnDisk[slot] = 1
+        then()
+      })
+    })
+  }
+
+  #finish(write: SlotWrite): void {
+    const { slot, message } = write
+    this.#writing[slot] = null
+    const known = this.#headers[slot] as Header
+    const current = this.#known[slot] === 1 && sameHeader(known, headerOf(message))
+    if (current) {
+      this.#dirty[slot] = 0
+      this.#faulty[slot] = 0
+    }
+    message.unref()
+    const next = this.#queued[slot]
+    this.#queued[slot] = null
+    if (next) {
+      const wanted = this.#known[slot] === 1 && sameHeader(known, headerOf(next.message))
+      if (wanted) this.#start(next)
+      else next.message.unref()
+    }
+    if (current) for (const done of write.done) done()
+  }
+
+  /** Runs `then` after a sync that began once the writes before this call were done. */
+  #sync(then: () => void): void {
+    this.#afterSync.push(then)
+    if (!this.#syncing) this.#startSync()
+  }
+
+  #startSync(): void {
+    const covered = this.#afterSync
+    this.#afterSync = []
+    this.#syncing = true
+    this.#disk.sync(JOURNAL_FILE, (result) => {
+      this.#syncing = false
+      if (result !== 'ok') return this.#fault('journal sync', result)
+      for (const then of covered) then()
+      if (!this.#syncing && this.#afterSync.length > 0) this.#startSync()
+    })
+  }
+
+  #fault(what: string, result: DiskResult): void {
+    if (this.#failed) return
+    this.#failed = true
+    this.onFault(`${what} ${result}`)
+  }
+
+  /** The header of a prepare whose redundant header alone is missing: writes it again instead of fetching the prepare. */
+  fixHeader(op: number, done: () => void): boolean {
+    const slot = this.slotOf(op)
+    const header = this.header(op)
+    if (header === null || this.#writing[slot] !== null || this.#hasPrepareOnDisk[slot] !== 1) return false
+    if (!sameHeader(this.#prepareOnDisk[slot] as Header, header)) return false
+    this.read(header, (message) => {
+      if (message === null) return
+      const known = this.header(op)
+      if (known !== null && sameHeader(known, headerOf(message))) this.write(message, done)
+      message.unref()
+    })
+    return true
+  }
+
+  /** Reads a prepare by its header; null when it is not here any more, does not verify, or no buffer is free. The caller owns the reference. */
+  read(header: Header, done: (message: Message | null) => void): void {
+    const op = headerOp(header)
+    const slot = this.slotOf(op)
+    const writing = this.#writing[slot]
+    if (writing && sameHeader(headerOf(writing.message), header)) return done(writing.message.ref())
+    if (this.#hasPrepareOnDisk[slot] !== 1 || !sameHeader(this.#prepareOnDisk[slot] as Header, header))
+      return done(null)
+    const wanted = header.slice(0, HEADER_WORDS)
+    const size = wanted[At.size >>> 2] as number
+    const message = this.#pool.acquire(sectorCeil(size))
+    if (message === null) return done(null)
+    this.#disk.read(JOURNAL_FILE, this.#preparePosition(slot), message.bytes, 0, sectorCeil(size), (result) => {
+      if (result === 'ok' && this.#verified(message, wanted)) return done(message)
+      message.unref()
+      const still = this.#hasPrepareOnDisk[slot] === 1 && sameHeader(this.#prepareOnDisk[slot] as Header, wanted)
+      if (still && this.#writing[slot] === null) this.#markCorrupt(slot, wanted)
+      done(null)
+    })
+  }
+
+  /** A prepare that was good does not verify any more. */
+  #markCorrupt(slot: number, header: Header): void {
+    this.#hasPrepareOnDisk[slot] = 0
+    if (this.#known[slot] === 1 && sameHeader(this.#headers[slot] as Header, header)) {
+      this.#dirty[slot] = 1
+      this.#faulty[slot] = 1
+    }
+  }
+
+  #verified(message: Message, header: Header): boolean {
+    if (!equal128(message.words, At.checksum, header, At.checksum)) return false
+    return prepareIntact(message, this.#checksummer, this.#frameSizeMax)
+  }
+
+  #preparePosition(slot: number): number {
+    return this.slots * SECTOR_SIZE + slot * this.#frameSizeMax
+  }
+
+  /** Disk work under way: 0 when all is settled. */
+  get busy(): number {
+    return this.#writesInFlight + (this.#syncing ? 1 : 0)
+  }
+
+  // ---- recovery -------------------------------------------------------------------------------------------------
+
+  /**
+   * Reads every slot and decides what it means. Afterwards `header`, `isFaulty` … answer; the replica then filters by
+   * view (`drop`) and has the fixable slots written (`unfixed`).
+   */
+  open(checkpointOp: number, done: (recovery: JournalRecovery) => void): void {
+    this.#checkpointOp = checkpointOp
+    const bad = new Uint8Array(this.slots)
+    this.#disk.sync(JOURNAL_FILE, (synced) => {
+      if (synced !== 'ok') return this.#fault('journal sync at open', synced)
+      this.#readHeaders(0, () => this.#readPrepares(0, bad, () => done(this.#decide())))
+    })
+  }
+
+  #readHeaders(slot: number, done: () => void): void {
+    if (slot === this.slots) return done()
+    this.#disk.read(JOURNAL_FILE, slot * SECTOR_SIZE, this.#sectors[slot] as Uint8Array, 0, SECTOR_SIZE, (result) => {
+      const words = this.#sectorWords[slot] as Uint32Array
+      const header = words.subarray(0, HEADER_WORDS)
+      if (result === 'ok' && this.#headerFits(header, slot)) {
+        ;(this.#headerOnDisk[slot] as Header).set(header)
+        this.#hasHeaderOnDisk[slot] = 1
+      }
+      this.#readHeaders(slot + 1, done)
+    })
+  }
+
+  #headerFits(header: Header, slot: number): boolean {
+    if (!headerSealed(header, this.#checksummer) || !equal128(header, At.cluster, this.#cluster, 0)) return false
+    if (this.slotOf(headerOp(header)) !== slot) return false
+    const command = headerCommand(header)
+    if (command === Command.reserved) return true
+    return command === Command.prepare && headerOp(header) <= this.windowEnd
+  }
+
+  #readPrepares(slot: number, bad: Uint8Array, done: () => void): void {
+    if (slot === this.slots) return done()
+    const message = this.#pool.acquire(this.#frameSizeMax)
+    assert(message !== null, 'no buffer for journal recovery')
+    const position = this.#preparePosition(slot)
+    const next = (): void => {
+      message.unref()
+      this.#readPrepares(slot + 1, bad, done)
+    }
+    const accept = (): void => {
+      const header = headerOf(message)
+      if (prepareIntact(message, this.#checksummer, this.#frameSizeMax) && this.#headerFits(header, slot)) {
+        ;(this.#prepareOnDisk[slot] as Header).set(header)
+        this.#hasPrepareOnDisk[slot] = 1
+      }
+      next()
+    }
+    this.#disk.read(JOURNAL_FILE, position, message.bytes, 0, SECTOR_SIZE, (result) => {
+      if (result !== 'ok') return next()
+      const size = message.size
+      if (size < HEADER_SIZE || size > this.#frameSizeMax) return next()
+      if (size <= SECTOR_SIZE) return accept()
+      if (!headerSealed(headerOf(message), this.#checksummer)) return next()
+      const rest = sectorCeil(size) - SECTOR_SIZE
+      this.#disk.read(JOURNAL_FILE, position + SECTOR_SIZE, message.bytes, SECTOR_SIZE, rest, (read) =>
+        read === 'ok' ? accept() : next(),
+      )
+    })
+  }
+
+  #decide(): JournalRecovery {
+    const recovery: JournalRecovery = { clean: 0, fixed: 0, blank: 0, faulty: 0 }
+    const doubtful: number[] = []
+    for (let slot = 0; slot < this.slots; slot++) {
+      const h = this.#hasHeaderOnDisk[slot] === 1 ? (this.#headerOnDisk[slot] as Header) : null
+      const p = this.#hasPrepareOnDisk[slot] === 1 ? (this.#prepareOnDisk[slot] as Header) : null
+      if (h !== null && p !== null && sameHeader(h, p)) {
+        this.#load(slot, p, false)
+        recovery.clean += 1
+      } else if (h === null) {
+        doubtful.push(slot)
+      } else if (isReserved(h) || headerOp(h) <= this.#checkpointOp) {
+        if (p !== null && headerOp(p) > this.#checkpointOp) {
+          this.#load(slot, p, true)
+          recovery.fixed += 1
+        } else {
+          recovery.blank += 1
+        }
+      } else {
+        this.#markFaulty(slot)
+        recovery.faulty += 1
+      }
+    }
+    // A slot without a readable header: its prepare counts if the chain vouches for it, on either side. One pass up, one down, so
+    // that a run of them connects from any good neighbour.
+    const undecided = doubtful
+      .filter((slot) => !this.#connect(slot))
+      .reverse()
+      .filter((slot) => !this.#connect(slot))
+    recovery.fixed += doubtful.length - undecided.length
+    for (const slot of undecided) {
+      const p = this.#hasPrepareOnDisk[slot] === 1 ? (this.#prepareOnDisk[slot] as Header) : null
+      if (p !== null && this.#solo) {
+        this.#load(slot, p, true)
+        recovery.fixed += 1
+      } else {
+        this.#markFaulty(slot)
+        recovery.faulty += 1
+      }
+    }
+    return recovery
+  }
+
+  #connect(slot: number): boolean {
+    if (this.#hasPrepareOnDisk[slot] !== 1) return false
+    const p = this.#prepareOnDisk[slot] as Header
+    const op = headerOp(p)
+    if (op <= this.#checkpointOp) return false
+    const next = this.header(op + 1)
+    const previous = this.header(op - 1)
+    const vouched =
+      (next !== null && isParent(p, next)) || (previous !== null && isParent(previous, p) && next === null)
+    if (vouched) this.#load(slot, p, true)
+    return vouched
+  }
+
+  #load(slot: number, header: Header, dirty: boolean): void {
+    ;(this.#headers[slot] as Header).set(header)
+    this.#known[slot] = 1
+    this.#dirty[slot] = dirty ? 1 : 0
+    this.#faulty[slot] = 0
+  }
+
+  #markFaulty(slot: number): void {
+    this.#known[slot] = 0
+    this.#dirty[slot] = 1
+    this.#faulty[slot] = 1
+  }
+
+  /** Forgets the header known for `op`: a leftover of a view that the superblock does not allow. Not a fault. */
+  drop(op: number): void {
+    if (this.header(op) === null) return
+    const slot = this.slotOf(op)
+    this.#known[slot] = 0
+    this.#dirty[slot] = 0
+  }
+
+  /** The highest op known, or `floor` if none is higher. */
+  highest(floor: number): number {
+    let highest = floor
+    for (let slot = 0; slot < this.slots; slot++) {
+      if (this.#known[slot] === 1) highest = Math.max(highest, headerOp(this.#headers[slot] as Header))
+    }
+    return highest
+  }
+
+  /** Could a faulty slot hold an op above `head`? Then nobody here can tell where the log ends. */
+  faultyAbove(head: number): boolean {
+    for (let slot = 0; slot < this.slots; slot++) {
+      if (this.#faulty[slot] === 1 && this.#known[slot] === 0 && this.#windowOp(slot) > head) return true
+    }
+    return false
+  }
+
+  /** Slots that may have lost an acknowledged prepare. */
+  get faultyCount(): number {
+    let count = 0
+    for (let slot = 0; slot < this.slots; slot++) count += this.#faulty[slot] as number
+    return count
+  }
+}
+
+/** The header of a prepare, as a view of its first 256 bytes. */
+export function headerOf(message: Message): Header {
+  return message.words.subarray(0, HEADER_WORDS)
+}
+
+const sum = new Uint32Array(4)
+
+/** Both checksums and the size of a sealed frame. Reads nothing beyond what the header, once verified, claims. */
+export function prepareIntact(message: Message, checksummer: Checksummer, sizeMax: number): boolean {
+  checksummer.mac(message.bytes, 16, HEADER_SIZE, sum, 0)
+  if (!equal128(sum, 0, message.words, At.checksum)) return false
+  const size = message.size
+  if (size < HEADER_SIZE || size > sizeMax || size > message.capacity) return false
+  checksummer.mac(message.bytes, HEADER_SIZE, size, sum, 0)
+  return equal128(sum, 0, message.words, At.checksumBody)
+}
+
+/** Computes both checksums of a frame. */
+export function sealFrame(message: Message, checksummer: Checksummer): void {
+  checksummer.mac(message.bytes, HEADER_SIZE, message.size, message.words, At.checksumBody >>> 2)
+  checksummer.mac(message.bytes, 16, HEADER_SIZE, message.words, At.checksum >>> 2)
+}
+
+/** Sets the fields that every frame between replicas has. */
+export function stampFrame(
+  message: Message,
+  cluster: Uint32Array,
+  command: number,
+  replica: number,
+  view: number,
+  size: number,
+): void {
+  copy128(message.words, At.cluster, cluster, 0)
+  setU32(message.words, At.size, size)
+  setU32(message.words, At.view, view)
+  message.bytes[At.command] = command
+  message.bytes[At.replica] = replica
+}

@@ -1,0 +1,369 @@
+// The one thing that peers cannot repair: who this replica is, and what it promised.
+//
+//   file `superblock`: 4 copies, one after another, each COPY_SIZE bytes
+//   | off  | size | field                                                                    |
+//   |    0 |   16 | checksum of bytes 32..COPY_SIZE (so the copies of one version share it)   |
+//   |   16 |    8 | magic "GALGOSB1"                                                          |
+//   |   24 |    4 | copy 0..3                                                                 |
+//   |   32 |    4 | format version            |   36 |  4 | release                          |
+//   |   40 |    8 | sequence                  |   48 | 16 | parent: checksum of sequence - 1 |
+//   |   64 |   16 | cluster                   |   80 |  4 | replica      |  84 | 4 | replicas  |
+//   |   88 |    4 | frame size max            |   92 |  4 | journal slots|  96 | 4 | pipeline  |
+//   |  100 |    4 | suffix header count       |  104 |  4 | view         | 108 | 4 | log_view  |
+//   |  112 |    8 | commit_max                |  120 |  8 | checkpoint op                    |
+//   |  128 |    8 | checkpoint size           |  136 |  4 | checkpoint interval | 140 | 4 | clients max |
+//   |  144 |   16 | checkpoint digest         |  160 |  4 | session window                   |
+//   |  256 |  256 | header of the checkpoint's op                                           |
+//   | 1024 |  n·256 | suffix headers, head first: DoViewChange's when log_view < view, else StartView's |
+//
+// Copies are written one at a time, each synced and read back; opening takes the highest sequence that two copies agree on.
+// Nothing in the version that is being written may leave the process: `state` is what is durable.
+import { assert } from '../src/protocol/assert.ts'
+import type { Checksummer } from '../src/protocol/checksum.ts'
+import { copy128, equal128, getU64, setU64 } from '../src/protocol/frame.ts'
+import { HEADER_SIZE, sectorCeil } from '../src/protocol/message.ts'
+import type { Disk, DiskResult } from './disk.ts'
+import { HEADER_WORDS, type Header, rootHeader } from './header.ts'
+
+export const SUPERBLOCK_FILE = 'superblock'
+export const SUPERBLOCK_COPIES = 4
+const COPY_QUORUM = 2
+const FORMAT_VERSION = 1
+const MAGIC_LO = 0x474c4147 // "GALG"
+const MAGIC_HI = 0x3142534f // "OSB1"
+const HEADERS_AT = 1024
+
+/** Fixed at format, the same on all replicas of a cluster except `replica`. */
+export interface Geometry {
+  /** 4 u32 words, random at format. */
+  readonly cluster: Uint32Array
+  readonly replica: number
+  readonly replicaCount: number
+  /** Largest frame in bytes, header included; a whole number of sectors. */
+  readonly frameSizeMax: number
+  readonly journalSlots: number
+  readonly pipelineMax: number
+  readonly checkpointInterval: number
+  readonly clientsMax: number
+  readonly sessionWindow: number
+}
+
+/** What changes: obligations that are durable before anything that depends on them is sent. */
+export interface SuperblockState {
+  /** Never regresses. Durable before any message stamped with it leaves (except the wish to change view). */
+  readonly view: number
+  /** The last view whose log this replica installed. Durable before any prepareOk or view message of it. */
+  readonly logView: number
+  readonly commitMax: number
+  readonly checkpointOp: number
+  readonly checkpointHeader: Header
+  readonly checkpointDigest: Uint32Array
+  readonly checkpointSize: number
+  /** Head first. In the same atomic write as log_view: what this replica promises its log to contain. */
+  readonly suffix: readonly Header[]
+}
+
+export type SuperblockOpen = 'ok' | 'missing' | 'corrupt' | 'unsupported' | 'failed'
+
+export interface SuperblockMemory {
+  allocate(size: number): { buffer: ArrayBufferLike; offset: number }
+}
+
+export function superblockCopySize(pipelineMax: number): number {
+  return sectorCeil(HEADERS_AT + (pipelineMax + 1) * HEADER_SIZE)
+}
+
+/** Relations between the limits, checked wherever a geometry enters. */
+export function geometryFault(g: Geometry): string | null {
+  if (![1, 3, 5].includes(g.replicaCount)) return `replicas must be 1, 3 or 5, not ${g.replicaCount}`
+  if (!(g.replica >= 0 && g.replica < g.replicaCount))
+    return `replica must be 0..${g.replicaCount - 1}, not ${g.replica}`
+  if (g.frameSizeMax % 4096 !== 0 || g.frameSizeMax < 8192 || g.frameSizeMax > 64 << 20)
+    return `frame size must be whole sectors between 8 KiB and 64 MiB, not ${g.frameSizeMax}`
+  if (g.pipelineMax < 1 || g.pipelineMax > 64) return `pipeline must be 1..64, not ${g.pipelineMax}`
+  if (g.checkpointInterval < 1) return `checkpoint interval must be at least 1, not ${g.checkpointInterval}`
+  if (g.journalSlots < 2 * g.checkpointInterval + 2 * g.pipelineMax)
+    return `journal slots must be at least twice the checkpoint interval and pipeline together, not ${g.journalSlots}`
+  if (g.sessionWindow < 1 || g.clientsMax < 1) return 'client limits must be at least 1'
+  return null
+}
+
+export class Superblock {
+  readonly #disk: Disk
+  readonly #checksummer: Checksummer
+  readonly #memory: SuperblockMemory
+  #geometry: Geometry | null = null
+  #state: SuperblockState | null = null
+  #staging: SuperblockState | null = null
+  #bytes: Uint8Array<ArrayBufferLike> = new Uint8Array(0)
+  #words: Uint32Array<ArrayBufferLike> = new Uint32Array(0)
+  #readBack: Uint8Array<ArrayBufferLike> = new Uint8Array(0)
+  #readWords: Uint32Array<ArrayBufferLike> = new Uint32Array(0)
+  #copySize = 0
+  #sequence = 0
+  readonly #checksum = new Uint32Array(4)
+  #writing = false
+  #waiting: (() => void)[] = []
+  /** Copies that could not be trusted at open and were written again. */
+  repairedCopies = 0
+  /** Called once when a write fails: the replica must stop. */
+  onFault: (what: string) => void = () => {}
+
+  constructor(disk: Disk, checksummer: Checksummer, memory: SuperblockMemory) {
+    this.#disk = disk
+    this.#checksummer = checksummer
+    this.#memory = memory
+  }
+
+  get geometry(): Geometry {
+    assert(this.#geometry !== null)
+    return this.#geometry
+  }
+
+  /** What is durable. */
+  get state(): SuperblockState {
+    assert(this.#state !== null)
+    return this.#state
+  }
+
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  #buffers(copySize: number): void {
+    const allocate = (): Uint8Array => {
+      const m = this.#memory.allocate(copySize)
+      return new Uint8Array(m.buffer, m.offset, copySize)
+    }
+    this.#copySize = copySize
+    this.#bytes = allocate()
+    this.#words = new Uint32Array(this.#bytes.buffer, this.#bytes.byteOffset, copySize / 4)
+    this.#readBack = allocate()
+    this.#readWords = new Uint32Array(this.#readBack.buffer, this.#readBack.byteOffset, copySize / 4)
+  }
+
+  /** Writes the first version of a new replica's superblock. */
+  format(geometry: Geometry, done: (result: DiskResult) => void): void {
+    assert(geometryFault(geometry) === null, geometryFault(geometry) ?? '')
+    this.#geometry = geometry
+    this.#buffers(superblockCopySize(geometry.pipelineMax))
+    const root = rootHeader(geometry.cluster, this.#checksummer)
+    this.#staging = {
+      view: 0,
+      logView: 0,
+      commitMax: 0,
+      checkpointOp: 0,
+      checkpointHeader: root,
+      checkpointDigest: new Uint32Array(4),
+      checkpointSize: 0,
+      suffix: [root],
+    }
+    this.#writing = true
+    this.#encode(this.#staging)
+    this.#writeCopy(0, this.#staging, done)
+  }
+
+  /** Reads the copies, takes the newest that a quorum agrees on, writes the others again. */
+  open(done: (result: SuperblockOpen) => void): void {
+    // The copy size depends on the pipeline depth, which is inside: the first sector of any intact copy tells it. Copies are
+    // found by trying the sizes that the limits allow.
+    const memory = this.#memory.allocate(4096)
+    const probe = new Uint8Array(memory.buffer, memory.offset, 4096)
+    const words = new Uint32Array(memory.buffer, memory.offset, 1024)
+    this.#disk.read(SUPERBLOCK_FILE, 0, probe, 0, 4096, (result) => {
+      if (result === 'missing') return done('missing')
+      let pipelineMax = words[24] as number
+      if (result !== 'ok' || words[4] !== MAGIC_LO || words[5] !== MAGIC_HI || pipelineMax < 1 || pipelineMax > 64)
+        pipelineMax = 0
+      if (pipelineMax > 0 && words[8] !== FORMAT_VERSION) return done('unsupported')
+      const sizes: number[] = []
+      if (pipelineMax > 0) sizes.push(superblockCopySize(pipelineMax))
+      for (let p = 1; p <= 64; p++) if (!sizes.includes(superblockCopySize(p))) sizes.push(superblockCopySize(p))
+      this.#openWithSize(sizes, 0, done)
+    })
+  }
+
+  #openWithSize(sizes: readonly number[], i: number, done: (result: SuperblockOpen) => void): void {
+    if (i === sizes.length) return done('corrupt')
+    this.#buffers(sizes[i] as number)
+    const copies: (Uint8Array | null)[] = []
+    const next = (copy: number): void => {
+      if (copy === SUPERBLOCK_COPIES) {
+        const chosen = this.#choose(copies)
+        if (chosen === null) return this.#openWithSize(sizes, i + 1, done)
+        return this.#install(copies, chosen, done)
+      }
+      this.#disk.read(SUPERBLOCK_FILE, copy * this.#copySize, this.#readBack, 0, this.#copySize, (result) => {
+        copies.push(result === 'ok' && this.#intact(this.#readWords, this.#readBack) ? this.#readBack.slice() : null)
+        next(copy + 1)
+      })
+    }
+    next(0)
+  }
+
+  #intact(words: Uint32Array, bytes: Uint8Array): boolean {
+    if (words[4] !== MAGIC_LO || words[5] !== MAGIC_HI || words[8] !== FORMAT_VERSION) return false
+    const sum = new Uint32Array(4)
+    this.#checksummer.mac(bytes, 32, this.#copySize, sum, 0)
+    return equal128(sum, 0, words, 0)
+  }
+
+  /** Index of a copy of the highest sequence that a quorum of copies agrees on, or null. */
+  #choose(copies: readonly (Uint8Array | null)[]): number | null {
+    let best: number | null = null
+    let bestSequence = -1
+    for (let i = 0; i < copies.length; i++) {
+      const a = copies[i]
+      if (!a) continue
+      const words = new Uint32Array(a.buffer, a.byteOffset, a.length / 4)
+      const agree = copies.filter((b) => b && equal128(new Uint32Array(b.buffer, b.byteOffset, 4), 0, words, 0)).length
+      if (agree < COPY_QUORUM) continue
+      const sequence = getU64(words, 40)
+      if (sequence > bestSequence) {
+        best = i
+        bestSequence = sequence
+      }
+    }
+    return best
+  }
+
+  #install(copies: readonly (Uint8Array | null)[], chosen: number, done: (result: SuperblockOpen) => void): void {
+    const bytes = copies[chosen] as Uint8Array
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
+    this.#decode(words)
+    this.#bytes.set(bytes)
+    const bad: number[] = []
+    for (let i = 0; i < copies.length; i++) {
+      const copy = copies[i]
+      if (!copy || !equal128(new Uint32Array(copy.buffer, copy.byteOffset, 4), 0, words, 0)) bad.push(i)
+    }
+    this.repairedCopies = bad.length
+    const repair = (): void => {
+      const copy = bad.shift()
+      if (copy === undefined) return done('ok')
+      this.#writeOne(copy, (result) => (result === 'ok' ? repair() : done('failed')))
+    }
+    repair()
+  }
+
+  #decode(words: Uint32Array): void {
+    const suffix: Header[] = []
+    const count = words[25] as number
+    for (let i = 0; i < count; i++)
+      suffix.push(words.slice(HEADERS_AT / 4 + i * HEADER_WORDS, HEADERS_AT / 4 + (i + 1) * HEADER_WORDS))
+    this.#geometry = {
+      cluster: words.slice(16, 20),
+      replica: words[20] as number,
+      replicaCount: words[21] as number,
+      frameSizeMax: words[22] as number,
+      journalSlots: words[23] as number,
+      pipelineMax: words[24] as number,
+      checkpointInterval: words[34] as number,
+      clientsMax: words[35] as number,
+      sessionWindow: words[40] as number,
+    }
+    this.#state = {
+      view: words[26] as number,
+      logView: words[27] as number,
+      commitMax: getU64(words, 112),
+      checkpointOp: getU64(words, 120),
+      checkpointSize: getU64(words, 128),
+      checkpointDigest: words.slice(36, 40),
+      checkpointHeader: words.slice(64, 64 + HEADER_WORDS),
+      suffix,
+    }
+    this.#staging = this.#state
+    this.#sequence = getU64(words, 40)
+    copy128(this.#checksum, 0, words, 0)
+  }
+
+  #encode(state: SuperblockState): void {
+    const g = this.geometry
+    const w = this.#words
+    w.fill(0)
+    w[4] = MAGIC_LO
+    w[5] = MAGIC_HI
+    w[8] = FORMAT_VERSION
+    setU64(w, 40, this.#sequence + 1)
+    copy128(w, 48, this.#checksum, 0)
+    copy128(w, 64, g.cluster, 0)
+    w[20] = g.replica
+    w[21] = g.replicaCount
+    w[22] = g.frameSizeMax
+    w[23] = g.journalSlots
+    w[24] = g.pipelineMax
+    assert(state.suffix.length >= 1 && state.suffix.length <= g.pipelineMax + 1, 'suffix headers out of bounds')
+    w[25] = state.suffix.length
+    w[26] = state.view
+    w[27] = state.logView
+    setU64(w, 112, state.commitMax)
+    setU64(w, 120, state.checkpointOp)
+    setU64(w, 128, state.checkpointSize)
+    w[34] = g.checkpointInterval
+    w[35] = g.clientsMax
+    copy128(w, 144, state.checkpointDigest, 0)
+    w[40] = g.sessionWindow
+    w.set(state.checkpointHeader, 64)
+    state.suffix.forEach((header, i) => w.set(header, HEADERS_AT / 4 + i * HEADER_WORDS))
+    this.#checksummer.mac(this.#bytes, 32, this.#copySize, w, 0)
+  }
+
+  /**
+   * Makes the changes durable, on top of those already asked for; `done` runs when they are. Several requests that
+   * arrive while a version is being written share the next one.
+   */
+  update(change: Partial<SuperblockState>, done: () => void): void {
+    const before = this.#staging
+    assert(before !== null)
+    const after = { ...before, ...change }
+    assert(after.view >= before.view, 'view regressed')
+    assert(after.logView >= before.logView, 'log_view regressed')
+    assert(after.logView <= after.view, 'log_view above view')
+    assert(after.commitMax >= before.commitMax, 'commit_max regressed')
+    assert(after.checkpointOp >= before.checkpointOp, 'checkpoint regressed')
+    assert(after.checkpointOp <= after.commitMax, 'checkpoint above commit_max')
+    this.#staging = after
+    this.#waiting.push(done)
+    if (!this.#writing) this.#writeStaging()
+  }
+
+  #writeStaging(): void {
+    const state = this.#staging as SuperblockState
+    const callbacks = this.#waiting
+    this.#waiting = []
+    this.#writing = true
+    this.#encode(state)
+    this.#writeCopy(0, state, (result) => {
+      if (result !== 'ok') return this.onFault(`superblock write ${result}`)
+      for (const callback of callbacks) callback()
+      if (!this.#writing && this.#waiting.length > 0) this.#writeStaging()
+    })
+  }
+
+  #writeCopy(copy: number, state: SuperblockState, done: (result: DiskResult) => void): void {
+    if (copy === SUPERBLOCK_COPIES) {
+      this.#sequence += 1
+      copy128(this.#checksum, 0, this.#words, 0)
+      this.#state = state
+      this.#writing = false
+      return done('ok')
+    }
+    this.#writeOne(copy, (result) => (result === 'ok' ? this.#writeCopy(copy + 1, state, done) : done(result)))
+  }
+
+  #writeOne(copy: number, done: (result: DiskResult) => void): void {
+    const position = copy * this.#copySize
+    this.#words[6] = copy
+    this.#disk.write(SUPERBLOCK_FILE, position, this.#bytes, 0, this.#copySize, (written) => {
+      if (written !== 'ok') return done(written)
+      this.#disk.sync(SUPERBLOCK_FILE, (synced) => {
+        if (synced !== 'ok') return done(synced)
+        this.#disk.read(SUPERBLOCK_FILE, position, this.#readBack, 0, this.#copySize, (read) => {
+          if (read !== 'ok') return done(read)
+          const same = this.#intact(this.#readWords, this.#readBack) && equal128(this.#readWords, 0, this.#words, 0)
+          done(same ? 'ok' : 'failed')
+        })
+      })
+    })
+  }
+}
