@@ -19,7 +19,6 @@
 //   | getView         | nonce           |              |              |            |              |              |         |            |         |
 //   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
-import { HEADER_SIZE } from '../src/protocol/message.ts'
 
 export const FrameAt = {
   ping: {
@@ -42,8 +41,5 @@ export const FrameAt = {
   getPrepare: { checksum: 128, op: 144 },
 } as const
 
-/** Headers in one `headers` frame. */
-export const HEADERS_PER_FRAME = 64
-
-/** Largest frame that is not a prepare. */
-export const CONTROL_FRAME_SIZE_MAX = HEADER_SIZE + HEADERS_PER_FRAME * HEADER_SIZE + HEADER_SIZE
+/** Headers in one `headers` frame: it fits into the smallest frame size that a cluster can be given. */
+export const HEADERS_PER_FRAME = 30

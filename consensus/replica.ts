@@ -382,10 +382,10 @@ export class Replica implements ReplicaPort {
       state.logView === state.view
         ? this.#journal.highest(Math.max(head, state.checkpointOp))
         : Math.max(head, state.checkpointOp)
-    this.commitMax = Math.max(this.commitMax, this.op - this.#pipelineMax, this.commitMin)
-    this.#resetChain()
     this.#suffix = suffix
     if (this.replicaCount === 1) return this.#openSolo(done)
+    this.commitMax = Math.max(this.commitMax, this.op - this.#pipelineMax, this.commitMin)
+    this.#resetChain()
     if (this.#journal.faultyAbove(this.op)) {
       this.status = 'recovering_head'
       this.#log.warn('recovering-head', { op: this.op, faulty: this.#journal.faultyCount })
@@ -410,22 +410,29 @@ export class Replica implements ReplicaPort {
     done()
   }
 
-  /** A single replica: everything durable is committed, in a new view so that no op number has two meanings. */
+  /**
+   * A single replica: what is durable without a gap is committed, in a new view so that no op number has two meanings.
+   * An op above a gap was never acknowledged: acknowledgements follow the order of the ops.
+   */
   #openSolo(done: () => void): void {
-    for (let op = this.commitMin + 1; op <= this.op; op++) {
-      if (this.#journal.header(op) === null) {
-        return this.#halt(
-          'journal-corrupt',
-          `op ${op} cannot be read from the journal, and there is no other replica to ask`,
-        )
-      }
+    let head = this.commitMin
+    let previous = this.#commitHeader
+    for (let op = head + 1; op <= this.op; op++) {
+      const header = this.#journal.header(op)
+      if (header === null || !isParent(previous, header)) break
+      previous = header
+      head = op
     }
-    if (this.#journal.faultyAbove(this.op) || this.#chainedFrom > this.commitMin + 1) {
+    for (let op = head + 1; op <= this.#journal.windowEnd; op++) {
+      if (op > this.commitMax && !this.#journal.isFaulty(op)) continue
       return this.#halt(
         'journal-corrupt',
-        `the journal cannot be read beyond op ${this.op}, and there is no other replica to ask`,
+        `op ${op} cannot be read from the journal, and there is no other replica to ask`,
       )
     }
+    this.#journal.truncate(head)
+    this.op = head
+    this.#resetChain()
     this.view += 1
     this.#logView = this.view
     this.commitMax = this.op
@@ -812,6 +819,18 @@ export class Replica implements ReplicaPort {
     this.#cache.set(op, message.ref())
   }
 
+  /** May a prepare be held in memory? Later ones that can be read from the journal again make room for earlier ones. */
+  #cacheHasRoom(op: number): boolean {
+    if (this.#cache.size < 3 * this.#pipelineMax || this.#cache.has(op)) return true
+    let highest = 0
+    for (const [other, message] of this.#cache) {
+      if (other > op && other > highest && this.#journal.holds(headerOf(message))) highest = other
+    }
+    if (highest === 0) return false
+    this.#cacheDrop(highest)
+    return true
+  }
+
   #cacheDrop(op: number): void {
     const message = this.#cache.get(op)
     if (!message) return
@@ -922,7 +941,7 @@ export class Replica implements ReplicaPort {
     if (this.status === 'normal' && view === this.view && op > this.op && this.#primaryOf(view) !== this.index) {
       this.#heardPrimary()
       if (op > this.#journal.windowEnd) return this.#noteBehind(op)
-      if (this.#cache.size >= 3 * this.#pipelineMax) return
+      if (!this.#cacheHasRoom(op)) return
       this.commitMax = Math.max(this.commitMax, Math.min(getU64(header, At.prepare.commit), op - 1))
       if (op === this.op + 1) {
         const previous = this.#headerAt(this.op)
@@ -955,7 +974,7 @@ export class Replica implements ReplicaPort {
     }
     if (this.#journal.holds(known)) this.#acknowledge(known)
     else {
-      if (op > this.commitMin) this.#cachePut(op, message)
+      if (op > this.commitMin && this.#cacheHasRoom(op)) this.#cachePut(op, message)
       this.#writePrepare(message)
     }
     this.#commitJournal()
@@ -1755,7 +1774,7 @@ export class Replica implements ReplicaPort {
       return
     }
     if (this.replicaCount === 1 || this.#repairs.some((repair) => repair.op === op)) return
-    if (op > this.commitMin && this.#cache.size >= 3 * this.#pipelineMax) return
+    if (op > this.commitMin && !this.#cacheHasRoom(op)) return
     const frame = this.#frame(Command.getPrepare, this.view)
     if (frame === null) return
     copy128(frame.words, FrameAt.getPrepare.checksum, header, At.checksum)

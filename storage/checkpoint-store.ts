@@ -18,8 +18,10 @@ const PREFIX = 64
 const MAGIC_LO = 0x474c4147 // "GALG"
 const MAGIC_HI = 0x314b434f // "OCK1"
 
+const PREFIX_OF_NAME = 'checkpoint.'
+
 export function checkpointFile(op: number): string {
-  return `checkpoint.${op}`
+  return `${PREFIX_OF_NAME}${op}`
 }
 
 export class CheckpointStore {
@@ -100,11 +102,14 @@ export class CheckpointStore {
     return file.slice(PREFIX, PREFIX + size)
   }
 
-  /** Removes every checkpoint file except the two named. */
+  /** Removes the checkpoints before `newest`, except the previous one. A later one may be on its way already. */
   keepOnly(newest: number, previous: number, done: () => void): void {
     this.#disk.list('', (names) => {
       const old = names.filter(
-        (n) => n.startsWith('checkpoint.') && n !== checkpointFile(newest) && n !== checkpointFile(previous),
+        (n) =>
+          n.startsWith(PREFIX_OF_NAME) &&
+          Number(n.slice(PREFIX_OF_NAME.length)) < newest &&
+          n !== checkpointFile(previous),
       )
       const step = (i: number): void => {
         const name = old[i]

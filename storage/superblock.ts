@@ -81,6 +81,8 @@ export function geometryFault(g: Geometry): string | null {
   if (g.frameSizeMax % 4096 !== 0 || g.frameSizeMax < 8192 || g.frameSizeMax > 64 << 20)
     return `frame size must be whole sectors between 8 KiB and 64 MiB, not ${g.frameSizeMax}`
   if (g.pipelineMax < 1 || g.pipelineMax > 64) return `pipeline must be 1..64, not ${g.pipelineMax}`
+  if (g.frameSizeMax < (g.pipelineMax + 2) * HEADER_SIZE)
+    return `frame size must hold ${g.pipelineMax + 1} headers, and ${g.frameSizeMax} bytes do not`
   if (g.checkpointInterval < 1) return `checkpoint interval must be at least 1, not ${g.checkpointInterval}`
   if (g.journalSlots < 2 * g.checkpointInterval + 2 * g.pipelineMax)
     return `journal slots must be at least twice the checkpoint interval and pipeline together, not ${g.journalSlots}`

@@ -1,0 +1,126 @@
+// One history: whichever replica executes an op, at whatever time, in whatever life, it is the same op with the same result;
+// every request is executed at most once, and the requests of a session in their order.
+import type { ExecuteResult, StateMachine } from '../../consensus/ports.ts'
+import { At, equal128, getKey, getU64 } from '../../src/protocol/frame.ts'
+import type { Message } from '../../src/protocol/message.ts'
+import { type Header, headerOp } from '../../storage/header.ts'
+import type { SimNode } from '../node.ts'
+import { Violation } from '../violation.ts'
+
+interface Entry {
+  readonly checksum: Uint32Array
+  readonly client: string
+  readonly request: number
+  readonly bodyChecksum: Uint32Array
+  /** Hash of what the state machine answered; -1 when it was not asked. */
+  result: number
+}
+
+export class HistoryChecker {
+  /** By op; op 0 has no entry. */
+  readonly #entries: (Entry | undefined)[] = [undefined]
+  readonly #seen = new Map<SimNode, { generation: number; op: number }>()
+  readonly #executed = new Map<string, number>()
+  readonly #lastNumber = new Map<string, number>()
+
+  get length(): number {
+    return this.#entries.length - 1
+  }
+
+  entry(op: number): Entry | undefined {
+    return this.#entries[op]
+  }
+
+  /** Looks at what a node has executed since it was last looked at. */
+  observe(node: SimNode): void {
+    const { replica, journal } = node
+    if (replica === null || journal === null) return
+    let seen = this.#seen.get(node)
+    if (seen === undefined || seen.generation !== node.generation) {
+      seen = { generation: node.generation, op: replica.checkpointOp }
+      this.#seen.set(node, seen)
+    }
+    while (seen.op < replica.commitMin) {
+      seen.op += 1
+      const header = journal.header(seen.op)
+      if (header === null) {
+        throw new Violation('history', `replica ${node.index} executed op ${seen.op} and does not know its header`)
+      }
+      this.#compare(node, header)
+    }
+  }
+
+  #compare(node: SimNode, header: Header): void {
+    const op = headerOp(header)
+    const known = this.#entries[op]
+    if (known === undefined) {
+      if (op !== this.#entries.length) {
+        throw new Violation('history', `replica ${node.index} executed op ${op} before anybody executed op ${op - 1}`)
+      }
+      this.#entries.push({
+        checksum: header.slice(At.checksum >>> 2, (At.checksum >>> 2) + 4),
+        client: getKey(header, At.prepare.client),
+        request: getU64(header, At.prepare.request),
+        bodyChecksum: header.slice(At.checksumBody >>> 2, (At.checksumBody >>> 2) + 4),
+        result: -1,
+      })
+      return
+    }
+    if (!equal128(known.checksum, 0, header, At.checksum)) {
+      throw new Violation('history', `op ${op} of replica ${node.index} is not the op ${op} that another one executed`)
+    }
+  }
+
+  /** The same state machine, watched. */
+  watch(node: SimNode, machine: StateMachine): StateMachine {
+    return {
+      canExecute: () => machine.canExecute(),
+      execute: (prepare) => {
+        const result = machine.execute(prepare)
+        this.#onExecuted(node, prepare, result)
+        return result
+      },
+      snapshot: () => machine.snapshot(),
+      restore: (snapshot) => machine.restore(snapshot),
+      flush: (done) => machine.flush(done),
+      checkpointDurable: (op) => machine.checkpointDurable(op),
+    }
+  }
+
+  #onExecuted(node: SimNode, prepare: Message, result: ExecuteResult): void {
+    const op = getU64(prepare.words, At.prepare.op)
+    const client = getKey(prepare.words, At.prepare.client)
+    const session = getU64(prepare.words, At.prepare.session)
+    const number = getU64(prepare.words, At.prepare.request)
+    const request = `${client}/${session}/${number}`
+    const before = this.#executed.get(request)
+    if (before !== undefined && before !== op) {
+      throw new Violation('exactly-once', `request ${request} was executed as op ${before} and again as op ${op}`)
+    }
+    if (before === undefined) {
+      this.#executed.set(request, op)
+      const last = this.#lastNumber.get(`${client}/${session}`) ?? 0
+      if (number !== last + 1) {
+        throw new Violation('session-order', `session ${client}/${session} executed request ${number} after ${last}`)
+      }
+      this.#lastNumber.set(`${client}/${session}`, number)
+    }
+    const hash = hashOf(result)
+    const known = this.#results.get(op)
+    if (known === undefined) this.#results.set(op, hash)
+    else if (known !== hash) {
+      throw new Violation(
+        'determinism',
+        `replica ${node.index} computed another result for op ${op} than the first one`,
+      )
+    }
+  }
+
+  readonly #results = new Map<number, number>()
+}
+
+function hashOf(result: ExecuteResult): number {
+  let hash = 0x811c9dc5 ^ result.status
+  for (const byte of result.body) hash = Math.imul(hash ^ byte, 0x01000193)
+  return hash >>> 0
+}

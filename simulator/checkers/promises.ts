@@ -1,0 +1,65 @@
+// What a replica says is durable is durable, byte for byte, at the moment at which it says so: prepares before prepareOk,
+// views before anything stamped with them.
+import { FrameAt } from '../../consensus/frames.ts'
+import { At, Command, commandOf, equal128, getU32, getU64 } from '../../src/protocol/frame.ts'
+import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../../src/protocol/message.ts'
+import { JOURNAL_FILE } from '../../storage/journal.ts'
+import type { SimNode } from '../node.ts'
+import { Violation } from '../violation.ts'
+
+export class PromiseChecker {
+  prepareOks = 0
+
+  onSend(node: SimNode, message: Message): void {
+    const state = node.superblock?.state
+    if (state === undefined) return
+    const command = commandOf(message)
+    const view = getU32(message.words, At.view)
+    switch (command) {
+      case Command.prepareOk:
+        this.prepareOks += 1
+        this.#logViewIs(node, view, 'acknowledged a prepare')
+        this.#prepareIsDurable(node, message)
+        break
+      case Command.startView:
+      case Command.commit:
+        this.#logViewIs(node, view, 'spoke as primary')
+        break
+      case Command.doViewChange:
+        if (state.view !== view) this.#fail(node, `voted in view ${view} while its durable view is ${state.view}`)
+        break
+      case Command.ping:
+      case Command.pong:
+        if (state.view < view) this.#fail(node, `told view ${view} while its durable view is ${state.view}`)
+        break
+      case Command.prepare:
+        if (message.bytes[At.replica] === node.index && view > state.logView)
+          this.#fail(node, `sent a prepare of view ${view} while its durable log_view is ${state.logView}`)
+        break
+      default:
+    }
+  }
+
+  #logViewIs(node: SimNode, view: number, what: string): void {
+    const state = node.superblock?.state
+    if (state?.logView !== view || state.view !== view)
+      this.#fail(node, `${what} in view ${view} while view ${state?.view}, log_view ${state?.logView} are durable`)
+  }
+
+  #prepareIsDurable(node: SimNode, message: Message): void {
+    const op = getU64(message.words, FrameAt.prepareOk.op)
+    const { journalSlots, frameSizeMax } = node.geometry
+    const slot = op % journalSlots
+    const positions = [slot * SECTOR_SIZE, journalSlots * SECTOR_SIZE + slot * frameSizeMax]
+    for (const position of positions) {
+      const bytes = node.disk.durable(JOURNAL_FILE, position, SECTOR_SIZE)
+      const header = new Uint32Array(bytes.buffer, 0, HEADER_SIZE / 4)
+      if (!equal128(header, At.checksum, message.words, FrameAt.prepareOk.checksum))
+        this.#fail(node, `acknowledged op ${op}, which is not durable in its journal`)
+    }
+  }
+
+  #fail(node: SimNode, what: string): never {
+    throw new Violation('promise', `replica ${node.index} ${what}`)
+  }
+}

@@ -1,0 +1,46 @@
+// The smallest state machine that can tell right from wrong: a running hash over everything executed, in order.
+// Scenarios about consensus alone use it; runs with segments use the real one.
+import type { ExecuteResult, StateMachine } from '../consensus/ports.ts'
+import { At, getU64 } from '../src/protocol/frame.ts'
+import { HEADER_SIZE, type Message } from '../src/protocol/message.ts'
+
+export class Ledger implements StateMachine {
+  #hash = 0x811c9dc5
+  #count = 0
+
+  canExecute(): boolean {
+    return true
+  }
+
+  /** Answers `[position u32][hash u32]`. */
+  execute(prepare: Message): ExecuteResult {
+    this.#mix(getU64(prepare.words, At.prepare.op))
+    for (let i = HEADER_SIZE; i < prepare.size; i++) this.#mix(prepare.bytes[i] as number)
+    this.#count += 1
+    const body = new Uint8Array(8)
+    new DataView(body.buffer).setUint32(0, this.#count, true)
+    new DataView(body.buffer).setUint32(4, this.#hash, true)
+    return { status: 0, body }
+  }
+
+  #mix(value: number): void {
+    this.#hash = Math.imul(this.#hash ^ value, 0x01000193) >>> 0
+  }
+
+  snapshot(): Uint8Array {
+    const words = Uint32Array.of(this.#hash, this.#count)
+    return new Uint8Array(words.buffer)
+  }
+
+  restore(snapshot: Uint8Array): void {
+    const view = new DataView(snapshot.buffer, snapshot.byteOffset, 8)
+    this.#hash = view.getUint32(0, true)
+    this.#count = view.getUint32(4, true)
+  }
+
+  flush(done: (result: 'ok' | 'failed' | 'full') => void): void {
+    done('ok')
+  }
+
+  checkpointDurable(): void {}
+}

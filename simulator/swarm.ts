@@ -1,0 +1,253 @@
+// A random run: the seed draws the shape of the cluster, the rates of every fault (any of which may be zero), and then every
+// single event. Two phases: *safety*, in which everything goes wrong while clients work, and *liveness*, in which the network
+// heals, everybody is started again, and the cluster has to finish within a bound.
+import type { StateMachine } from '../consensus/ports.ts'
+import { Ledger } from './ledger.ts'
+import type { SimNode } from './node.ts'
+import { SeededRandom } from './random.ts'
+import { Violation } from './violation.ts'
+import { CALM_NETWORK, World, type WorldOptions } from './world.ts'
+
+const SAFETY_MICROS_MAX = 30_000_000
+const LIVENESS_MICROS_MAX = 30_000_000
+
+export interface SwarmOptions {
+  readonly seed: number
+  readonly replicaCount?: number | undefined
+  readonly onLog?: ((line: string) => void) | undefined
+}
+
+export type Outcome = 'held' | 'safety' | 'liveness' | 'crash'
+
+export interface SwarmResult {
+  readonly seed: number
+  readonly outcome: Outcome
+  /** What went wrong; empty when nothing did. */
+  readonly what: string
+  readonly replicas: number
+  readonly hash: number
+  readonly events: number
+  readonly simulatedMicros: number
+  readonly faults: Readonly<Record<Fault, number>>
+  readonly frames: { readonly sent: number; readonly lost: number; readonly duplicated: number; readonly cut: number }
+  readonly acknowledged: number
+  readonly ops: number
+  readonly views: number
+}
+
+export type Fault = 'crash' | 'power' | 'blackout' | 'partition' | 'one-way' | 'pause' | 'clock'
+
+interface Rates {
+  /** Mean microseconds between faults of a kind; 0 for never. */
+  readonly crash: number
+  readonly blackout: number
+  readonly partition: number
+  readonly pause: number
+  readonly clock: number
+  readonly powerShare: number
+  readonly oneWayShare: number
+  /** Mean microseconds that a fault lasts. */
+  readonly downtime: number
+}
+
+function draw(
+  random: SeededRandom,
+  replicaCount: number | undefined,
+): { options: Omit<WorldOptions, 'seed' | 'stateMachine'>; rates: Rates } {
+  const replicas = replicaCount ?? random.pick([1, 3, 3, 3, 3, 3, 5, 5])
+  const pipelineMax = random.pick([1, 2, 4, 8])
+  const checkpointInterval = random.pick([4, 8, 12, 16])
+  const journalSlots = 2 * checkpointInterval + 2 * pipelineMax + random.pick([0, 1, 8, 32])
+  const often = (min: number, max: number): number => (random.chance(0.4) ? 0 : random.between(min, max))
+  return {
+    options: {
+      replicaCount: replicas,
+      pipelineMax,
+      checkpointInterval,
+      journalSlots,
+      frameSizeMax: 16384,
+      sessionWindow: random.pick([1, 2, 4, 16]),
+      clientsMax: 8,
+      network: {
+        delay: random.pick([
+          [50, 150],
+          [50, 1000],
+          [1000, 20_000],
+        ] as const),
+        loss: random.pick([0, 0.001, 0.01, 0.1]),
+        duplication: random.pick([0, 0.01, 0.1]),
+        straggling: random.pick([0, 0.001, 0.02]),
+      },
+      disk: random.pick([
+        { read: [20, 60], write: [20, 80], sync: [100, 300] },
+        { read: [20, 500], write: [20, 2000], sync: [100, 4000] },
+        { read: [100, 1000], write: [100, 5000], sync: [1000, 30_000] },
+      ] as const),
+    },
+    rates: {
+      crash: often(300_000, 4_000_000),
+      blackout: often(2_000_000, 15_000_000),
+      partition: often(300_000, 5_000_000),
+      pause: often(300_000, 5_000_000),
+      clock: often(500_000, 5_000_000),
+      powerShare: random.pick([0, 0.5, 1]),
+      oneWayShare: random.pick([0, 0.5, 1]),
+      downtime: random.pick([50_000, 500_000, 2_000_000]),
+    },
+  }
+}
+
+/** Runs a seed to its end. Never throws: whatever happens is an outcome. */
+export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResult {
+  const random = new SeededRandom(seed, 0)
+  const { options, rates } = draw(random, replicaCount)
+  const stateMachine = (_node: SimNode): StateMachine => new Ledger()
+  const world = new World({ ...options, seed, stateMachine, ...(onLog ? { onLog } : {}) })
+  const faults: Record<Fault, number> = {
+    crash: 0,
+    power: 0,
+    blackout: 0,
+    partition: 0,
+    'one-way': 0,
+    pause: 0,
+    clock: 0,
+  }
+  let outcome: Outcome = 'held'
+  let what = ''
+  try {
+    world.log(`options ${JSON.stringify({ ...options, rates })}`)
+    world.boot()
+    world.requestsLeft = random.between(60, 300)
+    world.addClients(random.between(1, 4), {
+      window: random.between(1, options.sessionWindow),
+      timeout: random.between(300_000, 800_000),
+      pace: random.pick([1000, 10_000, 50_000]),
+    })
+    injectFaults(world, random, rates, faults)
+    const stop = world.scheduler.now + SAFETY_MICROS_MAX
+    world.runUntil(
+      () => world.clients.every((client) => client.idle) && world.scheduler.now >= stop / 6,
+      SAFETY_MICROS_MAX,
+    )
+    heal(world)
+    if (!world.runUntil(() => world.converged(), LIVENESS_MICROS_MAX)) {
+      outcome = 'liveness'
+      what = `the cluster did not finish within ${LIVENESS_MICROS_MAX / 1e6} s of virtual time after it was healed: ${describe(world)}`
+    } else {
+      checkEnd(world)
+    }
+    if (world.halts.length > 0) {
+      const halt = world.halts[0] as (typeof world.halts)[number]
+      throw new Violation('halt', `replica ${halt.replica} halted: ${halt.reason}: ${halt.what}`)
+    }
+  } catch (error) {
+    outcome = error instanceof Violation ? 'safety' : 'crash'
+    what =
+      error instanceof Error ? (outcome === 'crash' ? (error.stack ?? error.message) : error.message) : String(error)
+  }
+  return {
+    seed,
+    outcome,
+    what,
+    replicas: options.replicaCount,
+    hash: world.hash,
+    events: world.scheduler.events,
+    simulatedMicros: world.scheduler.now,
+    faults,
+    frames: { ...world.network.counts },
+    acknowledged: world.acknowledged.count,
+    ops: world.history.length,
+    views: Math.max(0, ...world.nodes.map((node) => node.replica?.view ?? 0)),
+  }
+}
+
+function injectFaults(world: World, random: SeededRandom, rates: Rates, faults: Record<Fault, number>): void {
+  const all = world.nodes.map((node) => node.index)
+  const down = (): number => 1 + random.below(2 * rates.downtime)
+  const repeat = (mean: number, action: () => void): void => {
+    if (mean === 0) return
+    world.scheduler.after(1 + random.below(2 * mean), () => {
+      if (world.healed) return
+      action()
+      repeat(mean, action)
+    })
+  }
+  const crash = (index: number, power: boolean): void => {
+    world.crash(index, power)
+    world.scheduler.after(down(), () => world.restart(index))
+  }
+  repeat(rates.crash, () => {
+    const power = random.chance(rates.powerShare)
+    faults[power ? 'power' : 'crash'] += 1
+    crash(random.pick(all), power)
+  })
+  repeat(rates.blackout, () => {
+    const power = random.chance(rates.powerShare)
+    faults.blackout += 1
+    for (const index of all) crash(index, power)
+  })
+  if (all.length > 1) {
+    repeat(rates.partition, () => {
+      if (random.chance(rates.oneWayShare)) {
+        faults['one-way'] += 1
+        const from = random.pick(all)
+        for (const to of all) if (to !== from && random.chance(0.6)) world.network.cutOneWay(...swap(random, from, to))
+      } else {
+        faults.partition += 1
+        world.network.isolate(
+          all.filter(() => random.chance(0.5)),
+          all,
+        )
+      }
+      world.scheduler.after(down(), () => world.network.heal())
+    })
+  }
+  repeat(rates.pause, () => {
+    faults.pause += 1
+    world.pause(random.pick(all), down())
+  })
+  repeat(rates.clock, () => {
+    faults.clock += 1
+    const node = world.nodes[random.pick(all)] as SimNode
+    node.clock.wallOffset += random.between(-60_000_000, 60_000_000)
+    node.clock.offset += random.below(10_000)
+  })
+}
+
+function swap(random: SeededRandom, a: number, b: number): [number, number] {
+  return random.chance(0.5) ? [a, b] : [b, a]
+}
+
+function heal(world: World): void {
+  world.log('healed')
+  world.healed = true
+  world.network.heal()
+  world.network.profile = CALM_NETWORK
+  for (const node of world.nodes) {
+    node.pausedUntil = 0
+    world.restart(node.index)
+  }
+}
+
+function checkEnd(world: World): void {
+  for (const node of world.participants()) {
+    const { replica } = node
+    if (replica === null) continue
+    if (replica.commitMin < world.acknowledged.highestOp) {
+      throw new Violation(
+        'acknowledged',
+        `op ${world.acknowledged.highestOp} was acknowledged, and replica ${node.index} ends at op ${replica.commitMin}`,
+      )
+    }
+  }
+}
+
+function describe(world: World): string {
+  const replicas = world.nodes.map(({ index, alive, replica }) => {
+    if (!alive || replica === null) return `replica ${index} is down`
+    const { status, view, op, commitMin, commitMax, tooFarBehind } = replica
+    return `replica ${index} ${status} view ${view} op ${op} commit ${commitMin}/${commitMax}${tooFarBehind ? ' too far behind' : ''}`
+  })
+  const clients = world.clients.filter((client) => !client.idle)
+  return `${replicas.join('; ')}; ${clients.length} clients wait for ${clients.flatMap((c) => c.unanswered).length} answers`
+}

@@ -1,0 +1,235 @@
+// A disk that remembers what is durable and what is not. A crash keeps synced sectors; of the others, each one on its own
+// may have reached the platter or not, as the seed says. Sectors are atomic; everything larger tears.
+//
+//   write ──(latency)──▶ volatile sectors ──sync──▶ durable sectors
+//              │ crash: each sector kept or lost, by the seed
+import { assert } from '../src/protocol/assert.ts'
+import { SECTOR_SIZE } from '../src/protocol/message.ts'
+import type { Disk, DiskDone, DiskResult, FileName } from '../storage/disk.ts'
+import type { SeededRandom } from './random.ts'
+import type { Scheduler } from './scheduler.ts'
+
+export interface DiskProfile {
+  /** Microseconds, each between min and max. */
+  readonly read: readonly [number, number]
+  readonly write: readonly [number, number]
+  readonly sync: readonly [number, number]
+}
+
+class VirtualFile {
+  /** By sector number; a sector that is missing reads as zeros. */
+  readonly durable = new Map<number, Uint8Array>()
+  readonly volatile = new Map<number, Uint8Array>()
+  existsDurably = false
+  /** Sectors that fail to read. */
+  readonly unreadable = new Set<number>()
+}
+
+export class VirtualDisk implements Disk {
+  readonly #scheduler: Scheduler
+  readonly #random: SeededRandom
+  readonly #profile: DiskProfile
+  readonly #files = new Map<FileName, VirtualFile>()
+  /** Writes on their way, so that a crash can tear them. */
+  readonly #inFlight = new Set<{ file: VirtualFile; sector: number; bytes: Uint8Array }>()
+  #generation = 0
+  /** Runs after every completion. */
+  afterEvent: () => void = () => {}
+  readonly written = { bytes: 0, syncs: 0 }
+
+  constructor(scheduler: Scheduler, random: SeededRandom, profile: DiskProfile) {
+    this.#scheduler = scheduler
+    this.#random = random
+    this.#profile = profile
+  }
+
+  read(file: FileName, position: number, bytes: Uint8Array, from: number, length: number, done: DiskDone): void {
+    this.#check(position, bytes, from, length)
+    this.#later(this.#profile.read, () => {
+      const f = this.#files.get(file)
+      if (f === undefined) return done('missing')
+      for (let at = 0; at < length; at += SECTOR_SIZE) {
+        const sector = (position + at) / SECTOR_SIZE
+        if (f.unreadable.has(sector)) return done('failed')
+        const content = f.volatile.get(sector) ?? f.durable.get(sector)
+        if (content === undefined) bytes.fill(0, from + at, from + at + SECTOR_SIZE)
+        else bytes.set(content, from + at)
+      }
+      done('ok')
+    })
+  }
+
+  write(file: FileName, position: number, bytes: Uint8Array, from: number, length: number, done: DiskDone): void {
+    this.#check(position, bytes, from, length)
+    const f = this.#file(file)
+    const lent = bytes.slice(from, from + length)
+    const write = { file: f, sector: position / SECTOR_SIZE, bytes: lent }
+    this.#inFlight.add(write)
+    this.#later(this.#profile.write, () => {
+      this.#inFlight.delete(write)
+      for (let i = 0; i < length; i++) {
+        if (bytes[from + i] !== lent[i])
+          throw new Error(`a buffer lent to the disk was changed: ${file} at ${position + i}`)
+      }
+      this.written.bytes += length
+      this.#land(write, () => true)
+      done('ok')
+    })
+  }
+
+  sync(file: FileName, done: DiskDone): void {
+    const f = this.#files.get(file)
+    if (f === undefined) return this.#later(this.#profile.sync, () => done('missing'))
+    const covered = [...f.volatile]
+    this.#later(this.#profile.sync, () => {
+      f.existsDurably = true
+      this.written.syncs += 1
+      for (const [sector, bytes] of covered) {
+        f.durable.set(sector, bytes)
+        f.unreadable.delete(sector)
+        if (f.volatile.get(sector) === bytes) f.volatile.delete(sector)
+      }
+      done('ok')
+    })
+  }
+
+  remove(file: FileName, done: DiskDone): void {
+    this.#later(this.#profile.write, () => {
+      for (const name of this.#files.keys()) {
+        if (name === file || name.startsWith(`${file}/`)) this.#files.delete(name)
+      }
+      done('ok')
+    })
+  }
+
+  list(directory: FileName, done: (names: readonly string[]) => void): void {
+    this.#later(this.#profile.read, () => {
+      const prefix = directory === '' ? '' : `${directory}/`
+      const names = new Set<string>()
+      for (const name of this.#files.keys()) {
+        if (name.startsWith(prefix)) names.add(name.slice(prefix.length).split('/')[0] as string)
+      }
+      done([...names].sort(compareText))
+    })
+  }
+
+  /** The process or the machine dies: nothing under way completes. `power`: what was not synced is at the seed's mercy. */
+  crash(power: boolean): void {
+    this.#generation += 1
+    const keepChance = this.#random.pick([0, 0.5, 1])
+    for (const write of this.#inFlight) this.#land(write, () => this.#random.chance(0.5))
+    this.#inFlight.clear()
+    if (!power) return
+    for (const [name, file] of this.#files) {
+      for (const [sector, bytes] of file.volatile) {
+        if (!this.#random.chance(keepChance)) continue
+        file.durable.set(sector, bytes)
+        file.existsDurably = true
+      }
+      file.volatile.clear()
+      if (!file.existsDurably) this.#files.delete(name)
+    }
+  }
+
+  #land(write: { file: VirtualFile; sector: number; bytes: Uint8Array }, lands: () => boolean): void {
+    for (let i = 0; i * SECTOR_SIZE < write.bytes.length; i++) {
+      if (lands())
+        write.file.volatile.set(write.sector + i, write.bytes.subarray(i * SECTOR_SIZE, (i + 1) * SECTOR_SIZE))
+    }
+  }
+
+  // ---- what tests and checkers look at and break --------------------------------------------------------------------
+
+  /** What a power cut right now would certainly leave: zeros where nothing is durable. */
+  durable(file: FileName, position: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length)
+    const f = this.#files.get(file)
+    for (let at = 0; at < length; at += SECTOR_SIZE) {
+      const content = f?.durable.get((position + at) / SECTOR_SIZE)
+      if (content !== undefined) bytes.set(content, at)
+    }
+    return bytes
+  }
+
+  /** Everything a reader of the file sees now, up to its last sector. */
+  contents(file: FileName): Uint8Array {
+    const f = this.#files.get(file)
+    if (f === undefined) return new Uint8Array(0)
+    const end = Math.max(-1, ...f.durable.keys(), ...f.volatile.keys()) + 1
+    const bytes = new Uint8Array(end * SECTOR_SIZE)
+    for (const sectors of [f.durable, f.volatile])
+      for (const [sector, content] of sectors) bytes.set(content, sector * SECTOR_SIZE)
+    return bytes
+  }
+
+  names(): string[] {
+    return [...this.#files.keys()].sort(compareText)
+  }
+
+  /** Flips bits in a sector that is durable: bit rot. */
+  corrupt(file: FileName, sector: number): void {
+    const f = this.#file(file)
+    const content = (f.durable.get(sector) ?? new Uint8Array(SECTOR_SIZE)).slice()
+    for (let i = 0; i < 8; i++) {
+      const at = this.#random.below(SECTOR_SIZE)
+      content[at] = (content[at] as number) ^ (1 << this.#random.below(8))
+    }
+    content[0] = (content[0] as number) ^ 0xff
+    f.durable.set(sector, content)
+    f.volatile.delete(sector)
+  }
+
+  /** Zeros in place of what was written, as of a write that never came. */
+  erase(file: FileName, sector: number): void {
+    const f = this.#file(file)
+    f.durable.delete(sector)
+    f.volatile.delete(sector)
+  }
+
+  makeUnreadable(file: FileName, sector: number): void {
+    this.#file(file).unreadable.add(sector)
+  }
+
+  /** The same files, for running a scenario's past into several futures. */
+  copyFrom(other: VirtualDisk): void {
+    this.#files.clear()
+    for (const [name, file] of other.#files) {
+      const copy = new VirtualFile()
+      copy.existsDurably = file.existsDurably
+      for (const [sector, bytes] of file.durable) copy.durable.set(sector, bytes)
+      for (const [sector, bytes] of file.volatile) copy.volatile.set(sector, bytes)
+      this.#files.set(name, copy)
+    }
+  }
+
+  #file(name: FileName): VirtualFile {
+    let file = this.#files.get(name)
+    if (file === undefined) {
+      file = new VirtualFile()
+      this.#files.set(name, file)
+    }
+    return file
+  }
+
+  #later(latency: readonly [number, number], action: () => void): void {
+    const generation = this.#generation
+    this.#scheduler.after(this.#random.between(latency[0], latency[1]), () => {
+      if (this.#generation !== generation) return
+      action()
+      this.afterEvent()
+    })
+  }
+
+  #check(position: number, bytes: Uint8Array, from: number, length: number): void {
+    assert(position % SECTOR_SIZE === 0 && length % SECTOR_SIZE === 0 && length > 0, 'disk access is not whole sectors')
+    assert((bytes.byteOffset + from) % SECTOR_SIZE === 0, 'disk buffer is not aligned')
+    assert(from + length <= bytes.length, 'disk access beyond its buffer')
+  }
+}
+
+/** Order by code unit: the same on every machine. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+export type { DiskResult }

@@ -1,0 +1,80 @@
+// Links between nodes that lose, delay, duplicate and reorder, and can be cut one way or both.
+import type { SeededRandom } from './random.ts'
+import type { Scheduler } from './scheduler.ts'
+
+export interface NetworkProfile {
+  /** Microseconds one way, uniform; reordering comes from its spread. */
+  readonly delay: readonly [number, number]
+  readonly loss: number
+  readonly duplication: number
+  /** Share of frames that arrive much later than the rest. */
+  readonly straggling: number
+}
+
+/** Where frames of a node go; `generation` is that of the sending process. */
+export type Deliver = (to: number, from: number, frame: Uint8Array) => void
+
+export class VirtualNetwork {
+  readonly #scheduler: Scheduler
+  readonly #random: SeededRandom
+  readonly #cut = new Set<string>()
+  profile: NetworkProfile
+  deliver: Deliver = () => {}
+  readonly counts = { sent: 0, lost: 0, duplicated: 0, cut: 0 }
+
+  constructor(scheduler: Scheduler, random: SeededRandom, profile: NetworkProfile) {
+    this.#scheduler = scheduler
+    this.#random = random
+    this.profile = profile
+  }
+
+  send(from: number, to: number, frame: Uint8Array): void {
+    this.counts.sent += 1
+    const { loss, duplication } = this.profile
+    if (this.#cut.has(`${from}>${to}`)) {
+      this.counts.cut += 1
+      return
+    }
+    if (this.#random.chance(loss)) {
+      this.counts.lost += 1
+      return
+    }
+    this.#arrive(from, to, frame)
+    if (this.#random.chance(duplication)) {
+      this.counts.duplicated += 1
+      this.#arrive(from, to, frame)
+    }
+  }
+
+  #arrive(from: number, to: number, frame: Uint8Array): void {
+    const { delay, straggling } = this.profile
+    const factor = this.#random.chance(straggling) ? 100 : 1
+    this.#scheduler.after(this.#random.between(delay[0], delay[1]) * factor, () => {
+      // A cut link carries nothing, not even what was on its way.
+      if (!this.#cut.has(`${from}>${to}`)) this.deliver(to, from, frame)
+    })
+  }
+
+  cutOneWay(from: number, to: number): void {
+    this.#cut.add(`${from}>${to}`)
+  }
+
+  /** Nobody of `group` hears anybody outside it, nor the other way round. */
+  isolate(group: readonly number[], all: readonly number[]): void {
+    for (const a of group) {
+      for (const b of all) {
+        if (group.includes(b)) continue
+        this.cutOneWay(a, b)
+        this.cutOneWay(b, a)
+      }
+    }
+  }
+
+  isCut(from: number, to: number): boolean {
+    return this.#cut.has(`${from}>${to}`)
+  }
+
+  heal(): void {
+    this.#cut.clear()
+  }
+}

@@ -1,0 +1,303 @@
+// A whole cluster in one object: nodes, network, clients, checkers, under virtual time.
+import type { StateMachine } from '../consensus/ports.ts'
+import type { Halt } from '../consensus/replica.ts'
+import { createChecksummer } from '../src/protocol/checksum.ts'
+import { At, getKey, getU64 } from '../src/protocol/frame.ts'
+import type { Message } from '../src/protocol/message.ts'
+import type { SubmitOutcome } from '../src/state/replica-port.ts'
+import type { Geometry } from '../storage/superblock.ts'
+import { AcknowledgedChecker } from './checkers/acknowledged.ts'
+import { HistoryChecker } from './checkers/history.ts'
+import { PromiseChecker } from './checkers/promises.ts'
+import { SimClient } from './client.ts'
+import { SimNode } from './node.ts'
+import { SeededRandom } from './random.ts'
+import { Scheduler } from './scheduler.ts'
+import { Violation } from './violation.ts'
+import { type DiskProfile, VirtualDisk } from './virtual-disk.ts'
+import { type NetworkProfile, VirtualNetwork } from './virtual-network.ts'
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly replicaCount: number
+  readonly journalSlots: number
+  readonly checkpointInterval: number
+  readonly pipelineMax: number
+  readonly frameSizeMax: number
+  readonly sessionWindow: number
+  readonly clientsMax: number
+  readonly network: NetworkProfile
+  readonly disk: DiskProfile
+  /** Made for every process of a node. */
+  readonly stateMachine: (node: SimNode) => StateMachine
+  /** A line for everything that a replica logs. */
+  readonly onLog?: (line: string) => void
+}
+
+export const CALM_NETWORK: NetworkProfile = { delay: [50, 150], loss: 0, duplication: 0, straggling: 0 }
+export const CALM_DISK: DiskProfile = { read: [20, 60], write: [20, 80], sync: [100, 300] }
+
+const checksummer = createChecksummer()
+
+export class World {
+  readonly options: WorldOptions
+  readonly scheduler = new Scheduler()
+  readonly random: SeededRandom
+  readonly network: VirtualNetwork
+  readonly nodes: SimNode[] = []
+  readonly clients: SimClient[] = []
+  readonly history = new HistoryChecker()
+  readonly acknowledged = new AcknowledgedChecker(this.history, checksummer)
+  readonly promises = new PromiseChecker()
+  readonly halts: { replica: number; reason: Halt; what: string }[] = []
+  /** Requests that clients may still make; each client takes from it. */
+  requestsLeft = 0
+  /** Operation and body of a client's next request. */
+  workload: (client: SimClient) => { operation: number; body: Uint8Array } = (client) => ({
+    operation: 64,
+    body: Uint8Array.of(client.index, this.random.below(256), this.random.below(256)),
+  })
+  onUndecided: (requests: number) => void = () => {}
+  /** Frames between replicas may be looked at, and dropped by answering false. */
+  filter: (from: number, to: number, message: Message) => boolean = () => true
+  undecided = 0
+  /** No more faults. */
+  healed = false
+  /** Mixed from everything that happens: equal hashes mean equal runs. */
+  #hash = 0x811c9dc5
+
+  constructor(options: WorldOptions) {
+    this.options = options
+    this.random = new SeededRandom(options.seed, 1)
+    this.network = new VirtualNetwork(this.scheduler, new SeededRandom(options.seed, 2), options.network)
+    this.network.deliver = (to, from, frame) => this.#deliver(to, from, frame)
+    const cluster = Uint32Array.of(options.seed >>> 0, Math.floor(options.seed / 2 ** 32) >>> 0, 0x6761, 0x6c67)
+    for (let index = 0; index < options.replicaCount; index++) {
+      const geometry: Geometry = {
+        cluster,
+        replica: index,
+        replicaCount: options.replicaCount,
+        frameSizeMax: options.frameSizeMax,
+        journalSlots: options.journalSlots,
+        pipelineMax: options.pipelineMax,
+        checkpointInterval: options.checkpointInterval,
+        clientsMax: options.clientsMax,
+        sessionWindow: options.sessionWindow,
+      }
+      const disk = new VirtualDisk(this.scheduler, new SeededRandom(options.seed, 100 + index), options.disk)
+      const node = new SimNode({
+        index,
+        disk,
+        geometry,
+        random: new SeededRandom(options.seed, 200 + index),
+        stateMachine: (node) => this.history.watch(node, options.stateMachine(node)),
+        world: {
+          scheduler: this.scheduler,
+          checksummer,
+          sendToReplica: (node, to, message) => this.#sendToReplica(node, to, message),
+          sendToClient: (node, client, message) => this.#sendToClient(node, client, message),
+          refuse: (node, request, outcome) => this.#refuse(node, request, outcome),
+          onHalt: (node, reason, what) => {
+            this.log(`replica ${node.index} halted: ${reason}: ${what}`)
+            this.halts.push({ replica: node.index, reason, what })
+          },
+          onLog: (node, level, code, fields) => this.log(`replica ${node.index} ${level} ${code} ${text(fields)}`),
+          afterEvent: (node) => this.#afterEvent(node),
+        },
+      })
+      disk.afterEvent = () => this.#afterEvent(node)
+      this.nodes.push(node)
+    }
+  }
+
+  get checksummer(): typeof checksummer {
+    return checksummer
+  }
+
+  get hash(): number {
+    return this.#hash >>> 0
+  }
+
+  mix(value: number): void {
+    this.#hash = Math.imul(this.#hash ^ value, 0x01000193)
+  }
+
+  log(line: string): void {
+    this.options.onLog?.(`${(this.scheduler.now / 1e6).toFixed(6)} ${line}`)
+  }
+
+  /** Formats every disk and starts every node. */
+  boot(): void {
+    let formatted = 0
+    for (const node of this.nodes) {
+      node.format(() => {
+        formatted += 1
+      })
+    }
+    while (formatted < this.nodes.length && this.scheduler.step(Number.POSITIVE_INFINITY));
+    for (const node of this.nodes) node.start()
+  }
+
+  addClients(count: number, options: { window: number; timeout: number; pace: number }): void {
+    for (let i = 0; i < count; i++) {
+      const client = new SimClient({
+        index: this.clients.length,
+        random: new SeededRandom(this.options.seed, 300 + this.clients.length),
+        ...options,
+        world: {
+          scheduler: this.scheduler,
+          nodeCount: this.nodes.length,
+          send: (c, node, frame) => this.#sendRequest(c, node, frame),
+          nextRequest: (c) => {
+            if (this.requestsLeft === 0) return null
+            this.requestsLeft -= 1
+            return this.workload(c)
+          },
+          onAcknowledged: (c, ack) => {
+            this.mix(ack.op)
+            this.acknowledged.onAcknowledged(c, ack)
+          },
+          onUndecided: (_c, requests) => {
+            this.undecided += requests.length
+          },
+        },
+      })
+      this.clients.push(client)
+      client.start()
+    }
+  }
+
+  /** Lets `micros` pass. */
+  run(micros: number): void {
+    const until = this.scheduler.now + micros
+    while (this.scheduler.step(until));
+    this.scheduler.now = until
+  }
+
+  /** Lets time pass until `reached`, at most `micros`; says whether it was. */
+  runUntil(reached: () => boolean, micros: number): boolean {
+    const until = this.scheduler.now + micros
+    let next = 0
+    while (!reached()) {
+      next = Math.min(until, this.scheduler.now + 1000)
+      while (this.scheduler.step(next));
+      this.scheduler.now = next
+      if (next >= until) return reached()
+    }
+    return true
+  }
+
+  crash(index: number, power: boolean): void {
+    const node = this.nodes[index] as SimNode
+    if (!node.alive) return
+    this.log(`crash of replica ${index}${power ? ', power lost' : ''}`)
+    this.mix(1000 + index)
+    node.crash(power)
+    if (power) return
+    // The kernel closes the connections of a process that dies; a machine without power says nothing.
+    for (const other of this.nodes) {
+      if (other === node) continue
+      const { generation } = other
+      this.scheduler.after(this.random.between(50, 500), () => {
+        if (other.generation !== generation || this.network.isCut(index, other.index)) return
+        other.replica?.onReplicaDisconnected(index)
+        this.#afterEvent(other)
+      })
+    }
+  }
+
+  restart(index: number): void {
+    const node = this.nodes[index] as SimNode
+    if (node.alive) return
+    this.log(`restart of replica ${index}`)
+    this.mix(2000 + index)
+    node.start()
+  }
+
+  pause(index: number, micros: number): void {
+    const node = this.nodes[index] as SimNode
+    this.log(`pause of replica ${index} for ${micros} µs`)
+    node.pausedUntil = Math.max(node.pausedUntil, this.scheduler.now + micros)
+  }
+
+  /** The node that is primary now and may take requests, if there is one. */
+  primary(): SimNode | null {
+    let found: SimNode | null = null
+    for (const node of this.nodes) {
+      if (node.replica?.isPrimary && (found === null || node.replica.view > (found.replica?.view ?? 0))) found = node
+    }
+    return found
+  }
+
+  /** Live replicas that have what the cluster needs to go on; without those that are too far behind. */
+  participants(): SimNode[] {
+    return this.nodes.filter((node) => node.alive && node.opened && node.replica !== null && !node.replica.tooFarBehind)
+  }
+
+  /** Clients have their answers, replicas agree and have nothing left to do. */
+  converged(): boolean {
+    if (!this.clients.every((client) => client.idle)) return false
+    const nodes = this.participants()
+    const first = nodes[0]?.replica
+    if (!first) return false
+    const { commitMin } = first
+    return nodes.every(({ replica }) => replica !== null && replica.settled && replica.commitMin === commitMin)
+  }
+
+  #afterEvent(node: SimNode): void {
+    this.mix(this.scheduler.now * 8 + node.index)
+    this.history.observe(node)
+  }
+
+  #sendToReplica(node: SimNode, to: number, message: Message): void {
+    this.promises.onSend(node, message)
+    if (!this.filter(node.index, to, message)) return
+    this.network.send(node.index, to, message.bytes.slice(0, message.size))
+  }
+
+  #deliver(to: number, _from: number, frame: Uint8Array): void {
+    const node = this.nodes[to]
+    if (node?.alive) node.onFrame(frame)
+  }
+
+  /** Connections keep the order of what is sent over them. */
+  #overConnection(client: string, node: number, toNode: boolean, action: () => void): void {
+    const connection = `${client} ${node} ${toNode}`
+    const earliest = this.#connectionTimes.get(connection) ?? 0
+    const arrival = Math.max(earliest, this.scheduler.now + this.random.between(50, 400))
+    this.#connectionTimes.set(connection, arrival)
+    this.scheduler.after(arrival - this.scheduler.now, action)
+  }
+
+  readonly #connectionTimes = new Map<string, number>()
+
+  #sendRequest(client: SimClient, node: number, frame: Uint8Array): void {
+    if (this.random.chance(this.network.profile.loss)) return
+    this.#overConnection(client.key, node, true, () => {
+      const target = this.nodes[node] as SimNode
+      if (target.alive && target.pausedUntil <= this.scheduler.now) target.onRequest(frame)
+    })
+  }
+
+  #sendToClient(node: SimNode, key: string, message: Message): void {
+    this.history.observe(node)
+    const client = this.clients.find((c) => c.key === key)
+    if (client === undefined) throw new Violation('client', `a reply for a client that never was: ${key}`)
+    if (this.random.chance(this.network.profile.loss)) return
+    const frame = message.bytes.slice(0, message.size)
+    this.#overConnection(key, node.index, false, () => client.onReply(frame))
+  }
+
+  #refuse(node: SimNode, request: Message, outcome: SubmitOutcome): void {
+    const key = getKey(request.words, At.request.client)
+    const number = getU64(request.words, At.request.request)
+    const client = this.clients.find((c) => c.key === key)
+    this.#overConnection(key, node.index, false, () => client?.onRefused(number, outcome))
+  }
+}
+
+function text(fields: Readonly<Record<string, unknown>>): string {
+  return Object.entries(fields)
+    .map(([key, value]) => `${key}=${String(value)}`)
+    .join(' ')
+}
