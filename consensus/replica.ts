@@ -687,6 +687,7 @@ export class Replica implements ReplicaPort {
     peer.commit = getU64(w, FrameAt.ping.commit)
     this.#compareDigest(getU64(w, FrameAt.ping.checkpointOp), w, FrameAt.ping.digest, from)
     const view = getU32(w, At.view)
+    if (view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
     if (view > this.view) this.#higherView(view)
     else if (view < this.view && this.#isNormalPrimary && this.#viewDurable)
       this.#sendTo(from, this.#startViewFrame(0, 0))
@@ -880,6 +881,16 @@ export class Replica implements ReplicaPort {
     peer.op = Math.max(peer.op, op)
     peer.commit = Math.max(peer.commit, getU64(w, FrameAt.prepareOk.commitMin))
     this.#countAck(op, w, FrameAt.prepareOk.checksum, from)
+    this.#learnCommit(peer.commit)
+  }
+
+  /** A backup of my view has executed ops that my pipeline still waits for: it will not acknowledge them again. */
+  #learnCommit(commit: number): void {
+    if (!this.#isNormalPrimary || commit <= this.commitMax || commit > this.op) return
+    while (this.#pipeline[0] && this.#pipeline[0].op <= commit) this.#pipeline.shift()
+    this.commitMax = commit
+    this.#commitJournal()
+    this.#commitPipeline()
   }
 
   #countAck(op: number, words: Uint32Array, at: number, from: number): void {
