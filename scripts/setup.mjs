@@ -60,7 +60,7 @@ function installed(wanted) {
 function buildNative(log) {
   const native = join(root, 'native')
   const { scripts = {} } = JSON.parse(readFileSync(join(native, 'package.json'), 'utf8'))
-  if (scripts.build === undefined) return
+  if (scripts.build === undefined || !existsSync(join(native, 'build.mjs'))) return
   const sources = newest(join(native, 'src'), /\.(c|h|S)$/)
   if (sources === 0) return
   const built = newest(join(native, 'build'), /\.(node|json)$/)
@@ -72,13 +72,10 @@ function buildNative(log) {
     log('galgo: built the io_uring addon')
     return
   }
-  const reason =
-    `${result.stdout ?? ''}${result.stderr ?? ''}`
-      .trim()
-      .split('\n')
-      .find((line) => line !== '') ?? 'unknown'
+  const said = `${result.stderr ?? ''}${result.stdout ?? ''}`.split('\n').filter((line) => line.trim() !== '')
+  const reason = said.find((line) => /error|cannot|not found/i.test(line)) ?? said[0] ?? 'unknown'
   log(
-    `galgo: the io_uring addon was not built (${reason}); the portable driver is used. Cure: install a C compiler (cc).`,
+    `galgo: the io_uring addon was not built (${reason.trim()}); the portable driver is used. Cure: install a C compiler (cc).`,
   )
 }
 

@@ -1,0 +1,39 @@
+// galgo cluster: a whole cluster on this machine, what `npm start` runs.
+import { Command, Option } from 'commander'
+import { type FormatFlags, withFormat } from '../flags.ts'
+import type { CommandContext } from '../program.ts'
+import { loadServer } from '../server.ts'
+import { oneOf, whole } from '../values.ts'
+
+interface Flags extends FormatFlags {
+  readonly nodes: number
+  readonly data: string
+  readonly clientPort: number
+  readonly replicaPort: number
+  readonly httpPort: number
+}
+
+export function clusterCommand({ io, action }: CommandContext): Command {
+  return withFormat(new Command('cluster'))
+    .description('run a cluster on this machine, formatted if needed')
+    .addOption(
+      new Option('--nodes <n>', '1, 3 or 5').argParser((text) => Number(oneOf('1', '3', '5')(text))).default(3),
+    )
+    .option('--data <dir>', 'where its data lies, a directory for each node', '.galgo')
+    .addOption(
+      new Option('--client-port <port>', 'of the first node, then upwards').argParser(whole(0, 65_530)).default(8090),
+    )
+    .addOption(
+      new Option('--replica-port <port>', 'of the first node, then upwards').argParser(whole(0, 65_530)).default(8190),
+    )
+    .addOption(
+      new Option('--http-port <port>', 'of the first node, then upwards').argParser(whole(0, 65_530)).default(3000),
+    )
+    .addHelpText('after', '\nExample:\n  galgo cluster --nodes 1 --data /tmp/galgo')
+    .action(
+      action(async ({ nodes, data, clientPort, replicaPort, httpPort, format }: Flags) => {
+        const { runCluster } = await loadServer()
+        return await runCluster({ nodes, data, clientPort, replicaPort, httpPort, format, io })
+      }),
+    )
+}

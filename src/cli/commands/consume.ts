@@ -1,0 +1,217 @@
+// galgo consume: messages to standard output, as text or as a JSON object a line.
+import { Command, Option } from 'commander'
+import type { HeaderValue } from '../../protocol/user-headers.ts'
+import { asError, CliError, usage } from '../errors.ts'
+import { ExitCode } from '../exit-codes.ts'
+import { type ConnectionFlags, identifier, withConnection } from '../flags.ts'
+import type { CliIo } from '../io.ts'
+import { OutputBuffer } from '../output-buffer.ts'
+import type { CommandContext } from '../program.ts'
+import { time } from '../render/table.ts'
+import { type Client, type Consumer, type Message, withClient } from '../sdk.ts'
+import { type From, from, whole } from '../values.ts'
+import { noTopic } from './topic.ts'
+
+/** A named consumer's offset is stored when so many messages were printed, or so much time has passed, since the last time. */
+const COMMIT_EVERY = 1000
+const COMMIT_INTERVAL_MS = 1000
+const NEWLINE = Uint8Array.of(10)
+
+interface ConsumeFlags extends ConnectionFlags {
+  readonly partition?: number
+  readonly from?: From
+  readonly count?: number
+  readonly follow?: boolean
+  readonly consumer?: string
+}
+
+export function consumeCommand({ io, action }: CommandContext): Command {
+  return withConnection(new Command('consume'))
+    .description('print messages')
+    .argument('<stream>', 'name or id')
+    .argument('<topic>', 'name or id')
+    .addOption(new Option('--partition <n>', 'only this partition; all when absent').argParser(whole(0, 999_999)))
+    .addOption(
+      new Option(
+        '--from <place>',
+        'first, last, next (after the stored offset), offset:N or time:ISO; next with --consumer, else first',
+      ).argParser(from),
+    )
+    .addOption(new Option('--count <n>', 'end after so many messages').argParser(whole(1, Number.MAX_SAFE_INTEGER)))
+    .option('--follow', 'wait for new messages instead of ending')
+    .addOption(new Option('--consumer <name>', 'store the offset of what was printed under this name'))
+    .addHelpText(
+      'after',
+      `
+Text prints payloads, each with a line feed. JSON prints an object a line: partition, offset, timestamp,
+originTimestamp, id, headers, payload; a payload that is no UTF-8 is { "base64": … }.
+Several partitions are printed one after the other, with --follow as messages come.
+
+Examples:
+  galgo consume shop orders --from first
+  galgo consume shop orders --follow --consumer billing --format json
+  galgo consume shop orders --from time:2026-01-31T12:00:00Z --count 10`,
+    )
+    .action(
+      action(async (stream: string, topic: string, flags: ConsumeFlags) => {
+        if (flags.from === 'next' && flags.consumer === undefined) {
+          throw usage('--from next starts after a stored offset and needs the name it is stored under: --consumer NAME')
+        }
+        return await withClient(flags, io, (client) => consume(client, io, stream, topic, flags))
+      }),
+    )
+}
+
+async function consume(client: Client, io: CliIo, stream: string, topic: string, flags: ConsumeFlags): Promise<number> {
+  const partitions = await partitionsOf(client, stream, topic, flags.partition)
+  const output = new OutputBuffer(io.out)
+  const print = flags.format === 'json' ? printJson : printText
+  const enough = new AbortController()
+  const signal = AbortSignal.any([io.stop, enough.signal])
+  let left = flags.count ?? Number.POSITIVE_INFINITY
+  const run = async (partition: number): Promise<void> => {
+    const consumer = client.consumer({
+      stream: identifier(stream),
+      topic: identifier(topic),
+      partition,
+      from: flags.from ?? (flags.consumer === undefined ? 'first' : 'next'),
+      follow: flags.follow === true,
+      signal,
+      autoCommit: false,
+      ...(flags.consumer === undefined ? {} : { name: flags.consumer }),
+      ...(flags.count === undefined ? {} : { count: flags.count }),
+    })
+    await using progress = new Progress(consumer, output, flags.consumer !== undefined)
+    if (flags.follow === true) progress.commitWhenIdle()
+    try {
+      for await (const message of consumer) {
+        if (left <= 0) break
+        left--
+        await print(output, message)
+        await progress.printed(message)
+        if (left <= 0) break
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
+    if (left <= 0) enough.abort()
+  }
+  if (flags.follow === true) await Promise.all(partitions.map(run))
+  else for (const partition of partitions) if (left > 0 && !io.stop.aborted) await run(partition)
+  await output.flush()
+  // Ctrl-C is how one ends --follow.
+  return io.stop.aborted && flags.follow !== true ? ExitCode.interrupted : ExitCode.ok
+}
+
+async function partitionsOf(client: Client, stream: string, topic: string, wanted?: number): Promise<number[]> {
+  const found = await client.getTopic(identifier(stream), identifier(topic))
+  if (found === null) throw noTopic(stream, topic)
+  const partitions = found.partitions.map((partition) => partition.id)
+  if (wanted === undefined) return partitions
+  if (partitions.includes(wanted)) return [wanted]
+  throw new CliError(
+    'partition-not-found',
+    `topic ${topic} of ${stream} has no partition ${wanted}; it has ${partitions.length}, counted from 0`,
+    ExitCode.notFound,
+  )
+}
+
+/** Stores the offset of what was really written, every so often and at the end: after a crash messages come again, none is missed. */
+class Progress {
+  readonly #consumer: Consumer
+  readonly #output: OutputBuffer
+  readonly #named: boolean
+  #last: Message | undefined
+  #since = 0
+  #at = performance.now()
+  #timer: NodeJS.Timeout | undefined
+  #committing: Promise<void> = Promise.resolve()
+  #failure: Error | undefined
+
+  constructor(consumer: Consumer, output: OutputBuffer, named: boolean) {
+    this.#consumer = consumer
+    this.#output = output
+    this.#named = named
+  }
+
+  /** Without it, the last messages before a silence would stay unstored until the next one comes. */
+  commitWhenIdle(): void {
+    if (!this.#named) return
+    this.#timer = setInterval(() => {
+      this.#commit().catch((error: unknown) => {
+        this.#failure ??= asError(error)
+      })
+    }, COMMIT_INTERVAL_MS)
+  }
+
+  async printed(message: Message): Promise<void> {
+    if (!this.#named) return
+    if (this.#failure !== undefined) throw this.#failure
+    this.#last = message
+    this.#since++
+    if (this.#since >= COMMIT_EVERY || performance.now() - this.#at >= COMMIT_INTERVAL_MS) await this.#commit()
+  }
+
+  /** One at a time: an older offset must not overtake a newer one. */
+  #commit(): Promise<void> {
+    this.#committing = this.#committing.then(() => this.#commitLast())
+    return this.#committing
+  }
+
+  async #commitLast(): Promise<void> {
+    const last = this.#last
+    if (last === undefined) return
+    this.#last = undefined
+    this.#since = 0
+    this.#at = performance.now()
+    await this.#output.flush()
+    await this.#consumer.commit(last)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer)
+    try {
+      await this.#commit()
+    } finally {
+      await this.#consumer.close()
+    }
+  }
+}
+
+async function printText(output: OutputBuffer, message: Message): Promise<void> {
+  await output.write(message.payload)
+  await output.write(NEWLINE)
+}
+
+const encoder = new TextEncoder()
+
+async function printJson(output: OutputBuffer, message: Message): Promise<void> {
+  await output.write(encoder.encode(`${JSON.stringify(jsonMessage(message))}\n`))
+}
+
+export function jsonMessage(message: Message) {
+  return {
+    partition: message.partition,
+    offset: message.offset,
+    timestamp: time(message.timestamp),
+    originTimestamp: time(message.originTimestamp),
+    id: message.id.toString(16).padStart(32, '0'),
+    headers: Object.fromEntries(Object.entries(message.headers).map(([name, value]) => [name, jsonValue(value)])),
+    payload: jsonBytes(message.payload),
+  }
+}
+
+function jsonValue(value: HeaderValue): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  return value instanceof Uint8Array ? jsonBytes(value) : value
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function jsonBytes(bytes: Uint8Array): string | { base64: string } {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64') }
+  }
+}

@@ -1,0 +1,35 @@
+// galgo start: one real node, in the foreground, as operators run it.
+import { Command } from 'commander'
+import { type FormatFlags, withFormat } from '../flags.ts'
+import type { CommandContext } from '../program.ts'
+import { loadServer, type NodeFlags } from '../server.ts'
+
+type Flags = FormatFlags & NodeFlags
+
+export function startCommand({ action }: CommandContext): Command {
+  return withFormat(new Command('start'))
+    .description('run one node in the foreground')
+    .option('--data <dir>', 'its formatted data directory')
+    .option('--addresses <list>', 'replica addresses of all nodes, in the order of their indexes')
+    .option('--client <host:port>', 'where clients connect (127.0.0.1:8090)')
+    .option('--advertise <host:port>', 'what clients are told to connect to (as --client)')
+    .option('--http <host:port>', 'GET /health and /status, or off (127.0.0.1:3000)')
+    .option('--driver <driver>', 'auto, io_uring or portable')
+    .option('--cpu <list>', 'CPUs of the replica thread, like 0-3')
+    .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
+    .option('--log-file <file>', 'append the log to this file (standard error)')
+    .option('--config <file.toml>', 'all of these and more; flags win over GALGO_* variables, these over the file')
+    .addHelpText(
+      'after',
+      `
+Example, on the second of three machines:
+  galgo start --data /var/lib/galgo --addresses 10.0.0.1:8190,10.0.0.2:8190,10.0.0.3:8190 --client 10.0.0.2:8090`,
+    )
+    .action(
+      action(async (flags: Flags) => {
+        const { startNode } = await loadServer()
+        await startNode(flags)
+        return undefined
+      }),
+    )
+}

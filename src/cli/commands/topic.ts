@@ -1,0 +1,174 @@
+// galgo topic: create, list, get, delete.
+import { Command, Option } from 'commander'
+import type { TopicRecord } from '../../protocol/commands/topic-record.ts'
+import { CliError } from '../errors.ts'
+import { ExitCode } from '../exit-codes.ts'
+import { type ConnectionFlags, identifier, withConnection } from '../flags.ts'
+import type { CommandContext } from '../program.ts'
+import { fields, size, table, time } from '../render/table.ts'
+import { withClient } from '../sdk.ts'
+import { whole } from '../values.ts'
+
+const PARTITIONS_MAX = 1000
+
+export function topicCommand(context: CommandContext): Command {
+  const topic = new Command('topic').description('create, list, look at and delete topics')
+  topic.addCommand(create(context))
+  topic.addCommand(list(context))
+  topic.addCommand(get(context))
+  topic.addCommand(remove(context))
+  return topic
+}
+
+function create({ io, action }: CommandContext): Command {
+  return withConnection(new Command('create'))
+    .description('create a topic')
+    .argument('<stream>', 'name or id')
+    .argument('<topic>', 'its name, 1 to 255 bytes')
+    .addOption(new Option('--partitions <n>', 'how many partitions').argParser(whole(1, PARTITIONS_MAX)).default(1))
+    .addHelpText('after', '\nExample:\n  galgo topic create shop orders --partitions 3')
+    .action(
+      action(async (stream: string, name: string, flags: ConnectionFlags & { partitions: number }) => {
+        const topic = await withClient(flags, io, (client) =>
+          client.createTopic(identifier(stream), name, { partitions: flags.partitions }),
+        )
+        const row = topicRow(topic)
+        await io.out(
+          flags.format === 'json'
+            ? `${JSON.stringify(row)}\n`
+            : `topic ${row.name} created in ${stream}, id ${row.id}, ${plural(row.partitions, 'partition')}\n`,
+        )
+        return undefined
+      }),
+    )
+}
+
+function list({ io, action }: CommandContext): Command {
+  return withConnection(new Command('list'))
+    .description('list the topics of a stream')
+    .argument('<stream>', 'name or id')
+    .addHelpText('after', '\nExample:\n  galgo topic list shop')
+    .action(
+      action(async (stream: string, flags: ConnectionFlags) => {
+        const rows = topicRows(await withClient(flags, io, (client) => client.listTopics(identifier(stream))))
+        if (flags.format === 'json') await io.out(`${JSON.stringify(rows)}\n`)
+        else if (rows.length === 0) io.err(`no topics yet; create one with: galgo topic create ${stream} NAME\n`)
+        else await io.out(topicTable(rows))
+        return undefined
+      }),
+    )
+}
+
+function get({ io, action }: CommandContext): Command {
+  return withConnection(new Command('get'))
+    .description('show a topic and its partitions')
+    .argument('<stream>', 'name or id')
+    .argument('<topic>', 'name or id')
+    .addHelpText('after', '\nExample:\n  galgo topic get shop orders')
+    .action(
+      action(async (stream: string, name: string, flags: ConnectionFlags) => {
+        const found = await withClient(flags, io, (client) => client.getTopic(identifier(stream), identifier(name)))
+        if (found === null) throw noTopic(stream, name)
+        const row = topicRow(found.topic)
+        const partitions = found.partitions.map((partition) => ({
+          id: partition.id,
+          messages: partition.messagesCount,
+          size: partition.size,
+          segments: partition.segmentsCount,
+          // The wire has no word for "none yet".
+          lastOffset: partition.messagesCount === 0 ? null : partition.currentOffset,
+          created: time(partition.createdAt),
+        }))
+        if (flags.format === 'json') {
+          await io.out(`${JSON.stringify({ ...row, partitions })}\n`)
+          return undefined
+        }
+        await io.out(
+          fields([
+            ['topic', `${row.name} (id ${row.id}) of stream ${stream}`],
+            ['created', row.created],
+            ['messages', row.messages],
+            ['size', size(row.size)],
+            ['expiry', row.expiryMs === null ? 'never' : `${row.expiryMs / 1000} s`],
+            ['size limit', row.sizeMax === null ? 'none' : size(row.sizeMax)],
+          ]),
+        )
+        const partitionTable = table(partitions, [
+          { title: 'partition', value: (partition) => partition.id, align: 'right' },
+          { title: 'messages', value: (partition) => partition.messages, align: 'right' },
+          { title: 'last offset', value: (partition) => partition.lastOffset ?? '-', align: 'right' },
+          { title: 'size', value: (partition) => size(partition.size), align: 'right' },
+          { title: 'segments', value: (partition) => partition.segments, align: 'right' },
+        ])
+        await io.out(`\n${partitionTable}`)
+        return undefined
+      }),
+    )
+}
+
+function remove({ io, action }: CommandContext): Command {
+  return withConnection(new Command('delete'))
+    .description('delete a topic with all its messages')
+    .argument('<stream>', 'name or id')
+    .argument('<topic>', 'name or id')
+    .addHelpText('after', '\nExample:\n  galgo topic delete shop orders')
+    .action(
+      action(async (stream: string, name: string, flags: ConnectionFlags) => {
+        await withClient(flags, io, (client) => client.deleteTopic(identifier(stream), identifier(name)))
+        await io.out(
+          flags.format === 'json'
+            ? `${JSON.stringify({ deleted: name, stream })}\n`
+            : `topic ${name} of ${stream} deleted\n`,
+        )
+        return undefined
+      }),
+    )
+}
+
+export function noTopic(stream: string, topic: string): CliError {
+  return new CliError(
+    'topic-not-found',
+    `there is no topic ${topic} in stream ${stream}; see them with: galgo topic list ${stream}`,
+    ExitCode.notFound,
+  )
+}
+
+type TopicLike = Pick<
+  TopicRecord,
+  'id' | 'name' | 'createdAt' | 'partitionsCount' | 'messagesCount' | 'size' | 'messageExpiry' | 'maxTopicSize'
+>
+
+/** JSON has no infinity: null is "never" and "none". */
+function topicRow(topic: TopicLike) {
+  return {
+    id: topic.id,
+    name: topic.name,
+    partitions: topic.partitionsCount,
+    messages: topic.messagesCount,
+    size: topic.size,
+    expiryMs: Number.isFinite(topic.messageExpiry) ? topic.messageExpiry / 1000 : null,
+    sizeMax: Number.isFinite(topic.maxTopicSize) ? topic.maxTopicSize : null,
+    created: time(topic.createdAt),
+  }
+}
+
+export type TopicRow = ReturnType<typeof topicRow>
+
+export function topicRows(topics: readonly TopicLike[]): TopicRow[] {
+  return topics.map(topicRow)
+}
+
+export function topicTable(rows: readonly TopicRow[]): string {
+  return table(rows, [
+    { title: 'id', value: (row) => row.id, align: 'right' },
+    { title: 'name', value: (row) => row.name },
+    { title: 'partitions', value: (row) => row.partitions, align: 'right' },
+    { title: 'messages', value: (row) => row.messages, align: 'right' },
+    { title: 'size', value: (row) => size(row.size), align: 'right' },
+    { title: 'created', value: (row) => row.created },
+  ])
+}
+
+export function plural(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`
+}

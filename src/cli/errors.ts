@@ -1,0 +1,92 @@
+// From any error to one sentence and an exit code. What a user can do something about never shows a stack trace; a defect
+// does, because it is what its report needs.
+import { Status } from '../protocol/errors.ts'
+import { ExitCode } from './exit-codes.ts'
+
+/** A failure that a command found itself. The message says what, where and the next step. */
+export class CliError extends Error {
+  override readonly name = 'CliError'
+  readonly code: string
+  readonly exitCode: ExitCode
+
+  constructor(code: string, message: string, exitCode: ExitCode = ExitCode.failed, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.exitCode = exitCode
+  }
+}
+
+export const usage = (message: string): CliError => new CliError('usage', message, ExitCode.usage)
+
+export function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  readonly exitCode: number
+  /** Only for defects. */
+  readonly stack?: string
+}
+
+const NOT_FOUND: ReadonlySet<number> = new Set([
+  Status.resourceNotFound,
+  Status.streamIdNotFound,
+  Status.streamNameNotFound,
+  Status.topicIdNotFound,
+  Status.topicNameNotFound,
+  Status.partitionNotFound,
+  Status.noPartitions,
+  Status.consumerOffsetNotFound,
+  Status.consumerGroupIdNotFound,
+  Status.consumerGroupNameNotFound,
+])
+const EXISTS: ReadonlySet<number> = new Set([Status.streamNameAlreadyExists, Status.topicNameAlreadyExists])
+const REFUSED: ReadonlySet<number> = new Set([
+  Status.unauthenticated,
+  Status.unauthorized,
+  Status.invalidCredentials,
+  Status.userInactive,
+])
+const CANNOT_CONNECT: ReadonlySet<string> = new Set(['cannot-connect', 'timeout', 'unreachable', 'disconnected'])
+
+/** Errors that say `name` and `code` on purpose: the SDK's and the server's. Everything else is a defect or the system's. */
+const EXPECTED: ReadonlySet<string> = new Set(['CliError', 'GalgoError', 'ServerError', 'ProtocolError'])
+
+export function explain(error: unknown): Failure {
+  if (!(error instanceof Error)) return { code: 'failed', message: String(error), exitCode: ExitCode.failed }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'failed'
+  const message = error.message
+  if (error instanceof CliError) return { code, message, exitCode: error.exitCode }
+  if (EXPECTED.has(error.name)) return { code, message, exitCode: exitCodeOf(error, code) }
+  if ('syscall' in error) return { code, message, exitCode: ExitCode.failed }
+  return {
+    code: 'defect',
+    message,
+    exitCode: ExitCode.failed,
+    ...(error.stack === undefined ? {} : { stack: error.stack }),
+  }
+}
+
+function exitCodeOf(error: Error, code: string): number {
+  const status = 'status' in error && typeof error.status === 'number' ? error.status : 0
+  if (NOT_FOUND.has(status)) return ExitCode.notFound
+  if (EXISTS.has(status)) return ExitCode.exists
+  if (REFUSED.has(status)) return ExitCode.refused
+  if (CANNOT_CONNECT.has(code)) return ExitCode.cannotConnect
+  return ExitCode.failed
+}
+
+export function printFailure(failure: Failure, json: boolean, err: (text: string) => void): void {
+  if (json) {
+    const { code, message, exitCode } = failure
+    err(`${JSON.stringify({ error: { code, message, exitCode } })}\n`)
+    return
+  }
+  if (failure.stack === undefined) {
+    err(`galgo: ${failure.message}\n`)
+    return
+  }
+  err(`galgo: a defect in galgo, please report it with the lines below\n${failure.stack}\n`)
+}

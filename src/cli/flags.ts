@@ -1,0 +1,66 @@
+// Flags that many commands share, spelled once.
+import { type Command, Option } from 'commander'
+import type { CliIo } from './io.ts'
+import { addressList, duration, oneOf } from './values.ts'
+
+export type Format = 'text' | 'json'
+
+export interface FormatFlags {
+  readonly format: Format
+}
+
+export function withFormat(command: Command): Command {
+  return command.addOption(
+    new Option('--format <format>', 'text or json').argParser(oneOf('text', 'json')).default('text'),
+  )
+}
+
+export const DEFAULT_SERVERS = '127.0.0.1:8090,127.0.0.1:8091,127.0.0.1:8092'
+
+export interface ConnectionFlags extends FormatFlags {
+  readonly servers?: string[]
+  readonly username?: string
+  readonly password?: string
+  readonly timeout: number
+}
+
+/** `--format` and everything that a command needs to reach the cluster. */
+export function withConnection(command: Command): Command {
+  withFormat(command)
+  command.optionsGroup('Connection:')
+  command.addOption(
+    new Option('--servers <list>', `nodes, HOST:PORT with commas (GALGO_SERVERS; ${DEFAULT_SERVERS})`).argParser(
+      addressList,
+    ),
+  )
+  command.addOption(new Option('--username <name>', 'who logs in (GALGO_USERNAME; iggy)'))
+  command.addOption(new Option('--password <password>', 'with which password (GALGO_PASSWORD; iggy)'))
+  command.addOption(
+    new Option('--timeout <time>', 'how long to wait for the cluster')
+      .argParser(duration(1, 3_600_000))
+      .default(30_000, '30s'),
+  )
+  command.optionsGroup('Options:')
+  return command
+}
+
+export interface Connection {
+  readonly servers: string[]
+  readonly credentials: { readonly username: string; readonly password: string }
+  readonly timeoutMs: number
+}
+
+/** Flags win over the environment, the environment over the defaults. */
+export function connectionOf(flags: ConnectionFlags, io: CliIo): Connection {
+  const { GALGO_SERVERS: servers, GALGO_USERNAME: username, GALGO_PASSWORD: password } = io.environment
+  return {
+    servers: flags.servers ?? addressList(servers === undefined || servers === '' ? DEFAULT_SERVERS : servers),
+    credentials: { username: flags.username ?? username ?? 'iggy', password: flags.password ?? password ?? 'iggy' },
+    timeoutMs: flags.timeout,
+  }
+}
+
+/** A stream or topic as users name it: a name, or an id where it is a number. */
+export function identifier(text: string): string | number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : text
+}
