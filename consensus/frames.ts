@@ -12,7 +12,7 @@
 //
 //   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |
 //   | ping, pong      | op              | commit       | checkpointOp | sent ms    | digest (16)  |              | log_view, status | pipeline, slots | |
-//   | prepareOk       | checksum (16)   |              | op           | commitMin  |              |              |         |            |         |
+//   | prepareOk       | checksum (16)   |              | op           | commitMin  | checkpointOp |              |         |            |         |
 //   | commit          | commit          | op           | checkpointOp |            | digest (16)  |              |         |            |         |
 //   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view |
 //   | startView       | nonce           | op           | commitMax    | checkpointOp |            |              |         |            |         |
@@ -32,7 +32,7 @@ export const FrameAt = {
     pipeline: 184,
     slots: 188,
   },
-  prepareOk: { checksum: 128, op: 144, commitMin: 152 },
+  prepareOk: { checksum: 128, op: 144, commitMin: 152, checkpointOp: 160 },
   commit: { commit: 128, op: 136, checkpointOp: 144, digest: 160 },
   doViewChange: { present: 128, nack: 144, op: 160, commitMin: 168, commitMax: 176, checkpointOp: 184, logView: 192 },
   startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152 },

@@ -125,6 +125,8 @@ interface Peer {
   view: number
   op: number
   commit: number
+  /** Its durable checkpoint. */
+  checkpoint: number
   /** Time until which its wish counts, and the view it wishes for. */
   wishView: number
   wishUntil: number
@@ -241,6 +243,7 @@ export class Replica implements ReplicaPort {
         view: 0,
         op: 0,
         commit: 0,
+        checkpoint: 0,
         wishView: 0,
         wishUntil: 0,
       })
@@ -685,6 +688,7 @@ export class Replica implements ReplicaPort {
     const peer = this.#peers[from] as Peer
     peer.op = getU64(w, FrameAt.ping.op)
     peer.commit = getU64(w, FrameAt.ping.commit)
+    peer.checkpoint = Math.max(peer.checkpoint, getU64(w, FrameAt.ping.checkpointOp))
     this.#compareDigest(getU64(w, FrameAt.ping.checkpointOp), w, FrameAt.ping.digest, from)
     const view = getU32(w, At.view)
     if (view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
@@ -746,8 +750,18 @@ export class Replica implements ReplicaPort {
     return (
       this.#pipeline.length < this.#pipelineMax &&
       this.op - this.commitMin < 2 * this.#pipelineMax &&
-      this.op + 1 <= this.#journal.windowEnd
+      this.op + 1 <= this.#quorumCheckpoint() + this.#journal.slots
     )
+  }
+
+  /**
+   * A quorum has checkpoints at least this far. The log may go no further ahead of it than the journals reach, so that at
+   * most a minority can ever lack ops that the others have overwritten.
+   */
+  #quorumCheckpoint(): number {
+    const checkpoints = this.#peers.map((peer, r) => (r === this.index ? this.#journal.checkpointOp : peer.checkpoint))
+    checkpoints.sort((a, b) => b - a)
+    return Math.min(this.#journal.checkpointOp, checkpoints[this.#quorum - 1] as number)
   }
 
   #offerSpace(): void {
@@ -869,6 +883,7 @@ export class Replica implements ReplicaPort {
     copy128(ok.words, FrameAt.prepareOk.checksum, header, At.checksum)
     setU64(ok.words, FrameAt.prepareOk.op, headerOp(header))
     setU64(ok.words, FrameAt.prepareOk.commitMin, this.commitMin)
+    setU64(ok.words, FrameAt.prepareOk.checkpointOp, this.#journal.checkpointOp)
     this.#sendTo(primary, ok)
   }
 
@@ -880,8 +895,10 @@ export class Replica implements ReplicaPort {
     const op = getU64(w, FrameAt.prepareOk.op)
     peer.op = Math.max(peer.op, op)
     peer.commit = Math.max(peer.commit, getU64(w, FrameAt.prepareOk.commitMin))
+    peer.checkpoint = Math.max(peer.checkpoint, getU64(w, FrameAt.prepareOk.checkpointOp))
     this.#countAck(op, w, FrameAt.prepareOk.checksum, from)
     this.#learnCommit(peer.commit)
+    this.#offerSpace()
   }
 
   /** A backup of my view has executed ops that my pipeline still waits for: it will not acknowledge them again. */
@@ -1418,6 +1435,8 @@ export class Replica implements ReplicaPort {
     }
     const parsed = this.#parseDoViewChange(message, from)
     if (parsed === null) return
+    const peer = this.#peers[from] as Peer
+    peer.checkpoint = Math.max(peer.checkpoint, parsed.checkpointOp)
     this.#doViewChanges.set(from, { message: parsed, at: this.#now })
     this.#tryStartView()
   }
