@@ -38,6 +38,11 @@ export interface Consumer extends AsyncIterable<Message> {
   commit(message: Message): Promise<void>
   close(): Promise<void>
 }
+export interface BatchTarget {
+  stream: Id
+  topic: Id
+  partition: number
+}
 export type ConsumerFrom = 'first' | 'last' | 'next' | { offset: number } | { time: Date }
 export interface Client {
   cluster(): Promise<ClusterMetadata>
@@ -53,6 +58,11 @@ export interface Client {
   deleteTopic(stream: Id, topic: Id): Promise<void>
   getOffset(place: Place & { consumer: Id }): Promise<ConsumerOffset | null>
   storeOffset(place: Place & { consumer: Id }, offset: number): Promise<void>
+  sendBatch(
+    to: BatchTarget,
+    messages: readonly { payload: Uint8Array }[],
+  ): Promise<{ partition: number; offset: number }>
+  pollCount(to: BatchTarget & { consumer: Id }, offset: number, count: number): Promise<number>
   producer(options: object): Producer
   consumer(options: object): Consumer
   close(): Promise<void>
