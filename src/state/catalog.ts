@@ -1,0 +1,176 @@
+// Streams, topics and partitions: plain data that only the state machine changes. Numbers are the lowest that are free, from
+// 0; directories carry the op of the creation as well, so that a number that is used again never meets an earlier life's files.
+//
+//   streams (sorted by id) ─▶ topics (sorted by id) ─▶ partitions (id = index) ─▶ log, offsets of consumers
+import { Partition, type PartitionEnvironment, type PartitionImage } from '../../storage/partition.ts'
+import type { Identifier } from '../protocol/identifier.ts'
+import type { TopicOptions } from '../protocol/options.ts'
+
+export interface PartitionEntry {
+  readonly id: number
+  /** µs since 1970. */
+  readonly createdAt: number
+  readonly op: number
+  readonly log: Partition
+  /** Last offset that a consumer has taken, by `consumerKey`. */
+  readonly offsets: Map<string, number>
+}
+
+export interface TopicEntry {
+  readonly id: number
+  readonly name: string
+  readonly createdAt: number
+  readonly op: number
+  readonly options: TopicOptions
+  readonly partitions: PartitionEntry[]
+  /** Where the next batch goes that is to be spread evenly. */
+  nextPartition: number
+}
+
+export interface StreamEntry {
+  readonly id: number
+  readonly name: string
+  readonly createdAt: number
+  readonly op: number
+  readonly topics: TopicEntry[]
+}
+
+export function streamDirectory(stream: StreamEntry): string {
+  return `streams/${stream.id}.${stream.op}`
+}
+
+export function topicDirectory(stream: StreamEntry, topic: TopicEntry): string {
+  return `${streamDirectory(stream)}/topics/${topic.id}.${topic.op}`
+}
+
+export function newPartition(
+  env: PartitionEnvironment,
+  topicDirectory: string,
+  id: number,
+  op: number,
+  createdAt: number,
+  image?: PartitionImage,
+): PartitionEntry {
+  const directory = `${topicDirectory}/partitions/${id}.${op}`
+  return { id, createdAt, op, log: new Partition(env, directory, image), offsets: new Map() }
+}
+
+interface Numbered {
+  readonly id: number
+  readonly name: string
+}
+
+function find<T extends Numbered>(sorted: readonly T[], id: Identifier): T | null {
+  return sorted.find((item) => (typeof id === 'number' ? item.id === id : item.name === id)) ?? null
+}
+
+export function findStream(streams: readonly StreamEntry[], id: Identifier): StreamEntry | null {
+  return find(streams, id)
+}
+
+export function findTopic(stream: StreamEntry, id: Identifier): TopicEntry | null {
+  return find(stream.topics, id)
+}
+
+/** Of a list sorted by id. */
+export function lowestFree(sorted: readonly Numbered[]): number {
+  let id = 0
+  while (sorted[id]?.id === id) id += 1
+  return id
+}
+
+/** Keeps the list sorted by id. */
+export function insert<T extends Numbered>(sorted: T[], item: T): void {
+  const after = sorted.findIndex((other) => other.id > item.id)
+  sorted.splice(after < 0 ? sorted.length : after, 0, item)
+}
+
+// ---- as a checkpoint keeps it ----------------------------------------------------------------------------------------
+
+type PartitionRow = readonly [
+  id: number,
+  createdAt: number,
+  op: number,
+  log: PartitionImage,
+  offsets: readonly (readonly [string, number])[],
+]
+type OptionsRow = readonly (string | number | boolean | null)[]
+type TopicRow = readonly [
+  id: number,
+  name: string,
+  createdAt: number,
+  op: number,
+  options: OptionsRow,
+  nextPartition: number,
+  partitions: readonly PartitionRow[],
+]
+type StreamRow = readonly [id: number, name: string, createdAt: number, op: number, topics: readonly TopicRow[]]
+export type CatalogImage = readonly StreamRow[]
+
+/** In the order of a checkpoint's row; new ones go to the end. */
+const OPTION_KEYS = [
+  'compressionAlgorithm',
+  'messageExpiry',
+  'maxTopicSize',
+  'segmentSize',
+  'enforceFsync',
+  'messagesRequiredToSave',
+  'sizeOfMessagesRequiredToSave',
+  'preallocateSegments',
+] as const satisfies readonly (keyof TopicOptions)[]
+
+function encodeOptions(options: TopicOptions): OptionsRow {
+  return OPTION_KEYS.map((key) => options[key] ?? null)
+}
+
+function decodeOptions(row: OptionsRow): TopicOptions {
+  const options: Record<string, string | number | boolean> = {}
+  OPTION_KEYS.forEach((key, i) => {
+    const value = row[i]
+    if (value !== null && value !== undefined) options[key] = value
+  })
+  return options
+}
+
+export function encodeCatalog(streams: readonly StreamEntry[]): CatalogImage {
+  return streams.map((s) => [s.id, s.name, s.createdAt, s.op, s.topics.map(encodeTopic)] as const)
+}
+
+function encodeTopic(t: TopicEntry): TopicRow {
+  const partitions = t.partitions.map(
+    (p) => [p.id, p.createdAt, p.op, p.log.image(), [...p.offsets].sort(byKey)] as const,
+  )
+  return [t.id, t.name, t.createdAt, t.op, encodeOptions(t.options), t.nextPartition, partitions]
+}
+
+function byKey(a: readonly [string, number], b: readonly [string, number]): number {
+  return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0
+}
+
+export function decodeCatalog(
+  image: CatalogImage,
+  environment: (options: TopicOptions) => PartitionEnvironment,
+): StreamEntry[] {
+  return image.map(([id, name, createdAt, op, rows]) => {
+    const stream: StreamEntry = { id, name, createdAt, op, topics: [] }
+    for (const row of rows) stream.topics.push(decodeTopic(stream, row, environment))
+    return stream
+  })
+}
+
+function decodeTopic(
+  stream: StreamEntry,
+  [id, name, createdAt, op, optionsRow, nextPartition, rows]: TopicRow,
+  environment: (options: TopicOptions) => PartitionEnvironment,
+): TopicEntry {
+  const options = decodeOptions(optionsRow)
+  const topic: TopicEntry = { id, name, createdAt, op, options, partitions: [], nextPartition }
+  const env = environment(options)
+  const directory = topicDirectory(stream, topic)
+  for (const [partitionId, partitionCreatedAt, partitionOp, log, offsets] of rows) {
+    const partition = newPartition(env, directory, partitionId, partitionOp, partitionCreatedAt, log)
+    for (const [key, offset] of offsets) partition.offsets.set(key, offset)
+    topic.partitions.push(partition)
+  }
+  return topic
+}

@@ -1,0 +1,13 @@
+// How much of everything there may be. Part of the replicated state: at a bound the op fails, on every replica the same.
+import { PARTITIONS_MAX as PARTITIONS_PER_REQUEST_MAX } from '../protocol/commands/create-partitions.ts'
+
+/** One more is 1020 tooManyStreams. */
+export const STREAMS_MAX = 4096
+/** Of one stream; one more is 2021 tooManyTopics. */
+export const TOPICS_MAX = 4096
+/** One more is 2015 tooManyPartitions. */
+export const PARTITIONS_PER_TOPIC_MAX = PARTITIONS_PER_REQUEST_MAX
+/** All streams together: each costs memory on every node. One more is 2015 tooManyPartitions. */
+export const PARTITIONS_MAX = 100_000
+/** Consumers with a stored offset in one partition; one more is 5 featureUnavailable. */
+export const OFFSETS_PER_PARTITION_MAX = 10_000

@@ -1,0 +1,466 @@
+// The replicated state: what the log of ops means. Every op ends in the same state and the same answer on every replica, also
+// the ones that are refused; nothing here knows the time, chance, or which replica it runs on.
+//
+//   metadata op ─▶ catalog (streams, topics, partitions, consumer offsets)
+//   batch       ─▶ the partition it belongs to ─▶ storage/partition.ts
+//   checkpoint  ─▶ the catalog and the sizes of all segments as bytes, after the segments were flushed
+import type { ExecuteResult, StateMachine as StateMachinePort } from '../../consensus/ports.ts'
+import type { Disk } from '../../storage/disk.ts'
+import type { PartitionEnvironment } from '../../storage/partition.ts'
+import { SegmentStore } from '../../storage/segment-store.ts'
+import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
+import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
+import type { Checksummer } from '../protocol/checksum.ts'
+import { decodeCreatePartitions } from '../protocol/commands/create-partitions.ts'
+import { decodeCreateStream } from '../protocol/commands/create-stream.ts'
+import { decodeCreateTopic } from '../protocol/commands/create-topic.ts'
+import { decodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer-offset.ts'
+import { decodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
+import { decodeDeleteStream } from '../protocol/commands/delete-stream.ts'
+import { decodeDeleteTopic } from '../protocol/commands/delete-topic.ts'
+import { encodeStreamReply, type StreamDetails } from '../protocol/commands/get-stream.ts'
+import { encodeTopicReply, type TopicDetails } from '../protocol/commands/get-topic.ts'
+import { decodeSendMessages, encodeSendMessagesReply, type Partitioning } from '../protocol/commands/send-messages.ts'
+import { decodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
+import type { StreamRecord } from '../protocol/commands/stream-record.ts'
+import type { TopicRecord } from '../protocol/commands/topic-record.ts'
+import { type Consumer, consumerNumber } from '../protocol/consumer.ts'
+import { Status } from '../protocol/errors.ts'
+import { At, getU64 } from '../protocol/frame.ts'
+import type { Identifier } from '../protocol/identifier.ts'
+import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../protocol/message.ts'
+import { isResultFramed, Operation } from '../protocol/operations.ts'
+import { TOPIC_DEFAULTS, type TopicOptions, topicOptionBlocks } from '../protocol/options.ts'
+import { writeResultOk, writeResultRejected } from '../protocol/result.ts'
+import { xxh32 } from '../protocol/xxh32.ts'
+import {
+  type CatalogImage,
+  decodeCatalog,
+  encodeCatalog,
+  findStream,
+  findTopic,
+  insert,
+  lowestFree,
+  newPartition,
+  type PartitionEntry,
+  type StreamEntry,
+  streamDirectory,
+  type TopicEntry,
+  topicDirectory,
+} from './catalog.ts'
+import { decode, encode } from './encode.ts'
+import {
+  OFFSETS_PER_PARTITION_MAX,
+  PARTITIONS_MAX,
+  PARTITIONS_PER_TOPIC_MAX,
+  STREAMS_MAX,
+  TOPICS_MAX,
+} from './limits.ts'
+
+const SNAPSHOT_VERSION = 1
+
+export interface StateMachineOptions {
+  readonly disk: Disk
+  readonly checksummer: Checksummer
+  /** Sector-aligned memory that the disk can use. */
+  readonly allocate: (size: number) => { buffer: ArrayBufferLike; offset: number }
+  /** Largest frame of the cluster, so the largest batch. */
+  readonly frameSizeMax: number
+  /** Between two checkpoints: bounds how many partitions have unwritten ends. */
+  readonly checkpointInterval: number
+  /** Memory for recent messages: this many times two frames. */
+  readonly largeChunks: number
+  /** Reads from disk at the same time. */
+  readonly readBuffers: number
+  /** Instead of each topic's own segment size; for simulations, where segments must be small. */
+  readonly segmentSize?: number
+}
+
+/** Where a stream, topic or partition is missing, and the status that says so. */
+export type Lookup<T> = { readonly status: 0; readonly found: T } | { readonly status: number; readonly found: null }
+
+/** A refusal that every replica comes to. */
+class Refusal {
+  readonly status: number
+
+  constructor(status: number) {
+    this.status = status
+  }
+}
+
+export class StateMachine implements StateMachinePort {
+  readonly #disk: Disk
+  readonly #store: SegmentStore
+  readonly #checksummer: Checksummer
+  readonly #segmentSize: number | undefined
+  readonly #indexBlock: Uint8Array
+  #streams: StreamEntry[] = []
+  #partitions = 0
+  /** Directories that nothing refers to after an op; they go when a checkpoint at or after it is durable. */
+  #garbage: { readonly op: number; readonly directory: string }[] = []
+  #indexes: { partition: PartitionEntry; dirty: { segment: unknown; until: number } }[] = []
+  readonly #writer = new Writer()
+
+  constructor(options: StateMachineOptions) {
+    this.#disk = options.disk
+    this.#checksummer = options.checksummer
+    this.#segmentSize = options.segmentSize
+    this.#store = new SegmentStore({
+      disk: options.disk,
+      allocate: options.allocate,
+      recordSizeMax: options.frameSizeMax,
+      largeChunks: options.largeChunks,
+      smallChunks: 2 * options.checkpointInterval + 8,
+      readBuffers: options.readBuffers,
+    })
+    const block = options.allocate(SECTOR_SIZE)
+    this.#indexBlock = new Uint8Array(block.buffer, block.offset, SECTOR_SIZE)
+  }
+
+  get streams(): readonly StreamEntry[] {
+    return this.#streams
+  }
+
+  canExecute(): boolean {
+    return this.#store.canAppend()
+  }
+
+  // ---- execution -----------------------------------------------------------------------------------------------------
+
+  execute(prepare: Message): ExecuteResult {
+    const operation = prepare.bytes[At.prepare.operation] as number
+    const op = getU64(prepare.words, At.prepare.op)
+    const timestamp = getU64(prepare.words, At.prepare.timestamp)
+    const reader = new Reader(prepare.bytes, HEADER_SIZE, prepare.size)
+    const writer = this.#writer
+    writer.position = 0
+    const framed = isResultFramed(operation, 0)
+    if (framed) writeResultOk(writer)
+    try {
+      this.#apply(operation, op, timestamp, reader, writer)
+      return { status: Status.ok, body: writer.bytes.subarray(0, writer.position) }
+    } catch (error) {
+      const status = error instanceof Refusal || error instanceof ProtocolError ? error.status : null
+      if (status === null) throw error
+      if (!framed) return { status, body: new Uint8Array(0) }
+      writer.position = 0
+      writeResultRejected(writer, status)
+      return { status: Status.ok, body: writer.bytes.subarray(0, writer.position) }
+    }
+  }
+
+  #apply(operation: number, op: number, timestamp: number, reader: Reader, writer: Writer): void {
+    switch (operation) {
+      case Operation.sendMessages:
+        return this.#sendMessages(reader, timestamp, writer)
+      case Operation.storeConsumerOffset:
+        return this.#storeOffset(reader)
+      case Operation.deleteConsumerOffset:
+        return this.#deleteOffset(reader)
+      case Operation.createStream:
+        return this.#createStream(reader, op, timestamp, writer)
+      case Operation.deleteStream:
+        return this.#deleteStream(reader, op)
+      case Operation.createTopic:
+        return this.#createTopic(reader, op, timestamp, writer)
+      case Operation.deleteTopic:
+        return this.#deleteTopic(reader, op)
+      case Operation.createPartitions:
+        return this.#createPartitions(reader, op, timestamp)
+      case Operation.deletePartitions:
+        return this.#deletePartitions(reader, op)
+      default:
+        throw new Refusal(Status.featureUnavailable)
+    }
+  }
+
+  #createStream(reader: Reader, op: number, createdAt: number, writer: Writer): void {
+    const { name } = decodeCreateStream(reader)
+    if (findStream(this.#streams, name) !== null) throw new Refusal(Status.streamNameAlreadyExists)
+    if (this.#streams.length >= STREAMS_MAX) throw new Refusal(Status.tooManyStreams)
+    const stream: StreamEntry = { id: lowestFree(this.#streams), name, createdAt, op, topics: [] }
+    insert(this.#streams, stream)
+    encodeStreamReply(writer, streamDetails(stream))
+  }
+
+  #deleteStream(reader: Reader, op: number): void {
+    const stream = found(this.stream(decodeDeleteStream(reader).stream))
+    for (const topic of stream.topics) this.#forgetPartitions(topic.partitions)
+    this.#streams.splice(this.#streams.indexOf(stream), 1)
+    this.#garbage.push({ op, directory: streamDirectory(stream) })
+  }
+
+  #createTopic(reader: Reader, op: number, createdAt: number, writer: Writer): void {
+    const request = decodeCreateTopic(reader)
+    const stream = found(this.stream(request.stream))
+    if (findTopic(stream, request.name) !== null) throw new Refusal(Status.topicNameAlreadyExists)
+    if (stream.topics.length >= TOPICS_MAX) throw new Refusal(Status.tooManyTopics)
+    this.#checkPartitions(0, request.partitions)
+    const topic: TopicEntry = {
+      id: lowestFree(stream.topics),
+      name: request.name,
+      createdAt,
+      op,
+      options: request.options,
+      partitions: [],
+      nextPartition: 0,
+    }
+    insert(stream.topics, topic)
+    this.#addPartitions(stream, topic, request.partitions, op, createdAt)
+    encodeTopicReply(writer, topicDetails(topic))
+  }
+
+  #deleteTopic(reader: Reader, op: number): void {
+    const request = decodeDeleteTopic(reader)
+    const { stream, topic } = found(this.topic(request.stream, request.topic))
+    this.#forgetPartitions(topic.partitions)
+    stream.topics.splice(stream.topics.indexOf(topic), 1)
+    this.#garbage.push({ op, directory: topicDirectory(stream, topic) })
+  }
+
+  #createPartitions(reader: Reader, op: number, createdAt: number): void {
+    const request = decodeCreatePartitions(reader)
+    const { stream, topic } = found(this.topic(request.stream, request.topic))
+    this.#checkPartitions(topic.partitions.length, request.count)
+    this.#addPartitions(stream, topic, request.count, op, createdAt)
+  }
+
+  #deletePartitions(reader: Reader, op: number): void {
+    const request = decodeDeletePartitions(reader)
+    const { topic } = found(this.topic(request.stream, request.topic))
+    if (request.count > topic.partitions.length) throw new Refusal(Status.partitionNotFound)
+    const removed = topic.partitions.splice(topic.partitions.length - request.count)
+    this.#forgetPartitions(removed)
+    for (const { log } of removed) this.#garbage.push({ op, directory: log.directory })
+    if (topic.nextPartition >= topic.partitions.length) topic.nextPartition = 0
+  }
+
+  #checkPartitions(existing: number, added: number): void {
+    if (existing + added > PARTITIONS_PER_TOPIC_MAX || this.#partitions + added > PARTITIONS_MAX)
+      throw new Refusal(Status.tooManyPartitions)
+  }
+
+  #addPartitions(stream: StreamEntry, topic: TopicEntry, count: number, op: number, createdAt: number): void {
+    const env = this.#environment(topic.options)
+    const directory = topicDirectory(stream, topic)
+    for (let i = 0; i < count; i++)
+      topic.partitions.push(newPartition(env, directory, topic.partitions.length, op, createdAt))
+    this.#partitions += count
+  }
+
+  #forgetPartitions(partitions: readonly PartitionEntry[]): void {
+    this.#partitions -= partitions.length
+    for (const { log } of partitions) log.forget()
+  }
+
+  #environment(options: TopicOptions): PartitionEnvironment {
+    return {
+      store: this.#store,
+      disk: this.#disk,
+      checksummer: this.#checksummer,
+      segmentSizeMax: this.#segmentSize ?? options.segmentSize ?? TOPIC_DEFAULTS.segmentSize,
+      indexBlock: this.#indexBlock,
+    }
+  }
+
+  #sendMessages(reader: Reader, timestamp: number, writer: Writer): void {
+    const request = decodeSendMessages(reader)
+    const { stream, topic } = found(this.topic(request.stream, request.topic))
+    const { batchFrom, batchTo } = request
+    if (batchTo - batchFrom < BATCH_HEADER_SIZE || messageCount(reader.bytes, batchFrom) !== request.messagesCount)
+      throw new Refusal(Status.invalidMessagesCount)
+    const partition = choosePartition(topic, request.partitioning)
+    const baseOffset = partition.log.append(reader.bytes, batchFrom, batchTo, partition.id, timestamp)
+    encodeSendMessagesReply(writer, [{ stream: stream.id, topic: topic.id, partition: partition.id, baseOffset }])
+  }
+
+  #storeOffset(reader: Reader): void {
+    const request = decodeStoreConsumerOffset(reader)
+    const { offsets, log } = found(this.partition(request.stream, request.topic, request.partition))
+    if (request.offset >= log.nextOffset) throw new Refusal(Status.invalidOffset)
+    const key = consumerKey(request.consumer)
+    if (!offsets.has(key) && offsets.size >= OFFSETS_PER_PARTITION_MAX) throw new Refusal(Status.featureUnavailable)
+    offsets.set(key, request.offset)
+  }
+
+  #deleteOffset(reader: Reader): void {
+    const request = decodeDeleteConsumerOffset(reader)
+    const { offsets } = found(this.partition(request.stream, request.topic, request.partition))
+    if (!offsets.delete(consumerKey(request.consumer))) throw new Refusal(Status.consumerOffsetNotFound)
+  }
+
+  // ---- what readers ask ----------------------------------------------------------------------------------------------
+
+  stream(id: Identifier): Lookup<StreamEntry> {
+    const stream = findStream(this.#streams, id)
+    if (stream === null) return missing(typeof id === 'number' ? Status.streamIdNotFound : Status.streamNameNotFound)
+    return { status: 0, found: stream }
+  }
+
+  topic(streamId: Identifier, id: Identifier): Lookup<{ stream: StreamEntry; topic: TopicEntry }> {
+    const stream = this.stream(streamId)
+    if (stream.found === null) return missing(stream.status)
+    const topic = findTopic(stream.found, id)
+    if (topic === null) return missing(typeof id === 'number' ? Status.topicIdNotFound : Status.topicNameNotFound)
+    return { status: 0, found: { stream: stream.found, topic } }
+  }
+
+  /** Without a number: partition 0. */
+  partition(streamId: Identifier, topicId: Identifier, id: number | null): Lookup<PartitionEntry> {
+    const topic = this.topic(streamId, topicId)
+    if (topic.found === null) return missing(topic.status)
+    const partition = topic.found.topic.partitions[id ?? 0]
+    return partition === undefined ? missing(Status.partitionNotFound) : { status: 0, found: partition }
+  }
+
+  totals(): { streams: number; topics: number; partitions: number; segments: number; messages: number; bytes: number } {
+    const totals = { streams: this.#streams.length, topics: 0, partitions: 0, segments: 0, messages: 0, bytes: 0 }
+    for (const stream of this.#streams) {
+      totals.topics += stream.topics.length
+      for (const topic of stream.topics) {
+        totals.partitions += topic.partitions.length
+        for (const { log } of topic.partitions) {
+          totals.segments += log.segmentsCount
+          totals.messages += log.messages
+          totals.bytes += log.bytes
+        }
+      }
+    }
+    return totals
+  }
+
+  // ---- checkpoints ---------------------------------------------------------------------------------------------------
+
+  snapshot(): Uint8Array {
+    this.#indexes = []
+    for (const partition of this.#allPartitions()) {
+      partition.log.pad()
+      for (const dirty of partition.log.dirtyIndexes()) this.#indexes.push({ partition, dirty })
+    }
+    return encode([SNAPSHOT_VERSION, encodeCatalog(this.#streams), this.#garbage.map((g) => [g.op, g.directory])])
+  }
+
+  restore(snapshot: Uint8Array): void {
+    const [version, catalog, garbage] = decode(snapshot) as [number, CatalogImage, [number, string][]]
+    if (version !== SNAPSHOT_VERSION)
+      throw new Error(`a snapshot of version ${version}; this release reads ${SNAPSHOT_VERSION}`)
+    this.#streams = decodeCatalog(catalog, (options) => this.#environment(options))
+    this.#garbage = garbage.map(([op, directory]) => ({ op, directory }))
+    this.#partitions = 0
+    for (const _ of this.#allPartitions()) this.#partitions += 1
+  }
+
+  *#allPartitions(): Generator<PartitionEntry> {
+    for (const stream of this.#streams) for (const topic of stream.topics) yield* topic.partitions
+  }
+
+  flush(done: (result: 'ok' | 'failed' | 'full') => void): void {
+    const indexes = this.#indexes
+    this.#indexes = []
+    this.#store.flush((flushed) => {
+      if (flushed !== 'ok') return done(flushed)
+      const next = (): void => {
+        const index = indexes.shift()
+        if (index === undefined) return done('ok')
+        if (index.partition.log.removed) return next()
+        index.partition.log.writeIndex(index.dirty, (written) => (written === 'ok' ? next() : done(written)))
+      }
+      next()
+    })
+  }
+
+  checkpointDurable(op: number): void {
+    const due = this.#garbage.filter((garbage) => garbage.op <= op)
+    this.#garbage = this.#garbage.filter((garbage) => garbage.op > op)
+    for (const { directory } of due) this.#disk.remove(directory, () => {})
+  }
+}
+
+function found<T>(lookup: Lookup<T>): T {
+  if (lookup.found === null) throw new Refusal(lookup.status)
+  return lookup.found
+}
+
+function missing(status: number): { readonly status: number; readonly found: null } {
+  return { status, found: null }
+}
+
+function choosePartition(topic: TopicEntry, partitioning: Partitioning): PartitionEntry {
+  const { partitions } = topic
+  if (partitions.length === 0) throw new Refusal(Status.noPartitions)
+  let id = 0
+  switch (partitioning.kind) {
+    case 'partition':
+      id = partitioning.partition
+      break
+    case 'key':
+      id = xxh32(partitioning.key, 0, partitioning.key.length, 0) % partitions.length
+      break
+    case 'balanced':
+      id = topic.nextPartition
+      topic.nextPartition = (id + 1) % partitions.length
+  }
+  const partition = partitions[id]
+  if (partition === undefined) throw new Refusal(Status.partitionNotFound)
+  return partition
+}
+
+export function consumerKey(consumer: Consumer): string {
+  return `${consumer.kind === 'group' ? 'g' : 'c'}${consumerNumber(consumer.id)}`
+}
+
+export function streamRecord(stream: StreamEntry): StreamRecord {
+  let size = 0
+  let messagesCount = 0
+  for (const topic of stream.topics) {
+    for (const { log } of topic.partitions) {
+      size += log.bytes
+      messagesCount += log.messages
+    }
+  }
+  const { id, name, createdAt } = stream
+  return { id, createdAt, topicsCount: stream.topics.length, size, messagesCount, name, options: NO_OPTIONS }
+}
+
+export function streamDetails(stream: StreamEntry): StreamDetails {
+  return { stream: streamRecord(stream), topics: stream.topics.map(topicRecord) }
+}
+
+export function topicRecord(topic: TopicEntry): TopicRecord {
+  const { explicit, derived } = topicOptionBlocks(topic.options)
+  let size = 0
+  let messagesCount = 0
+  for (const { log } of topic.partitions) {
+    size += log.bytes
+    messagesCount += log.messages
+  }
+  return {
+    id: topic.id,
+    createdAt: topic.createdAt,
+    partitionsCount: topic.partitions.length,
+    messageExpiry: topic.options.messageExpiry ?? TOPIC_DEFAULTS.messageExpiry,
+    compression: topic.options.compressionAlgorithm ?? TOPIC_DEFAULTS.compressionAlgorithm,
+    maxTopicSize: topic.options.maxTopicSize ?? TOPIC_DEFAULTS.maxTopicSize,
+    size,
+    messagesCount,
+    name: topic.name,
+    options: explicit,
+    derivedOptions: derived,
+  }
+}
+
+export function topicDetails(topic: TopicEntry): TopicDetails {
+  return {
+    topic: topicRecord(topic),
+    partitions: topic.partitions.map(({ id, createdAt, log }) => ({
+      id,
+      createdAt,
+      segmentsCount: log.segmentsCount,
+      currentOffset: Math.max(0, log.nextOffset - 1),
+      size: log.bytes,
+      messagesCount: log.messages,
+    })),
+  }
+}
+
+const NO_OPTIONS = new Uint8Array(0)

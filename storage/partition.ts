@@ -1,0 +1,567 @@
+// One partition: its records in append order, in a row of segments.
+//
+//   <directory>/00000000000000000000.log    records back to back; zeros up to a sector boundary after each checkpoint
+//   <directory>/00000000000000000000.index  segment-index.ts
+//   <directory>/00000000000000004711.log    named by the first offset; a segment ends when the next record does not fit
+//
+// Everything about it is decided by the order of ops: equal ops give equal files on every replica.
+import { assert } from '../src/protocol/assert.ts'
+import {
+  BATCH_HEADER_SIZE,
+  baseOffset,
+  baseTimestamp,
+  batchLength,
+  messageCount,
+  type Slice,
+  sliceBatch,
+  stampBatch,
+} from '../src/protocol/batch.ts'
+import type { Checksummer } from '../src/protocol/checksum.ts'
+import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
+import type { Disk } from './disk.ts'
+import { ENTRIES_PER_BLOCK, INDEX_STRIDE, SegmentIndex } from './segment-index.ts'
+import { type ReadWindow, SegmentFile, type SegmentStore } from './segment-store.ts'
+
+export interface PartitionEnvironment {
+  readonly store: SegmentStore
+  readonly disk: Disk
+  readonly checksummer: Checksummer
+  /** Bytes after which a segment ends; one record may be larger. */
+  readonly segmentSizeMax: number
+  /** Aligned memory for one block of an index file. */
+  readonly indexBlock: Uint8Array
+}
+
+export type ReadFrom =
+  | { readonly kind: 'offset'; readonly offset: number }
+  /** The first record appended at or after this time, µs. */
+  | { readonly kind: 'timestamp'; readonly micros: number }
+  | { readonly kind: 'first' }
+  /** The newest `count` messages. */
+  | { readonly kind: 'last' }
+
+export interface ReadRequest {
+  readonly from: ReadFrom
+  /** Most messages. */
+  readonly count: number
+  /** Most bytes; at least one record is returned whatever its size, if the target holds it. */
+  readonly bytesMax: number
+}
+
+/** `failed`: what is stored there cannot be trusted. `bytes` of records lie in the target, at the place that was asked for. */
+export interface ReadResult {
+  readonly outcome: 'ok' | 'failed'
+  readonly bytes: number
+  readonly count: number
+  /** One past the last message returned; the offset that was asked for when there is none. */
+  readonly nextOffset: number
+}
+
+/** What a checkpoint keeps: first offset, first timestamp, size, index entries per segment; more of the last one. */
+export type PartitionImage = readonly [
+  nextOffset: number,
+  messages: number,
+  bytes: number,
+  indexed: number,
+  segments: readonly (readonly [number, number, number, number])[],
+  entries: readonly number[],
+]
+
+class Segment {
+  readonly firstOffset: number
+  readonly firstTimestamp: number
+  readonly file: SegmentFile
+  readonly indexName: string
+  /** Index entries from `indexFrom` on; those before are on disk, in whole blocks. */
+  readonly index = new SegmentIndex()
+  indexFrom = 0
+  /** Entries [0, indexFrom), once somebody needed them. */
+  older: SegmentIndex | null = null
+  indexWritten = 0
+
+  constructor(directory: string, firstOffset: number, firstTimestamp: number, size: number) {
+    const name = `${directory}/${String(firstOffset).padStart(20, '0')}`
+    this.firstOffset = firstOffset
+    this.firstTimestamp = firstTimestamp
+    this.file = new SegmentFile(`${name}.log`, size)
+    this.indexName = `${name}.index`
+  }
+
+  get indexCount(): number {
+    return this.indexFrom + this.index.count
+  }
+}
+
+const scratch: Slice = { from: 0, to: 0, count: 0 }
+/** Remembers where readers that go on will go on. */
+const CURSORS_MAX = 64
+
+export class Partition {
+  readonly directory: string
+  readonly #env: PartitionEnvironment
+  readonly #segments: Segment[] = []
+  nextOffset = 0
+  messages = 0
+  bytes = 0
+  /** Position in the last segment up to which it is indexed. */
+  #indexed = 0
+  /** Offset of a record's first message → its segment and position. */
+  readonly #cursors = new Map<number, { segment: Segment; position: number }>()
+  removed = false
+
+  constructor(env: PartitionEnvironment, directory: string, image?: PartitionImage) {
+    this.#env = env
+    this.directory = directory
+    if (image === undefined) return
+    const [nextOffset, messages, bytes, indexed, segments, entries] = image
+    this.nextOffset = nextOffset
+    this.messages = messages
+    this.bytes = bytes
+    this.#indexed = indexed
+    for (const [firstOffset, firstTimestamp, size, count] of segments) {
+      const segment = new Segment(directory, firstOffset, firstTimestamp, size)
+      segment.indexFrom = count
+      segment.indexWritten = count
+      this.#segments.push(segment)
+    }
+    const last = this.#segments[this.#segments.length - 1]
+    if (last === undefined) return
+    last.indexFrom -= entries.length / 3
+    for (let i = 0; i < entries.length; i += 3)
+      last.index.append(entries[i] as number, entries[i + 1] as number, entries[i + 2] as number)
+  }
+
+  get segmentsCount(): number {
+    return Math.max(1, this.#segments.length)
+  }
+
+  /** Files of this partition, for checks: name and size. */
+  files(): { name: string; size: number; indexName: string; indexCount: number }[] {
+    return this.#segments.map(({ file, indexName, indexCount }) => ({
+      name: file.name,
+      size: file.size,
+      indexName,
+      indexCount,
+    }))
+  }
+
+  // ---- append --------------------------------------------------------------------------------------------------------
+
+  /**
+   * Appends the record in bytes[from, to), which is verified already, and stamps the copy: partition id, base offset, base
+   * timestamp. Returns the base offset.
+   */
+  append(bytes: Uint8Array, from: number, to: number, partitionId: number, timestamp: number): number {
+    const length = to - from
+    const segment = this.#writable(length, timestamp)
+    const position = segment.file.size
+    const chunk = this.#env.store.append(segment.file, length)
+    const at = chunk.length - length
+    chunk.bytes.set(bytes.subarray(from, to), at)
+    const offset = this.nextOffset
+    stampBatch(chunk.bytes, at, partitionId, offset, timestamp)
+    this.#env.checksummer.sealBatch(chunk.bytes, at, at + length)
+    if (position === 0 || position - this.#indexed >= INDEX_STRIDE) {
+      segment.index.append(offset, timestamp, position)
+      this.#indexed = position
+    }
+    const count = messageCount(bytes, from)
+    this.nextOffset += count
+    this.messages += count
+    this.bytes += length
+    return offset
+  }
+
+  #writable(length: number, timestamp: number): Segment {
+    const last = this.#segments[this.#segments.length - 1]
+    if (last !== undefined && (last.file.size === 0 || last.file.size + length <= this.#env.segmentSizeMax)) return last
+    if (last !== undefined) this.#env.store.pad(last.file)
+    const segment = new Segment(this.directory, this.nextOffset, timestamp, 0)
+    this.#segments.push(segment)
+    this.#indexed = 0
+    return segment
+  }
+
+  /** Makes the end of the log a sector boundary, as a checkpoint needs it. */
+  pad(): void {
+    const last = this.#segments[this.#segments.length - 1]
+    if (last !== undefined) this.#env.store.pad(last.file)
+  }
+
+  image(): PartitionImage {
+    const last = this.#segments[this.#segments.length - 1]
+    const entries: number[] = []
+    if (last !== undefined) {
+      // Whole blocks are on disk by the time at which this image counts; the rest travels in it.
+      const partial = last.indexCount % ENTRIES_PER_BLOCK
+      for (let i = last.index.count - partial; i < last.index.count; i++)
+        entries.push(last.index.offset(i), last.index.timestamp(i), last.index.position(i))
+    }
+    return [
+      this.nextOffset,
+      this.messages,
+      this.bytes,
+      this.#indexed,
+      this.#segments.map((s) => [s.firstOffset, s.firstTimestamp, s.file.size, s.indexCount] as const),
+      entries,
+    ]
+  }
+
+  /** Index entries that are not on disk: what `writeIndexes` has to write, as of now. */
+  dirtyIndexes(): { segment: unknown; until: number }[] {
+    return this.#segments
+      .filter((segment) => segment.indexCount > segment.indexWritten)
+      .map((segment) => ({ segment, until: segment.indexCount }))
+  }
+
+  /** Writes and syncs the entries of one segment up to `until`. One at a time over all partitions: they share a buffer. */
+  writeIndex(dirty: { segment: unknown; until: number }, done: (result: 'ok' | 'failed' | 'full') => void): void {
+    const segment = dirty.segment as Segment
+    const { disk, indexBlock, checksummer } = this.#env
+    const step = (first: number): void => {
+      if (first >= dirty.until) {
+        return disk.sync(segment.indexName, (result) => {
+          segment.indexWritten = Math.max(segment.indexWritten, dirty.until)
+          this.#trimIndex(segment)
+          done(result === 'ok' || result === 'full' ? result : this.removed ? 'ok' : 'failed')
+        })
+      }
+      const local = first - segment.indexFrom
+      segment.index.writeBlock(local, dirty.until - segment.indexFrom, indexBlock, 0, checksummer)
+      const position = (first / ENTRIES_PER_BLOCK) * SECTOR_SIZE
+      disk.write(segment.indexName, position, indexBlock, 0, SECTOR_SIZE, (result) => {
+        if (result === 'ok') return step(first + ENTRIES_PER_BLOCK)
+        done(result === 'full' ? 'full' : 'failed')
+      })
+    }
+    step(segment.indexWritten - (segment.indexWritten % ENTRIES_PER_BLOCK))
+  }
+
+  /** The entries of a segment that has ended are on disk now: they are read when somebody needs them. */
+  #trimIndex(segment: Segment): void {
+    const last = segment === this.#segments[this.#segments.length - 1]
+    if (last || segment.older !== null || segment.indexWritten < segment.indexCount) return
+    const whole = segment.index.count - (segment.indexCount % ENTRIES_PER_BLOCK)
+    if (whole <= 0) return
+    segment.index.dropFirst(whole)
+    segment.indexFrom += whole
+  }
+
+  // ---- read ----------------------------------------------------------------------------------------------------------
+
+  /**
+   * Copies whole records into target[at, …), the first and last one cut to the messages that were asked for. `done` runs
+   * during this call when everything is in memory.
+   */
+  read(request: ReadRequest, target: Uint8Array, at: number, done: (result: ReadResult) => void): void {
+    const { from } = request
+    if (from.kind === 'timestamp') return this.#readFromTime(request, from.micros, target, at, done)
+    let offset = this.#segments[0]?.firstOffset ?? 0
+    if (from.kind === 'offset') offset = Math.max(offset, from.offset)
+    else if (from.kind === 'last') offset = Math.max(offset, this.nextOffset - request.count)
+    this.#readFrom(request, offset, target, at, done)
+  }
+
+  #readFrom(
+    request: ReadRequest,
+    offset: number,
+    target: Uint8Array,
+    at: number,
+    done: (result: ReadResult) => void,
+  ): void {
+    if (offset >= this.nextOffset || request.count === 0 || this.removed)
+      return done({ outcome: 'ok', bytes: 0, count: 0, nextOffset: offset })
+    const cursor = this.#cursors.get(offset)
+    if (cursor !== undefined) {
+      this.#cursors.delete(offset)
+      const { segment, position } = cursor
+      return new PartitionReader(this, this.#env, request, offset, target, at, done).run(segment, position)
+    }
+    const segment = this.#segmentOf(offset)
+    this.#lookUp(
+      segment,
+      (index) => index.before(offset),
+      offset,
+      (position) => {
+        if (position === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: offset })
+        new PartitionReader(this, this.#env, request, offset, target, at, done).run(segment, position)
+      },
+    )
+  }
+
+  #segmentOf(offset: number): Segment {
+    let i = this.#segments.length - 1
+    while (i > 0 && (this.#segments[i] as Segment).firstOffset > offset) i -= 1
+    return this.#segments[i] as Segment
+  }
+
+  nextSegment(segment: Segment): Segment | null {
+    return this.#segments[this.#segments.indexOf(segment) + 1] ?? null
+  }
+
+  remember(offset: number, segment: Segment, position: number): void {
+    if (this.#cursors.size >= CURSORS_MAX) {
+      const oldest = this.#cursors.keys().next()
+      if (!oldest.done) this.#cursors.delete(oldest.value)
+    }
+    this.#cursors.set(offset, { segment, position })
+  }
+
+  /** A position in the segment from which to look for what `search` describes; null when the segment cannot be read. */
+  #lookUp(
+    segment: Segment,
+    search: (index: SegmentIndex) => number,
+    offset: number,
+    done: (position: number | null) => void,
+  ): void {
+    if (segment.indexFrom === 0) return done(search(segment.index))
+    if (segment.index.count > 0 && offset >= segment.index.offset(0)) return done(search(segment.index))
+    if (segment.older !== null) return done(search(segment.older))
+    this.#loadIndex(segment, (older) => {
+      segment.older = older
+      done(search(older))
+    })
+  }
+
+  /** Reads the blocks below `indexFrom`. What cannot be trusted is left out: the segment is then searched from further back. */
+  #loadIndex(segment: Segment, done: (older: SegmentIndex) => void): void {
+    const { disk, store, checksummer } = this.#env
+    const older = new SegmentIndex()
+    const blocks = Math.floor(segment.indexFrom / ENTRIES_PER_BLOCK)
+    const step = (block: number): void => {
+      if (block >= blocks) return done(older)
+      store.withBuffer((bytes, release) => {
+        disk.read(segment.indexName, block * SECTOR_SIZE, bytes, 0, SECTOR_SIZE, (result) => {
+          const good = result === 'ok' && older.readBlock(bytes, 0, checksummer)
+          release()
+          if (good) step(block + 1)
+          else done(older)
+        })
+      })
+    }
+    step(0)
+  }
+
+  #readFromTime(
+    request: ReadRequest,
+    micros: number,
+    target: Uint8Array,
+    at: number,
+    done: (result: ReadResult) => void,
+  ): void {
+    if (this.#segments.length === 0) return done({ outcome: 'ok', bytes: 0, count: 0, nextOffset: 0 })
+    let i = this.#segments.length - 1
+    while (i > 0 && (this.#segments[i] as Segment).firstTimestamp >= micros) i -= 1
+    const segment = this.#segments[i] as Segment
+    // The index is searched by time; its older part is needed unless the newer one reaches back far enough.
+    const { index } = segment
+    const recent = index.count > 0 && index.timestamp(0) < micros
+    const offset = recent ? index.offset(0) : -1
+    this.#lookUp(
+      segment,
+      (entries) => entries.beforeTime(micros),
+      offset,
+      (position) => {
+        if (position === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
+        this.#findTime(segment, position, micros, (found) => {
+          if (found === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
+          this.#readFrom(request, found, target, at, done)
+        })
+      },
+    )
+  }
+
+  #findTime(segment: Segment, position: number, micros: number, done: (offset: number | null) => void): void {
+    const { store } = this.#env
+    let at = position
+    const visit = (bytes: Uint8Array, from: number, to: number, whole: boolean): 'more' | 'done' => {
+      let here = from
+      while (to - here >= BATCH_HEADER_SIZE) {
+        const length = batchLength(bytes, here)
+        if (length === 0 && at % SECTOR_SIZE !== 0) {
+          const skip = sectorCeil(at) - at
+          here += skip
+          at += skip
+          continue
+        }
+        if (length < BATCH_HEADER_SIZE) {
+          done(null)
+          return 'done'
+        }
+        if (baseTimestamp(bytes, here) >= micros) {
+          done(baseOffset(bytes, here))
+          return 'done'
+        }
+        here += length
+        at += length
+      }
+      if (whole) at += Math.max(0, to - here)
+      return 'more'
+    }
+    const step = (): void => {
+      if (at >= segment.file.size) {
+        const next = this.nextSegment(segment)
+        return done(next === null ? this.nextOffset : next.firstOffset)
+      }
+      const chunk = store.find(segment.file, at)
+      if (chunk !== null) {
+        if (visit(chunk.bytes, at - chunk.start, chunk.length, true) === 'more') step()
+        return
+      }
+      const before = at
+      store.read(segment.file, at, (window, release) => {
+        const outcome = window === null ? null : visit(window.bytes, window.from, window.to, window.whole)
+        release()
+        if (outcome === 'more' && at > before) step()
+        else if (outcome !== 'done') done(null)
+      })
+    }
+    step()
+  }
+
+  /** Gives back all memory; the files are removed by whoever owns the directory. */
+  forget(): void {
+    this.removed = true
+    this.#cursors.clear()
+    for (const segment of this.#segments) this.#env.store.forget(segment.file)
+  }
+}
+
+/** One read, which may need the disk several times. */
+class PartitionReader {
+  readonly #partition: Partition
+  readonly #env: PartitionEnvironment
+  readonly #request: ReadRequest
+  readonly #target: Uint8Array
+  readonly #at: number
+  readonly #done: (result: ReadResult) => void
+  readonly #limit: number
+  /** First message still wanted. */
+  #offset: number
+  #bytes = 0
+  #count = 0
+
+  constructor(
+    partition: Partition,
+    env: PartitionEnvironment,
+    request: ReadRequest,
+    offset: number,
+    target: Uint8Array,
+    at: number,
+    done: (result: ReadResult) => void,
+  ) {
+    this.#partition = partition
+    this.#env = env
+    this.#request = request
+    this.#offset = offset
+    this.#target = target
+    this.#at = at
+    this.#done = done
+    this.#limit = target.length - at
+  }
+
+  run(segment: Segment, position: number): void {
+    const { store } = this.#env
+    let file: Segment | null = segment
+    let at = position
+    for (;;) {
+      if (this.#partition.removed) return this.#finish('ok')
+      if (file === null) return this.#finish('ok')
+      if (at >= file.file.size) {
+        file = this.#partition.nextSegment(file)
+        at = 0
+        continue
+      }
+      const chunk = store.find(file.file, at)
+      if (chunk === null) break
+      const moved = this.#copy({ bytes: chunk.bytes, from: at - chunk.start, to: chunk.length, whole: true }, at, false)
+      if (moved < 0) return this.#end(moved, file)
+      at += moved
+      assert(moved > 0, 'a record reaches beyond its chunk')
+      at += moved
+    }
+    const cold = file
+    store.read(cold.file, at, (window, release) => {
+      const moved = window === null ? FAILED : this.#copy(window, at, true)
+      release()
+      if (moved < 0) return this.#end(moved, cold)
+      if (moved === 0) return this.#finish('failed')
+      this.run(cold, at + moved)
+    })
+  }
+
+  #end(moved: number, segment: Segment): void {
+    if (moved === FAILED) return this.#finish(this.#count > 0 ? 'ok' : 'failed')
+    if (this.#stoppedAt >= 0) this.#partition.remember(this.#offset, segment, this.#stoppedAt)
+    this.#finish('ok')
+  }
+
+  #stoppedAt = -1
+
+  /**
+   * Takes records from a window at position `position` of the file. Returns how far it came, ENOUGH when
+   * nothing more is wanted, FAILED when the bytes cannot be trusted.
+   */
+  #copy({ bytes, from, to, whole }: ReadWindow, position: number, verify: boolean): number {
+    let here = from
+    while (to - here >= BATCH_HEADER_SIZE) {
+      const length = batchLength(bytes, here)
+      const at = position + (here - from)
+      if (length === 0 && at % SECTOR_SIZE !== 0) {
+        here += sectorCeil(at) - at
+        continue
+      }
+      if (length < BATCH_HEADER_SIZE) return FAILED
+      if (length > to - here) break
+      const count = messageCount(bytes, here)
+      const first = baseOffset(bytes, here)
+      if (verify && this.#env.checksummer.verifyBatch(bytes, here, here + length) !== 0) return FAILED
+      if (first + count <= this.#offset) {
+        here += length
+        continue
+      }
+      if (first > this.#offset) return FAILED
+      if (!this.#take(bytes, here, length, first, count)) {
+        this.#stoppedAt = at
+        return ENOUGH
+      }
+      if (this.#count >= this.#request.count || this.#bytes >= this.#request.bytesMax) {
+        this.#stoppedAt = this.#offset === first + count ? at + length : at
+        return ENOUGH
+      }
+      here += length
+    }
+    // Less than a header left where no record begins: padding.
+    return (whole && to - here < BATCH_HEADER_SIZE ? to : Math.min(here, to)) - from
+  }
+
+  /** Copies one record, cut to what is wanted. False when it does not fit any more. */
+  #take(bytes: Uint8Array, here: number, length: number, first: number, count: number): boolean {
+    const room = Math.min(this.#limit, this.#bytes === 0 ? this.#limit : this.#request.bytesMax) - this.#bytes
+    if (length > room) return false
+    const into = this.#at + this.#bytes
+    this.#target.set(bytes.subarray(here, here + length), into)
+    const skip = this.#offset - first
+    const wanted = Math.min(count - skip, this.#request.count - this.#count)
+    let size = length
+    if (skip > 0 || wanted < count) {
+      sliceBatch(this.#target, into, into + length, this.#offset, wanted, scratch)
+      size = scratch.to - scratch.from
+      if (scratch.from !== into) this.#target.copyWithin(into, scratch.from, scratch.to)
+      this.#env.checksummer.sealBatch(this.#target, into, into + size)
+    }
+    this.#bytes += size
+    this.#count += wanted
+    this.#offset += wanted
+    return true
+  }
+
+  #finish(outcome: 'ok' | 'failed'): void {
+    // Nothing found where there must be something: the file ends too early.
+    if (this.#count === 0 && this.#bytes === 0 && !this.#partition.removed && this.#stoppedAt < 0) outcome = 'failed'
+    this.#done({ outcome, bytes: this.#bytes, count: this.#count, nextOffset: this.#offset })
+  }
+}
+
+const ENOUGH = -1
+const FAILED = -2

@@ -1,0 +1,106 @@
+// A sparse index of one segment: every 64 KiB or so, which offset and time begin where.
+//
+//   file: blocks of 4 KiB
+//   | off | size | field                              |
+//   |   0 |   16 | checksum of bytes 16..4096         |
+//   |  16 |    4 | entries in this block              |
+//   |  20 |   12 | reserved, 0                        |
+//   |  32 | n·24 | entry: offset 8, timestamp 8, position 8 |
+//
+// A block is written when it is full, the last one at every checkpoint. The file can be made again from its segment.
+import type { Checksummer } from '../src/protocol/checksum.ts'
+import { equal128, getU64, setU64 } from '../src/protocol/frame.ts'
+import { SECTOR_SIZE } from '../src/protocol/message.ts'
+
+export const INDEX_STRIDE = 64 * 1024
+const ENTRIES_AT = 32
+const ENTRY_SIZE = 24
+export const ENTRIES_PER_BLOCK = Math.floor((SECTOR_SIZE - ENTRIES_AT) / ENTRY_SIZE)
+
+export class SegmentIndex {
+  /** Entry i: offset, timestamp, position at 3i, 3i + 1, 3i + 2. */
+  #entries = new Float64Array(3 * 16)
+  count = 0
+
+  append(offset: number, timestamp: number, position: number): void {
+    if (this.count * 3 === this.#entries.length) {
+      const larger = new Float64Array(this.#entries.length * 2)
+      larger.set(this.#entries)
+      this.#entries = larger
+    }
+    this.#entries[this.count * 3] = offset
+    this.#entries[this.count * 3 + 1] = timestamp
+    this.#entries[this.count * 3 + 2] = position
+    this.count += 1
+  }
+
+  offset(i: number): number {
+    return this.#entries[i * 3] as number
+  }
+
+  timestamp(i: number): number {
+    return this.#entries[i * 3 + 1] as number
+  }
+
+  position(i: number): number {
+    return this.#entries[i * 3 + 2] as number
+  }
+
+  /** Position of the last indexed record at or before the offset; 0 when there is none. */
+  before(offset: number): number {
+    const i = this.#last((entry) => this.offset(entry) <= offset)
+    return i < 0 ? 0 : this.position(i)
+  }
+
+  /** Position of the last indexed record that is older than the timestamp; 0 when there is none. */
+  beforeTime(timestamp: number): number {
+    const i = this.#last((entry) => this.timestamp(entry) < timestamp)
+    return i < 0 ? 0 : this.position(i)
+  }
+
+  /** Last entry for which `holds`, which is true for a prefix of the entries; -1 when for none. */
+  #last(holds: (entry: number) => boolean): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (holds(middle)) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+
+  /** Fills bytes[from, from + 4096) with entries [first, until), one block at most. */
+  writeBlock(first: number, until: number, bytes: Uint8Array, from: number, checksummer: Checksummer): void {
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset + from, SECTOR_SIZE / 4)
+    const entries = Math.min(ENTRIES_PER_BLOCK, until - first)
+    words.fill(0)
+    words[4] = entries
+    for (let i = 0; i < entries; i++) {
+      setU64(words, ENTRIES_AT + i * ENTRY_SIZE, this.offset(first + i))
+      setU64(words, ENTRIES_AT + i * ENTRY_SIZE + 8, this.timestamp(first + i))
+      setU64(words, ENTRIES_AT + i * ENTRY_SIZE + 16, this.position(first + i))
+    }
+    checksummer.mac(bytes, from + 16, from + SECTOR_SIZE, words, 0)
+  }
+
+  /** Appends the entries of a full block. False when the block cannot be trusted. */
+  readBlock(bytes: Uint8Array, from: number, checksummer: Checksummer): boolean {
+    const words = new Uint32Array(bytes.buffer, bytes.byteOffset + from, SECTOR_SIZE / 4)
+    const sum = new Uint32Array(4)
+    checksummer.mac(bytes, from + 16, from + SECTOR_SIZE, sum, 0)
+    const entries = words[4] as number
+    if (!equal128(sum, 0, words, 0) || entries !== ENTRIES_PER_BLOCK) return false
+    for (let i = 0; i < entries; i++) {
+      const at = ENTRIES_AT + i * ENTRY_SIZE
+      this.append(getU64(words, at), getU64(words, at + 8), getU64(words, at + 16))
+    }
+    return true
+  }
+
+  /** Forgets the first `entries`. */
+  dropFirst(entries: number): void {
+    this.#entries.copyWithin(0, entries * 3, this.count * 3)
+    this.count -= entries
+  }
+}
