@@ -177,11 +177,12 @@ export class Superblock {
       let pipelineMax = words[24] as number
       if (result !== 'ok' || words[4] !== MAGIC_LO || words[5] !== MAGIC_HI || pipelineMax < 1 || pipelineMax > 64)
         pipelineMax = 0
-      if (pipelineMax > 0 && words[8] !== FORMAT_VERSION) return done('unsupported')
+      // One copy that claims another format may just be a bad one: that counts only when nothing else can be opened.
+      const unsupported = pipelineMax > 0 && words[8] !== FORMAT_VERSION
       const sizes: number[] = []
       if (pipelineMax > 0) sizes.push(superblockCopySize(pipelineMax))
       for (let p = 1; p <= 64; p++) if (!sizes.includes(superblockCopySize(p))) sizes.push(superblockCopySize(p))
-      this.#openWithSize(sizes, 0, done)
+      this.#openWithSize(sizes, 0, (opened) => done(opened === 'corrupt' && unsupported ? 'unsupported' : opened))
     })
   }
 
