@@ -203,6 +203,8 @@ export class Replica implements ReplicaPort {
   #pingDue = 0
   #resendDue = 0
   #viewChangeDue = 0
+  /** When a primary-elect last came nearer to its first op: one that is stuck must fall silent, so that others may lead. */
+  #progressAt = 0
   #repairDue = 0
 
   #committing = false
@@ -515,7 +517,7 @@ export class Replica implements ReplicaPort {
     if (this.#now >= this.#resendDue) {
       this.#resendDue = this.#now + Timeouts.resend + this.#random.below(Timeouts.resend)
       if (this.#logView < this.view) this.#sendDoViewChange()
-      else this.#sendStartView()
+      else if (this.#now - this.#progressAt < 2 * Timeouts.viewChange) this.#sendStartView()
       if (this.#wish === this.view + 1) this.#sendWish()
     }
     if (this.#now >= this.#viewChangeDue) {
@@ -830,6 +832,7 @@ export class Replica implements ReplicaPort {
   }
 
   #cachePut(op: number, message: Message): void {
+    this.#progressAt = this.#now
     this.#cache.get(op)?.unref()
     this.#cache.set(op, message.ref())
   }
@@ -1517,6 +1520,8 @@ export class Replica implements ReplicaPort {
   /** The log of the view that begins: its end, its headers, and what they say about commit. */
   #installLog(headers: readonly Header[], commitMax: number): void {
     const head = headerOp(headers[0] as Header)
+    this.#behind = false
+    this.#progressAt = this.#now
     assert(head >= this.commitMin, 'a view began without ops that were executed here')
     this.#logView = this.view
     for (const op of this.#cache.keys()) if (op > head) this.#cacheDrop(op)
@@ -1649,7 +1654,6 @@ export class Replica implements ReplicaPort {
       if (view > this.view && this.status !== 'recovering_head') this.#enterView(view)
       return this.#declareBehind(op)
     }
-    this.#behind = false
     const newLog = this.#logView !== view || this.status === 'recovering_head'
     this.view = view
     this.#pipeline = []

@@ -27,7 +27,7 @@ export interface ClientWorld {
   readonly nodeCount: number
   send(client: SimClient, node: number, frame: Uint8Array): void
   /** The next request's operation and body; null when this client has nothing more to ask. */
-  nextRequest(client: SimClient): { operation: number; body: Uint8Array } | null
+  nextRequest(client: SimClient, number: number): { operation: number; body: Uint8Array } | null
   onAcknowledged(client: SimClient, ack: Acknowledgement): void
   /** The session is gone: the client starts a new one, what was unanswered is undecided. */
   onUndecided(client: SimClient, requests: readonly Request[]): void
@@ -105,7 +105,7 @@ export class SimClient {
     // The replicas keep the last `window` replies: the oldest request without an answer must be one of them.
     const oldest = this.#unanswered[0]
     if (oldest !== undefined && this.#number + 1 - oldest.number >= this.#window) return
-    const next = this.#world.nextRequest(this)
+    const next = this.#world.nextRequest(this, this.#number + 1)
     if (next === null) {
       this.#finished = true
       return

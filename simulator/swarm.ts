@@ -1,11 +1,12 @@
 // A random run: the seed draws the shape of the cluster, the rates of every fault (any of which may be zero), and then every
 // single event. Two phases: *safety*, in which everything goes wrong while clients work, and *liveness*, in which the network
 // heals, everybody is started again, and the cluster has to finish within a bound.
-import type { StateMachine } from '../consensus/ports.ts'
-import { Ledger } from './ledger.ts'
-import type { SimNode } from './node.ts'
+import { StateMachine } from '../src/state/state-machine.ts'
+import { checkSegments } from './checkers/segments.ts'
+import { allocate, type SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
+import { Workload } from './workload.ts'
 import { CALM_NETWORK, World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
@@ -101,8 +102,25 @@ function draw(
 export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResult {
   const random = new SeededRandom(seed, 0)
   const { options, rates } = draw(random, replicaCount)
-  const stateMachine = (_node: SimNode): StateMachine => new Ledger()
-  const world = new World({ ...options, seed, stateMachine, ...(onLog ? { onLog } : {}) })
+  const machines = new Map<SimNode, StateMachine>()
+  const stateMachine = (node: SimNode): StateMachine => {
+    const machine = new StateMachine({
+      disk: node.disk,
+      checksummer: world.checksummer,
+      allocate,
+      frameSizeMax: options.frameSizeMax,
+      checkpointInterval: options.checkpointInterval,
+      largeChunks: 4,
+      readBuffers: 2,
+      segmentSize: 48 * 1024,
+    })
+    machines.set(node, machine)
+    return machine
+  }
+  const world: World = new World({ ...options, seed, stateMachine, ...(onLog ? { onLog } : {}) })
+  const workload = new Workload(new SeededRandom(seed, 3), world.checksummer, random.pick([40, 400, 2000]))
+  world.workload = (client, number) => workload.next(client, number)
+  world.onAcknowledged = (client, ack) => workload.onAcknowledged(client, ack)
   const faults: Record<Fault, number> = {
     crash: 0,
     power: 0,
@@ -135,6 +153,7 @@ export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResul
       what = `the cluster did not finish within ${LIVENESS_MICROS_MAX / 1e6} s of virtual time after it was healed: ${describe(world)}`
     } else {
       checkEnd(world)
+      checkSegments(world, machines, workload.stored)
     }
     if (world.halts.length > 0) {
       const halt = world.halts[0] as (typeof world.halts)[number]

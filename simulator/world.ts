@@ -9,7 +9,7 @@ import type { Geometry } from '../storage/superblock.ts'
 import { AcknowledgedChecker } from './checkers/acknowledged.ts'
 import { HistoryChecker } from './checkers/history.ts'
 import { PromiseChecker } from './checkers/promises.ts'
-import { SimClient } from './client.ts'
+import { type Acknowledgement, SimClient } from './client.ts'
 import { SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
 import { Scheduler } from './scheduler.ts'
@@ -53,11 +53,11 @@ export class World {
   /** Requests that clients may still make; each client takes from it. */
   requestsLeft = 0
   /** Operation and body of a client's next request. */
-  workload: (client: SimClient) => { operation: number; body: Uint8Array } = (client) => ({
-    operation: 64,
+  workload: (client: SimClient, number: number) => { operation: number; body: Uint8Array } = (client) => ({
+    operation: 70,
     body: Uint8Array.of(client.index, this.random.below(256), this.random.below(256)),
   })
-  onUndecided: (requests: number) => void = () => {}
+  onAcknowledged: (client: SimClient, ack: Acknowledgement) => void = () => {}
   /** Frames between replicas may be looked at, and dropped by answering false. */
   filter: (from: number, to: number, message: Message) => boolean = () => true
   undecided = 0
@@ -148,14 +148,15 @@ export class World {
           scheduler: this.scheduler,
           nodeCount: this.nodes.length,
           send: (c, node, frame) => this.#sendRequest(c, node, frame),
-          nextRequest: (c) => {
+          nextRequest: (c, number) => {
             if (this.requestsLeft === 0) return null
             this.requestsLeft -= 1
-            return this.workload(c)
+            return this.workload(c, number)
           },
           onAcknowledged: (c, ack) => {
             this.mix(ack.op)
             this.acknowledged.onAcknowledged(c, ack)
+            this.onAcknowledged(c, ack)
           },
           onUndecided: (_c, requests) => {
             this.undecided += requests.length

@@ -90,7 +90,7 @@ export class SegmentStore {
   #unsynced = new Set<SegmentFile>()
   #fault: DiskResult = 'ok'
   #writes = 0
-  #whenWritten: { chunk: Chunk; file: SegmentFile; until: number; then: () => void }[] = []
+  #whenWritten: { chunk: Chunk; file: SegmentFile; until: number; written: () => void }[] = []
 
   constructor(options: SegmentStoreOptions) {
     this.#disk = options.disk
@@ -237,7 +237,7 @@ export class SegmentStore {
     this.#whenWritten = []
     for (const wait of waiting) {
       const gone = wait.chunk.file !== wait.file || wait.file.removed || this.#fault !== 'ok'
-      if (gone || wait.chunk.written >= wait.until) wait.then()
+      if (gone || wait.chunk.written >= wait.until) wait.written()
       else this.#whenWritten.push(wait)
     }
   }
@@ -285,7 +285,7 @@ export class SegmentStore {
         const until = chunk.length - (chunk.length % SECTOR_SIZE)
         if (chunk.written >= until) continue
         pending += 1
-        this.#whenWritten.push({ chunk, file, until, then: step })
+        this.#whenWritten.push({ chunk, file, until, written: step })
         this.#want(chunk, until)
       }
     }
@@ -311,7 +311,7 @@ export class SegmentStore {
   /** Gives back the memory of a file that is not needed any more. Removing it from disk is the caller's. */
   forget(file: SegmentFile): void {
     file.removed = true
-    for (const chunk of [...file.chunks]) if (!chunk.writing) this.#release(chunk)
+    for (const chunk of file.chunks.slice()) if (!chunk.writing) this.#release(chunk)
     this.#unsynced.delete(file)
     this.#afterWrite()
   }

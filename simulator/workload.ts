@@ -1,0 +1,140 @@
+// What clients ask in a run: metadata, batches of all three partitionings, stored offsets, and now and then nonsense.
+import { BatchBuilder } from '../src/protocol/batch.ts'
+import { Reader, Writer } from '../src/protocol/bytes.ts'
+import type { Checksummer } from '../src/protocol/checksum.ts'
+import { encodeCreatePartitions } from '../src/protocol/commands/create-partitions.ts'
+import { encodeCreateStream } from '../src/protocol/commands/create-stream.ts'
+import { encodeCreateTopic } from '../src/protocol/commands/create-topic.ts'
+import { encodeDeleteStream } from '../src/protocol/commands/delete-stream.ts'
+import { encodeDeleteTopic } from '../src/protocol/commands/delete-topic.ts'
+import {
+  decodeSendMessagesReply,
+  encodeSendMessagesPrefix,
+  type Partitioning,
+} from '../src/protocol/commands/send-messages.ts'
+import { encodeStoreConsumerOffset } from '../src/protocol/commands/store-consumer-offset.ts'
+import { Operation } from '../src/protocol/operations.ts'
+import type { Acknowledgement, SimClient } from './client.ts'
+import type { SeededRandom } from './random.ts'
+import { Violation } from './violation.ts'
+
+/** A batch that a client was told is stored. */
+export interface StoredBatch {
+  readonly stream: string
+  readonly topic: string
+  readonly partition: number
+  readonly baseOffset: number
+  readonly op: number
+  /** Payloads, in order. */
+  readonly payloads: readonly Uint8Array[]
+}
+
+/** The stream and topic that exist in every run and are never deleted. */
+export const STREAM = 'lasting'
+export const TOPIC = 'events'
+
+export class Workload {
+  readonly #random: SeededRandom
+  readonly #checksummer: Checksummer
+  readonly #payloadMax: number
+  /** By client and request number: what the reply will confirm. */
+  readonly #sent = new Map<string, { stream: string; topic: string; payloads: Uint8Array[] }>()
+  readonly stored: StoredBatch[] = []
+  #made = 0
+
+  constructor(random: SeededRandom, checksummer: Checksummer, payloadMax: number) {
+    this.#random = random
+    this.#checksummer = checksummer
+    this.#payloadMax = payloadMax
+  }
+
+  next(client: SimClient, number: number): { operation: number; body: Uint8Array } {
+    this.#made += 1
+    if (this.#made === 1) return this.#request(Operation.createStream, (w) => encodeCreateStream(w, { name: STREAM }))
+    if (this.#made === 2)
+      return this.#request(Operation.createTopic, (w) =>
+        encodeCreateTopic(w, { stream: STREAM, partitions: 3, name: TOPIC, options: {} }),
+      )
+    const dice = this.#random.below(100)
+    if (dice < 75) return this.#batch(client, number, STREAM, TOPIC)
+    if (dice < 85) return this.#storeOffset()
+    return this.#metadata(client, number)
+  }
+
+  #request(operation: number, write: (writer: Writer) => void): { operation: number; body: Uint8Array } {
+    const writer = new Writer()
+    write(writer)
+    return { operation, body: writer.written().slice() }
+  }
+
+  #batch(client: SimClient, number: number, stream: string, topic: string): { operation: number; body: Uint8Array } {
+    const payloads: Uint8Array[] = []
+    const count = this.#random.between(1, 6)
+    for (let i = 0; i < count; i++) {
+      const payload = new Uint8Array(this.#random.between(1, this.#payloadMax))
+      payload.fill(this.#random.below(256))
+      payload[0] = client.index
+      payloads.push(payload)
+    }
+    const partitioning: Partitioning = this.#random.pick([
+      { kind: 'balanced' },
+      { kind: 'partition', partition: this.#random.below(4) },
+      { kind: 'key', key: Uint8Array.of(1 + this.#random.below(5)) },
+    ] as const)
+    const writer = new Writer()
+    encodeSendMessagesPrefix(writer, { stream, topic, partitioning }, count)
+    const size = 256 + payloads.reduce((sum, payload) => sum + 48 + payload.length, 0)
+    const bytes = new Uint8Array(writer.length + size)
+    bytes.set(writer.written())
+    const builder = new BatchBuilder(bytes, writer.length)
+    payloads.forEach((payload, i) => builder.append(payload, null, 1_000_000 + i, number, client.index, i, 0))
+    builder.seal(this.#checksummer)
+    this.#sent.set(`${client.key}/${client.session}/${number}`, { stream, topic, payloads })
+    return { operation: Operation.sendMessages, body: bytes }
+  }
+
+  #storeOffset(): { operation: number; body: Uint8Array } {
+    return this.#request(Operation.storeConsumerOffset, (w) =>
+      encodeStoreConsumerOffset(w, {
+        consumer: { kind: 'consumer', id: this.#random.below(3) },
+        stream: STREAM,
+        topic: TOPIC,
+        partition: this.#random.below(4),
+        offset: this.#random.below(40),
+        ack: 'quorum',
+      }),
+    )
+  }
+
+  /** Streams and topics that come and go; many of these requests are refused, the same way everywhere. */
+  #metadata(client: SimClient, number: number): { operation: number; body: Uint8Array } {
+    const stream = `passing-${this.#random.below(3)}`
+    switch (this.#random.below(6)) {
+      case 0:
+        return this.#request(Operation.createStream, (w) => encodeCreateStream(w, { name: stream }))
+      case 1:
+        return this.#request(Operation.createTopic, (w) =>
+          encodeCreateTopic(w, { stream, partitions: this.#random.between(1, 2), name: TOPIC, options: {} }),
+        )
+      case 2:
+        return this.#request(Operation.deleteStream, (w) => encodeDeleteStream(w, { stream }))
+      case 3:
+        return this.#request(Operation.deleteTopic, (w) => encodeDeleteTopic(w, { stream, topic: TOPIC }))
+      case 4:
+        return this.#request(Operation.createPartitions, (w) =>
+          encodeCreatePartitions(w, { stream, topic: TOPIC, count: 1 }),
+        )
+      default:
+        return this.#batch(client, number, stream, TOPIC)
+    }
+  }
+
+  onAcknowledged(client: SimClient, ack: Acknowledgement): void {
+    if (ack.request.operation !== Operation.sendMessages || ack.status !== 0) return
+    const sent = this.#sent.get(`${client.key}/${client.session}/${ack.request.number}`)
+    if (sent === undefined) throw new Violation('client', 'a reply to a batch that was never sent')
+    const [append] = decodeSendMessagesReply(new Reader(ack.body))
+    if (append === undefined) throw new Violation('client', 'a batch was stored, but the reply does not say where')
+    this.stored.push({ ...sent, partition: append.partition, baseOffset: append.baseOffset, op: ack.op })
+  }
+}
