@@ -92,6 +92,11 @@ class Segment {
   }
 }
 
+/** Does less than a header fit before the next sector boundary? */
+function tooClose(position: number): boolean {
+  return position % SECTOR_SIZE > SECTOR_SIZE - BATCH_HEADER_SIZE
+}
+
 const scratch: Slice = { from: 0, to: 0, count: 0 }
 /** Remembers where readers that go on will go on. */
 const CURSORS_MAX = 64
@@ -154,6 +159,8 @@ export class Partition {
   append(bytes: Uint8Array, from: number, to: number, partitionId: number, timestamp: number): number {
     const length = to - from
     const segment = this.#writable(length, timestamp)
+    // No header lies across a sector boundary that it is too close to: such an end can only be padding.
+    if (tooClose(segment.file.size)) this.#env.store.pad(segment.file)
     const position = segment.file.size
     const chunk = this.#env.store.append(segment.file, length)
     const at = chunk.length - length
@@ -377,7 +384,7 @@ export class Partition {
     const visit = (bytes: Uint8Array, from: number, to: number, whole: boolean): 'more' | 'done' => {
       let here = from
       while (to - here >= BATCH_HEADER_SIZE) {
-        const length = batchLength(bytes, here)
+        const length = tooClose(at) ? 0 : batchLength(bytes, here)
         if (length === 0 && at % SECTOR_SIZE !== 0) {
           const skip = sectorCeil(at) - at
           here += skip
@@ -476,7 +483,6 @@ class PartitionReader {
       if (chunk === null) break
       const moved = this.#copy({ bytes: chunk.bytes, from: at - chunk.start, to: chunk.length, whole: true }, at, false)
       if (moved < 0) return this.#end(moved, file)
-      at += moved
       assert(moved > 0, 'a record reaches beyond its chunk')
       at += moved
     }
@@ -505,8 +511,8 @@ class PartitionReader {
   #copy({ bytes, from, to, whole }: ReadWindow, position: number, verify: boolean): number {
     let here = from
     while (to - here >= BATCH_HEADER_SIZE) {
-      const length = batchLength(bytes, here)
       const at = position + (here - from)
+      const length = tooClose(at) ? 0 : batchLength(bytes, here)
       if (length === 0 && at % SECTOR_SIZE !== 0) {
         here += sectorCeil(at) - at
         continue
