@@ -1,0 +1,398 @@
+// The SDK's front door: one client is one session with the cluster.
+import type { PolledMessage } from '../protocol/batch.ts'
+import { BATCH_HEADER_SIZE, BatchBuilder, FRAME_HEADER_SIZE } from '../protocol/batch.ts'
+import { ProtocolError, type Reader, type Writer } from '../protocol/bytes.ts'
+import { type Checksummer, createChecksummer } from '../protocol/checksum.ts'
+import { type ClusterMetadata, decodeClusterMetadataReply } from '../protocol/commands/cluster-metadata.ts'
+import { encodeCreatePartitions } from '../protocol/commands/create-partitions.ts'
+import { decodeCreateStreamReply, encodeCreateStream } from '../protocol/commands/create-stream.ts'
+import { decodeCreateTopicReply, encodeCreateTopic } from '../protocol/commands/create-topic.ts'
+import { encodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer-offset.ts'
+import { encodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
+import { encodeDeleteStream } from '../protocol/commands/delete-stream.ts'
+import { encodeDeleteTopic } from '../protocol/commands/delete-topic.ts'
+import {
+  type ConsumerOffset,
+  decodeGetConsumerOffsetReply,
+  encodeGetConsumerOffset,
+} from '../protocol/commands/get-consumer-offset.ts'
+import { decodeStreamReply, encodeGetStream, type StreamDetails } from '../protocol/commands/get-stream.ts'
+import { decodeTopicReply, encodeGetTopic, type TopicDetails } from '../protocol/commands/get-topic.ts'
+import { decodeListStreamsReply } from '../protocol/commands/list-streams.ts'
+import { decodeListTopicsReply, encodeListTopics } from '../protocol/commands/list-topics.ts'
+import { decodeMeReply, type Me } from '../protocol/commands/me.ts'
+import { decodePollReply, encodePollMessages, type PollFrom } from '../protocol/commands/poll-messages.ts'
+import {
+  decodeSendMessagesReply,
+  encodeSendMessagesPrefix,
+  type Partitioning,
+} from '../protocol/commands/send-messages.ts'
+import { decodeStatsReply, type Stats } from '../protocol/commands/stats.ts'
+import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
+import type { StreamRecord } from '../protocol/commands/stream-record.ts'
+import type { TopicRecord } from '../protocol/commands/topic-record.ts'
+import type { Identifier } from '../protocol/identifier.ts'
+import { Code, Operation } from '../protocol/operations.ts'
+import type { TopicOptions } from '../protocol/options.ts'
+import type { Headers } from '../protocol/user-headers.ts'
+import { Consumer, type ConsumerOptions } from './consumer.ts'
+import { BATCH_BYTES_MAX, encoded, encodeHeaders, idWords } from './encode.ts'
+import { GalgoError } from './errors.ts'
+import { nodeEnvironment } from './node-tcp.ts'
+import { Producer, type ProducerOptions } from './producer.ts'
+import { type Credentials, Session } from './session.ts'
+import { type Address, type Environment, formatAddress, parseAddress } from './transport.ts'
+import { readVerified } from './verify.ts'
+
+export interface ConnectOptions {
+  /** `host:port` of one or more nodes; all are tried, and those that the cluster names. */
+  readonly servers: readonly string[]
+  readonly credentials: Credentials
+  /** Milliseconds until a request, or connecting, is given up; 30 s when absent. */
+  readonly timeoutMs?: number
+  /** Closes the client. */
+  readonly signal?: AbortSignal
+  /** The network, clock and chance; Node's when absent. */
+  readonly environment?: Environment
+  /** A faster implementation of the same checksums, where there is one. */
+  readonly checksummer?: Checksummer
+}
+
+export interface Place {
+  readonly stream: Identifier
+  readonly topic: Identifier
+  readonly partition: number
+}
+
+export interface ConsumerPlace extends Place {
+  /** Name or number under which the offset is kept. */
+  readonly consumer: Identifier
+}
+
+export interface BatchMessage {
+  readonly payload: Uint8Array | string
+  readonly headers?: Headers
+  /** 128 bits; a random one when absent. */
+  readonly id?: bigint
+}
+
+export interface BatchTarget {
+  readonly stream: Identifier
+  readonly topic: Identifier
+  /** A partition, or `balanced` for whichever is next. */
+  readonly partition: number | 'balanced'
+}
+
+export interface Stored {
+  readonly partition: number
+  /** Of the first message. */
+  readonly offset: number
+}
+
+export interface PollOptions extends Place {
+  readonly consumer?: Identifier
+  readonly from: PollFrom
+  /** Most messages; fewer come when they do not fit into a frame. */
+  readonly count: number
+  readonly autoCommit?: boolean
+}
+
+export interface Polled {
+  readonly partition: number
+  /** Of the newest message in the partition. */
+  readonly currentOffset: number
+  readonly messages: PolledMessage[]
+}
+
+/** Connects to whichever node leads the cluster and logs in. */
+export async function connect(options: ConnectOptions): Promise<Client> {
+  const servers = options.servers.map((text) => {
+    const address = parseAddress(text)
+    if (address === null)
+      throw new GalgoError(
+        'invalid-argument',
+        `"${text}" is no server address; write host:port, for example 127.0.0.1:8090`,
+      )
+    return address
+  })
+  if (servers.length === 0) throw new GalgoError('invalid-argument', 'connect needs at least one server')
+  options.signal?.throwIfAborted()
+  const environment = options.environment ?? nodeEnvironment
+  const timeoutMs = options.timeoutMs ?? 30_000
+  const session = new Session({ servers, credentials: options.credentials, environment, timeoutMs })
+  const abort = (): void => {
+    void session.close()
+  }
+  options.signal?.addEventListener('abort', abort, { once: true })
+  try {
+    await session.open()
+  } catch (error) {
+    options.signal?.removeEventListener('abort', abort)
+    options.signal?.throwIfAborted()
+    throw error
+  }
+  const client = new Client(session, environment, options.checksummer ?? createChecksummer(), () =>
+    options.signal?.removeEventListener('abort', abort),
+  )
+  await client.learnServers()
+  return client
+}
+
+export class Client {
+  readonly #session: Session
+  readonly #env: Environment
+  readonly #checksummer: Checksummer
+  readonly #onClose: () => void
+
+  constructor(session: Session, environment: Environment, checksummer: Checksummer, onClose: () => void) {
+    this.#session = session
+    this.#env = environment
+    this.#checksummer = checksummer
+    this.#onClose = onClose
+  }
+
+  /** The node that this client speaks to now, `host:port`. */
+  get server(): string {
+    return formatAddress(this.#session.server)
+  }
+
+  get serverVersion(): string {
+    return this.#session.serverVersion
+  }
+
+  /** Further nodes of the cluster become candidates for the next failover. Failing to ask is no reason to fail. */
+  async learnServers(): Promise<void> {
+    try {
+      const { nodes } = await this.cluster()
+      const addresses: Address[] = []
+      for (const { address, tcpPort } of nodes) if (tcpPort > 0) addresses.push({ host: address, port: tcpPort })
+      this.#session.addServers(addresses)
+    } catch (error) {
+      if (error instanceof GalgoError && error.code === 'closed') throw error
+    }
+  }
+
+  async #read<T>(code: number, write: (writer: Writer) => void, decode: (reader: Reader) => T): Promise<T> {
+    const reader = await this.#session.read(code, encoded(write))
+    return decodeReply(reader, decode)
+  }
+
+  async #write<T>(operation: number, write: (writer: Writer) => void, decode: (reader: Reader) => T): Promise<T> {
+    const reader = await this.#session.write(operation, encoded(write))
+    return decodeReply(reader, decode)
+  }
+
+  // ---- the cluster ---------------------------------------------------------------------------------------------------
+
+  ping(): Promise<void> {
+    return this.#read(Code.ping, NOTHING, NOTHING)
+  }
+
+  stats(): Promise<Stats> {
+    return this.#read(Code.stats, NOTHING, decodeStatsReply)
+  }
+
+  me(): Promise<Me> {
+    return this.#read(Code.me, NOTHING, decodeMeReply)
+  }
+
+  cluster(): Promise<ClusterMetadata> {
+    return this.#read(Code.clusterMetadata, NOTHING, decodeClusterMetadataReply)
+  }
+
+  // ---- streams, topics, partitions -----------------------------------------------------------------------------------
+
+  async createStream(name: string): Promise<StreamRecord> {
+    const details = await this.#write(
+      Operation.createStream,
+      (w) => encodeCreateStream(w, { name }),
+      decodeCreateStreamReply,
+    )
+    return present(details, 'create stream').stream
+  }
+
+  /** null when there is none. */
+  getStream(stream: Identifier): Promise<StreamDetails | null> {
+    return this.#read(Code.getStream, (w) => encodeGetStream(w, { stream }), decodeStreamReply)
+  }
+
+  listStreams(): Promise<StreamRecord[]> {
+    return this.#read(Code.listStreams, NOTHING, decodeListStreamsReply)
+  }
+
+  deleteStream(stream: Identifier): Promise<void> {
+    return this.#write(Operation.deleteStream, (w) => encodeDeleteStream(w, { stream }), NOTHING)
+  }
+
+  async createTopic(
+    stream: Identifier,
+    name: string,
+    options: TopicOptions & { readonly partitions: number },
+  ): Promise<TopicRecord> {
+    const { partitions, ...rest } = options
+    const details = await this.#write(
+      Operation.createTopic,
+      (w) => encodeCreateTopic(w, { stream, name, partitions, options: rest }),
+      decodeCreateTopicReply,
+    )
+    return present(details, 'create topic').topic
+  }
+
+  /** null when there is none. */
+  getTopic(stream: Identifier, topic: Identifier): Promise<TopicDetails | null> {
+    return this.#read(Code.getTopic, (w) => encodeGetTopic(w, { stream, topic }), decodeTopicReply)
+  }
+
+  /** Empty when there is no such stream. */
+  async listTopics(stream: Identifier): Promise<TopicRecord[]> {
+    return (await this.#read(Code.listTopics, (w) => encodeListTopics(w, { stream }), decodeListTopicsReply)) ?? []
+  }
+
+  deleteTopic(stream: Identifier, topic: Identifier): Promise<void> {
+    return this.#write(Operation.deleteTopic, (w) => encodeDeleteTopic(w, { stream, topic }), NOTHING)
+  }
+
+  createPartitions(stream: Identifier, topic: Identifier, count: number): Promise<void> {
+    return this.#write(Operation.createPartitions, (w) => encodeCreatePartitions(w, { stream, topic, count }), NOTHING)
+  }
+
+  /** Removes the last `count` partitions and their messages. */
+  deletePartitions(stream: Identifier, topic: Identifier, count: number): Promise<void> {
+    return this.#write(Operation.deletePartitions, (w) => encodeDeletePartitions(w, { stream, topic, count }), NOTHING)
+  }
+
+  // ---- stored offsets ------------------------------------------------------------------------------------------------
+
+  /** null when none is stored. */
+  getOffset(place: ConsumerPlace): Promise<ConsumerOffset | null> {
+    return this.#read(
+      Code.getConsumerOffset,
+      (w) => encodeGetConsumerOffset(w, offsetRequest(place)),
+      decodeGetConsumerOffsetReply,
+    )
+  }
+
+  storeOffset(place: ConsumerPlace, offset: number): Promise<void> {
+    return this.#write(
+      Operation.storeConsumerOffset,
+      (w) => encodeStoreConsumerOffset(w, { ...offsetRequest(place), offset, ack: 'quorum' }),
+      NOTHING,
+    )
+  }
+
+  deleteOffset(place: ConsumerPlace): Promise<void> {
+    return this.#write(
+      Operation.deleteConsumerOffset,
+      (w) => encodeDeleteConsumerOffset(w, { ...offsetRequest(place), ack: 'quorum' }),
+      NOTHING,
+    )
+  }
+
+  // ---- messages ------------------------------------------------------------------------------------------------------
+
+  /** One batch, stored whole or not at all. Producers do this for you. */
+  async sendBatch(to: BatchTarget, messages: readonly BatchMessage[]): Promise<Stored> {
+    if (messages.length === 0) throw new GalgoError('invalid-argument', 'a batch needs at least one message')
+    const encodedMessages = messages.map(({ payload, headers, id }) => ({
+      payload: typeof payload === 'string' ? encoder.encode(payload) : payload,
+      headers: headers === undefined ? null : encodeHeaders(headers),
+      id,
+    }))
+    let size = BATCH_HEADER_SIZE
+    for (const { payload, headers } of encodedMessages)
+      size += FRAME_HEADER_SIZE + payload.length + (headers?.length ?? 0)
+    if (size > BATCH_BYTES_MAX)
+      throw new GalgoError('message-too-large', `a batch of ${size} bytes; ${BATCH_BYTES_MAX} are the most`)
+    const batch = new Uint8Array(size)
+    const builder = new BatchBuilder(batch)
+    const seed = this.#env.randomId()
+    encodedMessages.forEach(({ payload, headers, id }, i) => {
+      const words = id === undefined ? seed : idWords(id)
+      const low = id === undefined ? ((seed[0] as number) + i) >>> 0 : (words[0] as number)
+      builder.append(
+        payload,
+        headers,
+        this.#env.wallMicros(),
+        low,
+        words[1] as number,
+        words[2] as number,
+        words[3] as number,
+      )
+    })
+    builder.seal(this.#checksummer)
+    const partitioning: Partitioning =
+      to.partition === 'balanced' ? { kind: 'balanced' } : { kind: 'partition', partition: to.partition }
+    const { stream, topic } = to
+    return this.sendEncoded(
+      encoded((w) => encodeSendMessagesPrefix(w, { stream, topic, partitioning }, messages.length)),
+      batch,
+    )
+  }
+
+  /** A batch that is encoded and sealed already, and the bytes that go before it. Neither may change before the answer. */
+  async sendEncoded(prefix: Uint8Array, batch: Uint8Array): Promise<Stored> {
+    const reader = await this.#session.write(Operation.sendMessages, prefix, batch)
+    const [append] = decodeReply(reader, decodeSendMessagesReply)
+    if (append === undefined) throw new GalgoError('protocol', 'the server did not say where it stored a batch')
+    return { partition: append.partition, offset: append.baseOffset }
+  }
+
+  /** Reads messages and verifies their checksums. */
+  async poll(options: PollOptions): Promise<Polled> {
+    const { stream, topic, partition, from, count } = options
+    const consumer = { kind: 'consumer', id: options.consumer ?? 0 } as const
+    const autoCommit = options.autoCommit ?? false
+    const reader = await this.#session.read(
+      Code.pollMessages,
+      encoded((w) => encodePollMessages(w, { consumer, stream, topic, partition, from, count, autoCommit })),
+    )
+    const reply = decodeReply(reader, decodePollReply)
+    const messages = readVerified(reader.bytes, reply.recordsFrom, reply.recordsTo, reply.partition, this.#checksummer)
+    return { partition: reply.partition, currentOffset: reply.currentOffset, messages }
+  }
+
+  /** How many messages a poll brings: for benchmarks, which do not look at them. Checksums are verified. */
+  async pollCount(to: Place & { consumer: Identifier }, offset: number, count: number): Promise<number> {
+    return (await this.poll({ ...to, from: { kind: 'offset', offset }, count })).messages.length
+  }
+
+  producer(options: ProducerOptions): Producer {
+    return new Producer(this, this.#env, this.#checksummer, options)
+  }
+
+  consumer(options: ConsumerOptions): Consumer {
+    return new Consumer(this, this.#env, options)
+  }
+
+  /** Logs out and disconnects. What is unanswered is rejected. */
+  async close(): Promise<void> {
+    this.#onClose()
+    await this.#session.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+const encoder = new TextEncoder()
+const NOTHING = (): void => {}
+
+function decodeReply<T>(reader: Reader, decode: (reader: Reader) => T): T {
+  try {
+    return decode(reader)
+  } catch (error) {
+    if (error instanceof ProtocolError)
+      throw new GalgoError('protocol', `the server's answer is malformed: ${error.message}`, { cause: error })
+    throw error
+  }
+}
+
+function present<T>(value: T | null, what: string): T {
+  if (value === null) throw new GalgoError('protocol', `${what}: the server answered without details`)
+  return value
+}
+
+function offsetRequest({ stream, topic, partition, consumer }: ConsumerPlace) {
+  return { stream, topic, partition, consumer: { kind: 'consumer', id: consumer } as const }
+}

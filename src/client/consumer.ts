@@ -1,0 +1,189 @@
+// Reads one partition in order, from wherever it is told to, as an async iterator.
+//
+// The next poll is on its way while the messages of the last one are being used; never more than that is held. A consumer
+// keeps its place as an offset, so after a failover it goes on with exactly the next message. With a name, its place is
+// stored in the cluster: after the messages of a poll were used, at `commit`, and at the end.
+import type { PolledMessage } from '../protocol/batch.ts'
+import type { PollFrom } from '../protocol/commands/poll-messages.ts'
+import type { Identifier } from '../protocol/identifier.ts'
+import type { Client, Polled } from './client.ts'
+import { GalgoError } from './errors.ts'
+import type { Environment } from './transport.ts'
+
+export interface ConsumerOptions {
+  readonly stream: Identifier
+  readonly topic: Identifier
+  /** 0 when absent. */
+  readonly partition?: number
+  /** Name or number under which the offset is stored. */
+  readonly name?: Identifier
+  /** Where to begin; `next` (after the stored offset) when there is a name, else `first`. `last` is the newest message. */
+  readonly from?: 'first' | 'last' | 'next' | { readonly offset: number } | { readonly time: Date }
+  /** Wait for further messages at the end instead of ending. */
+  readonly follow?: boolean
+  /** End after so many messages. */
+  readonly count?: number
+  readonly signal?: AbortSignal
+  /** Store the offset as messages are used; true when there is a name. */
+  readonly autoCommit?: boolean
+  /** Messages of one poll, at most; 1000 when absent. */
+  readonly batchSize?: number
+}
+
+const IDLE_MS_MIN = 1
+const IDLE_MS_MAX = 50
+
+export class Consumer implements AsyncIterable<PolledMessage> {
+  readonly #client: Client
+  readonly #env: Environment
+  readonly #options: ConsumerOptions
+  readonly #autoCommit: boolean
+  #closed = false
+  #closing: (() => void)[] = []
+  /** Offset of the last message that was used, and of the last that is stored. */
+  #used = -1
+  #stored = -1
+
+  constructor(client: Client, environment: Environment, options: ConsumerOptions) {
+    this.#client = client
+    this.#env = environment
+    this.#options = options
+    this.#autoCommit = options.autoCommit ?? options.name !== undefined
+    if (this.#autoCommit && options.name === undefined)
+      throw new GalgoError('invalid-argument', 'autoCommit needs a name under which the offset is stored')
+    if (options.from === 'next' && options.name === undefined)
+      throw new GalgoError('invalid-argument', 'from "next" needs a name under which the offset is stored')
+    const aborted = (): void => this.#stop()
+    options.signal?.addEventListener('abort', aborted, { once: true })
+    if (options.signal?.aborted === true) this.#stop()
+  }
+
+  /** Stores this message's offset: a consumer of the same name goes on after it. */
+  async commit(message: PolledMessage): Promise<void> {
+    const { name } = this.#options
+    if (name === undefined) throw new GalgoError('invalid-argument', 'commit needs a consumer with a name')
+    await this.#store(message.offset)
+  }
+
+  /** Ends the iteration, and stores the offset of what was used. */
+  async close(): Promise<void> {
+    this.#stop()
+    if (this.#autoCommit) await this.#store(this.#used)
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #stop(): void {
+    this.#closed = true
+    for (const wake of this.#closing.splice(0)) wake()
+  }
+
+  async #store(offset: number): Promise<void> {
+    const { stream, topic, partition = 0, name } = this.#options
+    if (name === undefined || offset <= this.#stored) return
+    this.#stored = offset
+    await this.#client.storeOffset({ stream, topic, partition, consumer: name }, offset)
+  }
+
+  async *[Symbol.asyncIterator](): AsyncIterator<PolledMessage> {
+    const { count = Number.POSITIVE_INFINITY, follow = false } = this.#options
+    let left = count
+    let from = await this.#start()
+    let idle = IDLE_MS_MIN
+    let next: Promise<Polled | null> | null = null
+    try {
+      while (left > 0 && !this.#closed) {
+        const polled: Polled | null = await (next ?? this.#poll(from, left))
+        next = null
+        if (polled === null) return
+        const last = polled.messages[polled.messages.length - 1]
+        if (last === undefined) {
+          if (!follow) return
+          await this.#pause(idle)
+          idle = Math.min(IDLE_MS_MAX, idle * 2)
+          continue
+        }
+        idle = IDLE_MS_MIN
+        from = { kind: 'offset', offset: last.offset + 1 }
+        const further = left - polled.messages.length
+        if (further > 0 && (follow || last.offset < polled.currentOffset)) {
+          next = this.#poll(from, further)
+          // Handled where it is awaited; until then it must not count as unhandled.
+          next.catch(() => {})
+        }
+        for (const message of polled.messages) {
+          if (this.#closed) return
+          yield message
+          this.#used = message.offset
+          left -= 1
+          if (left <= 0) break
+        }
+        if (this.#autoCommit) await this.#store(this.#used)
+        if (next === null && !follow) return
+      }
+    } finally {
+      if (this.#autoCommit && this.#used > this.#stored) await this.#store(this.#used).catch(ignoreClosed)
+    }
+  }
+
+  /** null once this consumer is closed. */
+  async #poll(from: PollFrom, left: number): Promise<Polled | null> {
+    const { stream, topic, partition = 0, batchSize = 1000, name } = this.#options
+    const count = Math.min(batchSize, left)
+    const stopped = new Promise<null>((resolve) => {
+      if (this.#closed) resolve(null)
+      else this.#closing.push(() => resolve(null))
+    })
+    const polling = this.#client.poll({
+      stream,
+      topic,
+      partition,
+      from,
+      count,
+      ...(name === undefined ? {} : { consumer: name }),
+    })
+    const polled = await Promise.race([polling, stopped])
+    this.#closing.pop()
+    if (polled === null) polling.catch(() => {})
+    return polled
+  }
+
+  async #start(): Promise<PollFrom> {
+    const { stream, topic, partition = 0, name } = this.#options
+    const from = this.#options.from ?? (name === undefined ? 'first' : 'next')
+    if (typeof from === 'object') {
+      if ('offset' in from) return { kind: 'offset', offset: from.offset }
+      return { kind: 'timestamp', micros: from.time.getTime() * 1000 }
+    }
+    if (from === 'first') return { kind: 'first' }
+    if (from === 'last') {
+      const details = await this.#client.getTopic(stream, topic)
+      const found = details?.partitions.find(({ id }) => id === partition)
+      return { kind: 'offset', offset: found?.currentOffset ?? 0 }
+    }
+    const stored = await this.#client.getOffset({ stream, topic, partition, consumer: name as Identifier })
+    if (stored !== null) this.#stored = stored.storedOffset
+    return { kind: 'offset', offset: stored === null ? 0 : stored.storedOffset + 1 }
+  }
+
+  #pause(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed) return resolve()
+      const timer = this.#env.after(milliseconds, () => {
+        this.#closing = this.#closing.filter((wake) => wake !== stop)
+        resolve()
+      })
+      const stop = (): void => {
+        timer.cancel()
+        resolve()
+      }
+      this.#closing.push(stop)
+    })
+  }
+}
+
+function ignoreClosed(error: unknown): void {
+  if (!(error instanceof GalgoError) || error.code !== 'closed') throw error
+}

@@ -1,0 +1,30 @@
+// Encodings that clients and producers share.
+import { ProtocolError, Writer } from '../protocol/bytes.ts'
+import { type Headers, writeHeaders } from '../protocol/user-headers.ts'
+import { GalgoError } from './errors.ts'
+
+/** Largest body of a batch that every cluster with default settings takes. */
+export const BATCH_BYTES_MAX = 2 * 1024 * 1024 - 1024
+
+/** What `write` writes; what cannot be encoded is the caller's mistake. */
+export function encoded(write: (writer: Writer) => void): Uint8Array {
+  const writer = new Writer()
+  try {
+    write(writer)
+  } catch (error) {
+    if (error instanceof ProtocolError) throw new GalgoError('invalid-argument', error.message, { cause: error })
+    throw error
+  }
+  return writer.written()
+}
+
+export function encodeHeaders(headers: Headers): Uint8Array {
+  return encoded((w) => writeHeaders(w, headers))
+}
+
+/** Lowest word first. */
+export function idWords(id: bigint): Uint32Array {
+  const words = new Uint32Array(4)
+  for (let i = 0; i < 4; i++) words[i] = Number((id >> BigInt(32 * i)) & 0xffff_ffffn)
+  return words
+}

@@ -1,0 +1,499 @@
+// A session with the cluster that outlives connections.
+//
+//   closed ◀── connecting ──▶ registering ──▶ ready
+//                  ▲ │ next server  │            │ connection lost, 57, 58, silence
+//                  │ └──────────────┴────────────┘
+//                  every unanswered request is sent again, in order, with its old number
+//
+// Requests that go through the log are numbered 1, 2, 3 … and at most `SESSION_WINDOW` apart. The cluster answers a repeated
+// number with the first answer, so a request is executed once, whatever happens to connections and primaries in between.
+import { Reader, u32At, Writer } from '../protocol/bytes.ts'
+import {
+  decodeRegisterReply,
+  EXACTLY_ONCE_CONTEXT,
+  encodeRegister,
+  PROTOCOL_VERSION,
+} from '../protocol/commands/register.ts'
+import { EvictionReason, evictionName, Status } from '../protocol/errors.ts'
+import { At, Command, getU64, setU32, setU64 } from '../protocol/frame.ts'
+import { HEADER_SIZE } from '../protocol/message.ts'
+import { isResultFramed, Operation, operationName } from '../protocol/operations.ts'
+import { readResult } from '../protocol/result.ts'
+import { GalgoError, refused } from './errors.ts'
+import { FrameReader } from './frame-reader.ts'
+import { type Address, type Environment, formatAddress, type Timer, type Wire } from './transport.ts'
+import { VERSION } from './version.ts'
+
+/** The replies that the cluster keeps for each session. */
+export const SESSION_WINDOW = 16
+/** Requests that do not go through the log, waiting for an answer at the same time. */
+const READS_MAX = 64
+/** Their numbers, which only have to be unique, begin here. */
+const READ_NUMBER_FIRST = 0x1_0000_0000
+
+const CONNECT_MS = 250
+const CONNECT_MS_MAX = 3000
+const REGISTER_MS = 1000
+const SILENCE_MS = 2000
+const BACKOFF_MS = 8
+const BACKOFF_MS_MAX = 400
+
+export interface Credentials {
+  readonly username: string
+  readonly password: string
+}
+
+export interface SessionOptions {
+  readonly servers: readonly Address[]
+  readonly credentials: Credentials
+  readonly environment: Environment
+  /** Milliseconds after which a request, or the first connection, is given up. */
+  readonly timeoutMs: number
+}
+
+interface Pending {
+  readonly number: number
+  readonly operation: number
+  readonly code: number
+  readonly parts: readonly Uint8Array[]
+  readonly deadline: number
+  readonly resolve: (body: Reader) => void
+  readonly reject: (error: Error) => void
+  /** Nobody waits for the answer any more, but its number has to be used up. */
+  abandoned: boolean
+}
+
+type State = 'connecting' | 'registering' | 'ready' | 'closed'
+
+export class Session {
+  readonly #env: Environment
+  readonly #credentials: Credentials
+  readonly #timeoutMs: number
+  readonly #id: Uint32Array
+  readonly #servers: Address[]
+  #serverIndex: number
+  #state: State = 'connecting'
+  #wire: Wire | null = null
+  #attempt = 0
+  #failures = 0
+  #session = 0
+  #userId = 0
+  #serverVersion = ''
+  #number = 0
+  #readNumber = READ_NUMBER_FIRST
+  /** Sent and not answered, in order of their numbers. */
+  readonly #writes: Pending[] = []
+  readonly #reads = new Map<number, Pending>()
+  /** Not sent yet. */
+  readonly #queue: Pending[] = []
+  #heardAt = 0
+  #pinged = false
+  #ticker: Timer | null = null
+  #lastCause: unknown
+  #opening: { resolve: () => void; reject: (error: Error) => void; deadline: number } | null = null
+
+  constructor(options: SessionOptions) {
+    this.#env = options.environment
+    this.#credentials = options.credentials
+    this.#timeoutMs = options.timeoutMs
+    this.#servers = [...options.servers]
+    this.#serverIndex = Math.floor(this.#env.random() * this.#servers.length)
+    this.#id = this.#env.randomId()
+    if (this.#id.every((word) => word === 0)) this.#id[0] = 1
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  get userId(): number {
+    return this.#userId
+  }
+
+  get serverVersion(): string {
+    return this.#serverVersion
+  }
+
+  /** The server that this session speaks to now. */
+  get server(): Address {
+    return this.#servers[this.#serverIndex] as Address
+  }
+
+  /** Connects and logs in; rejects when that does not succeed in time. */
+  open(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#opening = { resolve, reject, deadline: this.#env.now() + this.#timeoutMs }
+      this.#tick()
+      this.#connect()
+    })
+  }
+
+  /** Further addresses of the same cluster, to be tried when the known ones fail. */
+  addServers(servers: readonly Address[]): void {
+    for (const server of servers) {
+      if (!this.#servers.some((known) => known.host === server.host && known.port === server.port))
+        this.#servers.push(server)
+    }
+  }
+
+  /**
+   * Asks for an operation that goes through the log. `parts` are the body; they must not change before the answer.
+   * Resolves with what follows the result section.
+   */
+  write(operation: number, ...parts: Uint8Array[]): Promise<Reader> {
+    return this.#request(operation, 0, parts)
+  }
+
+  /** Asks for a command that only reads. */
+  read(code: number, body: Uint8Array): Promise<Reader> {
+    return this.#request(Operation.nonReplicated, code, [body])
+  }
+
+  #request(operation: number, code: number, parts: readonly Uint8Array[]): Promise<Reader> {
+    return new Promise((resolve, reject) => {
+      if (this.#state === 'closed') return reject(closed())
+      const number = operation === Operation.nonReplicated ? this.#readNumber++ : 0
+      const deadline = this.#env.now() + this.#timeoutMs
+      this.#queue.push({ number, operation, code, parts, deadline, resolve, reject, abandoned: false })
+      this.#pump()
+    })
+  }
+
+  /** Logs out if it can do so at once, closes, and rejects what is unanswered. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return
+    if (this.#state === 'ready' && this.#writes.length === 0 && this.#queue.length === 0) {
+      const goodbye = new Promise<void>((resolve) => {
+        this.#number += 1
+        const pending: Pending = {
+          number: this.#number,
+          operation: Operation.logout,
+          code: 0,
+          parts: [],
+          deadline: this.#env.now() + SILENCE_MS,
+          resolve: () => resolve(),
+          reject: () => resolve(),
+          abandoned: false,
+        }
+        this.#writes.push(pending)
+        this.#sendFrame(pending)
+        this.#env.after(SILENCE_MS / 4, resolve)
+      })
+      await goodbye
+    }
+    this.#fail(closed())
+  }
+
+  /** The end: everything that waits is rejected. */
+  #fail(error: GalgoError): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#attempt += 1
+    this.#ticker?.cancel()
+    this.#wire?.close()
+    this.#wire = null
+    this.#opening?.reject(error)
+    this.#opening = null
+    for (const pending of [...this.#writes, ...this.#reads.values(), ...this.#queue]) pending.reject(error)
+    this.#writes.length = 0
+    this.#reads.clear()
+    this.#queue.length = 0
+  }
+
+  // ---- connecting ----------------------------------------------------------------------------------------------------
+
+  #connect(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'connecting'
+    this.#attempt += 1
+    const attempt = this.#attempt
+    const current = (): boolean => this.#attempt === attempt && this.#state !== 'closed'
+    const reader = new FrameReader((frame) => {
+      if (current()) this.#onFrame(frame)
+    })
+    this.#wire = this.#env.connect(this.server, {
+      onOpen: () => {
+        if (current()) this.#register()
+      },
+      onData: (bytes) => {
+        if (!current()) return
+        this.#heardAt = this.#env.now()
+        this.#pinged = false
+        if (!reader.push(bytes)) this.#next(new Error(`${formatAddress(this.server)} sent a frame of impossible size`))
+      },
+      onClose: (cause) => {
+        if (current()) this.#next(cause ?? new Error(`${formatAddress(this.server)} closed the connection`))
+      },
+    })
+    const round = Math.floor(this.#failures / this.#servers.length)
+    const patience = Math.min(CONNECT_MS_MAX, CONNECT_MS * 2 ** Math.min(round, 8))
+    this.#env.after(patience, () => {
+      if (current() && this.#state === 'connecting')
+        this.#next(new Error(`${formatAddress(this.server)} did not accept a connection within ${patience} ms`))
+    })
+  }
+
+  #register(): void {
+    this.#state = 'registering'
+    this.#heardAt = this.#env.now()
+    const writer = new Writer()
+    encodeRegister(writer, {
+      kind: 'password',
+      protocolVersion: PROTOCOL_VERSION,
+      sdkName: 'galgo',
+      sdkVersion: VERSION,
+      username: this.#credentials.username,
+      password: this.#credentials.password,
+      context: EXACTLY_ONCE_CONTEXT,
+    })
+    const body = writer.written()
+    this.#wire?.send(this.#header(Operation.register, 0, 0, body.length), body)
+    const attempt = this.#attempt
+    this.#env.after(REGISTER_MS, () => {
+      if (this.#attempt === attempt && this.#state === 'registering')
+        this.#next(new Error(`${formatAddress(this.server)} did not answer the login within ${REGISTER_MS} ms`))
+    })
+  }
+
+  /** Gives up this connection and turns to the next server, at once in the first round, later with growing pauses. */
+  #next(cause: unknown): void {
+    this.#lastCause = cause
+    this.#wire?.close()
+    this.#wire = null
+    this.#attempt += 1
+    const attempt = this.#attempt
+    this.#state = 'connecting'
+    this.#serverIndex = (this.#serverIndex + 1) % this.#servers.length
+    this.#failures += 1
+    const round = Math.floor(this.#failures / this.#servers.length)
+    const turn = this.#failures % this.#servers.length
+    const pause = turn === 0 ? Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** Math.min(round - 1, 10)) : 0
+    const jitter = 0.5 + this.#env.random()
+    this.#env.after(pause * jitter, () => {
+      if (this.#attempt === attempt) this.#connect()
+    })
+  }
+
+  #onRegistered(reader: Reader): void {
+    const reply = decodeRegisterReply(reader)
+    if (this.#session !== 0 && reply.session !== this.#session) this.#loseSession()
+    this.#session = reply.session
+    this.#userId = reply.userId
+    this.#serverVersion = reply.serverVersion
+    this.#failures = 0
+    this.#state = 'ready'
+    this.#opening?.resolve()
+    this.#opening = null
+    for (const pending of this.#writes) this.#sendFrame(pending)
+    for (const pending of this.#reads.values()) this.#sendFrame(pending)
+    this.#pump()
+  }
+
+  /** The cluster has forgotten this client: whether what was unanswered was executed, nobody can say. */
+  #loseSession(): void {
+    const lost = this.#writes.splice(0)
+    this.#number = 0
+    for (const pending of lost) {
+      pending.reject(
+        new GalgoError(
+          'session-lost',
+          `${operationName(pending.operation)}: the session ended on the cluster before an answer came; the request may or may not have been executed. Look before you repeat it.`,
+        ),
+      )
+    }
+  }
+
+  // ---- sending -------------------------------------------------------------------------------------------------------
+
+  #pump(): void {
+    if (this.#state !== 'ready') return
+    while (this.#queue.length > 0) {
+      const next = this.#queue[0] as Pending
+      if (next.operation === Operation.nonReplicated) {
+        if (this.#reads.size >= READS_MAX) return
+        this.#queue.shift()
+        this.#reads.set(next.number, next)
+        this.#sendFrame(next)
+        continue
+      }
+      const oldest = this.#writes[0]
+      if (oldest !== undefined && this.#number + 1 - oldest.number >= SESSION_WINDOW) return
+      this.#queue.shift()
+      this.#number += 1
+      const pending: Pending = { ...next, number: this.#number }
+      this.#writes.push(pending)
+      this.#sendFrame(pending)
+    }
+  }
+
+  #sendFrame(pending: Pending): void {
+    let size = 0
+    for (const part of pending.parts) size += part.length
+    this.#wire?.send(this.#header(pending.operation, pending.number, pending.code, size), ...pending.parts)
+  }
+
+  #header(operation: number, number: number, code: number, bodySize: number): Uint8Array {
+    const words = new Uint32Array(HEADER_SIZE / 4)
+    const bytes = new Uint8Array(words.buffer)
+    setU32(words, At.size, HEADER_SIZE + bodySize)
+    bytes[At.command] = Command.request
+    words.set(this.#id, At.request.client >>> 2)
+    setU64(words, At.request.request, number)
+    bytes[At.request.operation] = operation
+    setU64(words, At.request.session, operation === Operation.register ? 0 : this.#session)
+    setU32(words, At.request.code, code)
+    return bytes
+  }
+
+  // ---- answers -------------------------------------------------------------------------------------------------------
+
+  #onFrame(frame: Uint8Array): void {
+    try {
+      const command = frame[At.command]
+      if (command === Command.reply) this.#onReply(frame)
+      else if (command === Command.eviction) this.#onEviction(frame)
+      else this.#next(new Error(`${formatAddress(this.server)} sent a frame with command ${command}`))
+    } catch (error) {
+      this.#next(error)
+    }
+  }
+
+  #onReply(frame: Uint8Array): void {
+    const operation = frame[At.reply.operation] as number
+    const status = u32At(frame, At.reply.status)
+    const words = new Uint32Array(frame.buffer, frame.byteOffset, HEADER_SIZE / 4)
+    const number = getU64(words, At.reply.request)
+    const body = new Reader(frame, HEADER_SIZE)
+    if (status === Status.transientNotAccepted || status === Status.transientNotCommitted) {
+      return this.#next(new Error(`${formatAddress(this.server)} does not lead the cluster`))
+    }
+    if (operation === Operation.register) {
+      if (this.#state !== 'registering') return
+      if (status !== 0) return this.#onLoginRefused(status)
+      return this.#onRegistered(body)
+    }
+    const pending = this.#settle(operation, number)
+    if (pending === null) return
+    try {
+      let refusedWith = status
+      if (status === 0 && isResultFramed(operation, body.remaining)) refusedWith = readResult(body)
+      if (refusedWith === 0) pending.resolve(body)
+      else pending.reject(refused(refusedWith, operationName(operation)))
+    } catch (error) {
+      pending.reject(
+        new GalgoError('protocol', `${operationName(operation)}: the answer is malformed`, { cause: error }),
+      )
+    }
+    this.#pump()
+  }
+
+  #settle(operation: number, number: number): Pending | null {
+    if (operation === Operation.nonReplicated) {
+      const pending = this.#reads.get(number)
+      this.#reads.delete(number)
+      return pending ?? null
+    }
+    const i = this.#writes.findIndex((pending) => pending.number === number)
+    if (i < 0) return null
+    const [pending] = this.#writes.splice(i, 1)
+    return pending ?? null
+  }
+
+  #onLoginRefused(status: number): void {
+    if (status === Status.invalidCredentials || status === Status.unauthenticated) {
+      return this.#fail(loginRefused(this.#credentials.username))
+    }
+    this.#next(refused(status, 'login'))
+  }
+
+  #onEviction(frame: Uint8Array): void {
+    const reason = frame[At.eviction.reason] as number
+    if (reason === EvictionReason.invalidCredentials || reason === EvictionReason.invalidToken) {
+      return this.#fail(loginRefused(this.#credentials.username))
+    }
+    if (reason === EvictionReason.incompatibleProtocol || reason === EvictionReason.malformedLogin) {
+      const what = `${formatAddress(this.server)} refused this client: ${evictionName(reason)}. Use a client of the server's release.`
+      return this.#fail(new GalgoError('protocol', what))
+    }
+    // The session is gone; the next login opens another one.
+    this.#next(new Error(`${formatAddress(this.server)} ended the session: ${evictionName(reason)}`))
+  }
+
+  // ---- time ----------------------------------------------------------------------------------------------------------
+
+  #tick(): void {
+    this.#ticker = this.#env.after(100, () => {
+      if (this.#state === 'closed') return
+      this.#tick()
+      this.#expire()
+      this.#watchSilence()
+    })
+  }
+
+  #expire(): void {
+    const now = this.#env.now()
+    if (this.#opening !== null && now >= this.#opening.deadline) {
+      const servers = this.#servers.map(formatAddress).join(', ')
+      const why = this.#lastCause instanceof Error ? ` Last: ${this.#lastCause.message}.` : ''
+      return this.#fail(
+        new GalgoError(
+          'no-connection',
+          `no server of ${servers} let this client in within ${this.#timeoutMs} ms.${why} Check the addresses, and that the cluster runs.`,
+          { cause: this.#lastCause },
+        ),
+      )
+    }
+    for (const pending of this.#writes) {
+      if (pending.abandoned || now < pending.deadline) continue
+      pending.abandoned = true
+      pending.reject(this.#timeout(pending))
+    }
+    for (const pending of this.#reads.values()) {
+      if (now < pending.deadline) continue
+      this.#reads.delete(pending.number)
+      pending.reject(this.#timeout(pending))
+    }
+    while (this.#queue.length > 0 && now >= (this.#queue[0] as Pending).deadline) {
+      const pending = this.#queue.shift() as Pending
+      pending.reject(this.#timeout(pending))
+    }
+  }
+
+  #timeout(pending: Pending): GalgoError {
+    const effect = pending.operation === Operation.nonReplicated ? '' : ' It may or may not have been executed.'
+    const why = this.#state !== 'ready' && this.#lastCause instanceof Error ? ` Last: ${this.#lastCause.message}.` : ''
+    return new GalgoError(
+      'timeout',
+      `${operationName(pending.operation)}: no answer within ${this.#timeoutMs} ms.${effect}${why}`,
+      {
+        cause: this.#lastCause,
+      },
+    )
+  }
+
+  /** A connection can be dead without saying so. */
+  #watchSilence(): void {
+    if (this.#state !== 'ready') return
+    if (this.#writes.length === 0 && this.#reads.size === 0) {
+      this.#heardAt = this.#env.now()
+      return
+    }
+    const silent = this.#env.now() - this.#heardAt
+    if (silent > 2 * SILENCE_MS)
+      return this.#next(new Error(`${formatAddress(this.server)} has been silent for ${Math.round(silent)} ms`))
+    if (silent > SILENCE_MS && !this.#pinged) {
+      this.#pinged = true
+      this.#wire?.send(this.#header(Operation.nonReplicated, this.#readNumber++, 1, 0))
+    }
+  }
+}
+
+function closed(): GalgoError {
+  return new GalgoError('closed', 'the client is closed')
+}
+
+function loginRefused(username: string): GalgoError {
+  return new GalgoError('invalid-credentials', `the user name or the password of "${username}" is wrong`, {
+    status: Status.invalidCredentials,
+  })
+}

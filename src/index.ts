@@ -1,0 +1,32 @@
+// The public names of the package.
+
+export {
+  type BatchMessage,
+  type BatchTarget,
+  Client,
+  type ConnectOptions,
+  type ConsumerPlace,
+  connect,
+  type Place,
+  type Polled,
+  type PollOptions,
+  type Stored,
+} from './client/client.ts'
+export { Consumer, type ConsumerOptions } from './client/consumer.ts'
+export { GalgoError, type GalgoErrorCode } from './client/errors.ts'
+export { Producer, type ProducerMessage, type ProducerOptions } from './client/producer.ts'
+export type { Credentials } from './client/session.ts'
+export type { Environment, Timer, Wire, WireEvents } from './client/transport.ts'
+export type { PolledMessage } from './protocol/batch.ts'
+export type { ClusterMetadata, ClusterNode } from './protocol/commands/cluster-metadata.ts'
+export type { ConsumerOffset } from './protocol/commands/get-consumer-offset.ts'
+export type { StreamDetails } from './protocol/commands/get-stream.ts'
+export type { TopicDetails } from './protocol/commands/get-topic.ts'
+export type { Me } from './protocol/commands/me.ts'
+export type { PollFrom } from './protocol/commands/poll-messages.ts'
+export type { Stats } from './protocol/commands/stats.ts'
+export type { StreamRecord } from './protocol/commands/stream-record.ts'
+export type { PartitionRecord, TopicRecord } from './protocol/commands/topic-record.ts'
+export type { Identifier } from './protocol/identifier.ts'
+export type { TopicOptions } from './protocol/options.ts'
+export type { Headers, HeaderValue } from './protocol/user-headers.ts'
