@@ -49,6 +49,8 @@ const fileSchema = z.strictObject({
       frame_timeout_ms: whole(100, 600_000).default(10_000),
       /** A new connection must have sent its first whole frame within this time. */
       first_frame_timeout_ms: whole(100, 600_000).default(30_000),
+      /** A client that sends nothing for so long is disconnected; SDKs ping more often. */
+      idle_timeout_ms: whole(1000, 86_400_000).default(600_000),
       /** The oldest waiting reply must have been taken by its client within this time. */
       send_timeout_ms: whole(100, 600_000).default(30_000),
       /** Buffers of the largest frame's size kept for clients, on top of what replication needs. */
@@ -80,6 +82,7 @@ export interface NodeLimits {
   readonly sendQueueBytes: number
   readonly frameTimeoutMs: number
   readonly firstFrameTimeoutMs: number
+  readonly idleTimeoutMs: number
   readonly sendTimeoutMs: number
   readonly largeBuffers: number
   readonly stopTimeoutMs: number
@@ -173,6 +176,7 @@ function resolve(file: FileConfig): NodeConfig {
       sendQueueBytes: file.limits.send_queue_bytes,
       frameTimeoutMs: file.limits.frame_timeout_ms,
       firstFrameTimeoutMs: file.limits.first_frame_timeout_ms,
+      idleTimeoutMs: file.limits.idle_timeout_ms,
       sendTimeoutMs: file.limits.send_timeout_ms,
       largeBuffers: file.limits.large_buffers,
       stopTimeoutMs: file.limits.stop_timeout_ms,

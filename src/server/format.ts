@@ -1,5 +1,25 @@
-// `galgo format`: makes the data directory of one node, once in its life.
-import { ServerError } from './errors.ts'
+// `galgo format`: makes the data directory of one node, once in its life. The journal is written whole, then the superblock:
+// a directory with a superblock is complete.
+import { resolve } from 'node:path'
+import { type IoDriver, openDriver } from 'io-uring-napi'
+import { type DiskResult } from '../../storage/disk.ts'
+import { Journal, journalSize } from '../../storage/journal.ts'
+import { type Geometry, geometryFault, Superblock } from '../../storage/superblock.ts'
+import { makeChecksummer } from './checksummer.ts'
+import { assertRoom, lockData, makeEmptyDirectory } from './data-directory.ts'
+import { DriverDisk } from './disk.ts'
+import { diskFull, ServerError } from './errors.ts'
+import { silentLog } from './log.ts'
+
+export const FormatDefaults = {
+  frameSizeMax: 2 * 1024 * 1024,
+  journalSlots: 512,
+  /** Prepares of the largest size that are in flight at once, in bytes: bounds the pipeline of clusters with large frames. */
+  pipelineBytes: 64 * 1024 * 1024,
+  pipelineMax: 32,
+  clientsMax: 8192,
+  sessionWindow: 16,
+} as const
 
 export interface FormatOptions {
   /** Directory to make; absent or empty. */
@@ -9,7 +29,7 @@ export interface FormatOptions {
   /** Index of this node among all, from 0. */
   readonly replica: number
   readonly replicas: number
-  /** Bytes, header included; 2 MiB when absent. */
+  /** Bytes, header included, rounded up to whole sectors; 2 MiB when absent. */
   readonly frameSizeMax?: number
   /** Ops that the journal holds; 512 when absent. */
   readonly journalSlots?: number
@@ -17,7 +37,93 @@ export interface FormatOptions {
   readonly progress?: (bytes: number, total: number) => void
 }
 
-/** Throws a ServerError: directory-not-empty, already-formatted, directory-unusable, disk-full, bad-config. */
+/** Throws a ServerError: directory-not-empty, already-formatted, directory-unusable, directory-locked, disk-full, bad-config. */
 export async function formatNode(options: FormatOptions): Promise<void> {
-  throw new ServerError('bad-config', `not built yet: ${options.data}`)
+  const data = resolve(options.data)
+  const geometry = geometryOf(options)
+  makeEmptyDirectory(data)
+  assertRoom(data, journalSize(geometry))
+  const lock = lockData(data)
+  try {
+    const driver = await openDriver({ kind: 'auto' })
+    try {
+      await writeFiles(driver, data, geometry, options.progress)
+    } finally {
+      await driver.close()
+    }
+  } finally {
+    lock.release()
+  }
+}
+
+/** Throws a ServerError when no cluster can have this shape. */
+export function geometryOf(options: Omit<FormatOptions, 'data' | 'progress'>): Geometry {
+  const frameSizeMax = Math.ceil((options.frameSizeMax ?? FormatDefaults.frameSizeMax) / 4096) * 4096
+  const journalSlots = options.journalSlots ?? FormatDefaults.journalSlots
+  const { pipelineBytes, pipelineMax, clientsMax, sessionWindow } = FormatDefaults
+  const pipeline = Math.max(2, Math.min(pipelineMax, Math.floor(pipelineBytes / frameSizeMax), frameSizeMax / 256 - 2))
+  const geometry: Geometry = {
+    cluster: clusterId(options.cluster),
+    replica: options.replica,
+    replicaCount: options.replicas,
+    frameSizeMax,
+    journalSlots,
+    pipelineMax: pipeline,
+    checkpointInterval: Math.floor(journalSlots / 2 - pipeline),
+    clientsMax,
+    sessionWindow,
+  }
+  const fault = geometryFault(geometry)
+  if (fault !== null) throw new ServerError('bad-config', `a node cannot be formatted like this: ${fault}`)
+  return geometry
+}
+
+/** 4 words, never all zero. */
+export function clusterId(text: string): Uint32Array {
+  const id = new Uint32Array(4)
+  if (/^[0-9a-fA-F]{32}$/.test(text)) {
+    new Uint8Array(id.buffer).set(Buffer.from(text, 'hex'))
+  } else {
+    if (text === '')
+      throw new ServerError('bad-config', 'the cluster needs a name or an id of 32 hex digits (--cluster)')
+    const bytes = new TextEncoder().encode(text)
+    makeChecksummer().mac(bytes, 0, bytes.length, id, 0)
+  }
+  if (id.every((word) => word === 0)) throw new ServerError('bad-config', 'the cluster id must not be zero (--cluster)')
+  return id
+}
+
+export function clusterIdText(id: Uint32Array): string {
+  return Buffer.from(id.buffer, id.byteOffset, 16).toString('hex')
+}
+
+async function writeFiles(
+  driver: IoDriver,
+  data: string,
+  geometry: Geometry,
+  progress: FormatOptions['progress'],
+): Promise<void> {
+  const disk = new DriverDisk({ driver, root: data, log: silentLog })
+  const checksummer = makeChecksummer()
+  try {
+    const journal = await new Promise<DiskResult>((done) => {
+      Journal.format(disk, geometry, checksummer, driver, done, progress)
+    })
+    check(journal, 'journal', data)
+    const superblock = await new Promise<DiskResult>((done) => {
+      new Superblock(disk, checksummer, driver).format(geometry, done)
+    })
+    check(superblock, 'superblock', data)
+  } finally {
+    disk.close()
+  }
+}
+
+function check(result: DiskResult, file: string, data: string): void {
+  if (result === 'ok') return
+  if (result === 'full') throw diskFull(data)
+  throw new ServerError(
+    'disk-failed',
+    `the ${file} in ${data} could not be written; check the disk, remove the directory and format again`,
+  )
 }

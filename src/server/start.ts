@@ -1,8 +1,25 @@
 // `galgo start`: one node in the foreground, until a signal or a failure ends it.
-import type { ConfigFlags } from './config.ts'
-import { ServerError } from './errors.ts'
+import { type ConfigFlags, loadConfig } from './config.ts'
+import { asLog, openLogger } from './log.ts'
+import { GalgoNode } from './node.ts'
 
 /** Resolves when the node has stopped in good order (SIGINT, SIGTERM); throws a ServerError on whatever else ends it. */
 export async function startNode(flags: ConfigFlags): Promise<void> {
-  throw new ServerError('bad-config', `not built yet: ${flags.data}`)
+  const config = loadConfig(flags, process.env)
+  const log = asLog(openLogger(config.log, { pid: process.pid }))
+  const stop = new AbortController()
+  const onSignal = (): void => stop.abort()
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  try {
+    const node = await GalgoNode.open({ config, log })
+    const stopNode = (): void => void node.stop().catch(() => {})
+    if (stop.signal.aborted) stopNode()
+    stop.signal.addEventListener('abort', stopNode)
+    await node.ended
+    log.info('stopped')
+  } finally {
+    process.off('SIGINT', onSignal)
+    process.off('SIGTERM', onSignal)
+  }
 }

@@ -11,5 +11,6 @@ export function encode(value: readonly unknown[]): Uint8Array {
 
 /** Throws when the bytes are no msgpack. What they mean is for the caller to check, by the version in front. */
 export function decode(bytes: Uint8Array): unknown {
-  return packr.unpack(bytes)
+  // A view of its own: the unpacker hangs a property on what it is given.
+  return packr.unpack(bytes.subarray())
 }

@@ -25,7 +25,7 @@ import { decodeStoreConsumerOffset } from '../protocol/commands/store-consumer-o
 import type { StreamRecord } from '../protocol/commands/stream-record.ts'
 import type { TopicRecord } from '../protocol/commands/topic-record.ts'
 import { type Consumer, consumerNumber } from '../protocol/consumer.ts'
-import { Status } from '../protocol/errors.ts'
+import { Status, statusSentence } from '../protocol/errors.ts'
 import { At, getU64 } from '../protocol/frame.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../protocol/message.ts'
@@ -79,15 +79,6 @@ export interface StateMachineOptions {
 /** Where a stream, topic or partition is missing, and the status that says so. */
 export type Lookup<T> = { readonly status: 0; readonly found: T } | { readonly status: number; readonly found: null }
 
-/** A refusal that every replica comes to. */
-class Refusal {
-  readonly status: number
-
-  constructor(status: number) {
-    this.status = status
-  }
-}
-
 export class StateMachine implements StateMachinePort {
   readonly #disk: Disk
   readonly #store: SegmentStore
@@ -96,8 +87,13 @@ export class StateMachine implements StateMachinePort {
   readonly #indexBlock: Uint8Array
   #streams: StreamEntry[] = []
   #partitions = 0
-  /** Directories that nothing refers to after an op; they go when a checkpoint at or after it is durable. */
-  #garbage: { readonly op: number; readonly directory: string }[] = []
+  /** Directories that nothing refers to any more since the last snapshot. The next one names them: a node that starts from it
+      finishes what an earlier life may not have come to. */
+  #garbage: string[] = []
+  /** Those that the newest snapshot names: they go once it is durable, and are gone before the next one is. */
+  #condemned: string[] = []
+  #removing = 0
+  #whenRemoved: (() => void) | null = null
   #indexes: { partition: PartitionEntry; dirty: { segment: unknown; until: number } }[] = []
   readonly #writer = new Writer()
 
@@ -140,7 +136,7 @@ export class StateMachine implements StateMachinePort {
       this.#apply(operation, op, timestamp, reader, writer)
       return { status: Status.ok, body: writer.bytes.subarray(0, writer.position) }
     } catch (error) {
-      const status = error instanceof Refusal || error instanceof ProtocolError ? error.status : null
+      const status = error instanceof ProtocolError ? error.status : null
       if (status === null) throw error
       if (!framed) return { status, body: new Uint8Array(0) }
       writer.position = 0
@@ -160,41 +156,41 @@ export class StateMachine implements StateMachinePort {
       case Operation.createStream:
         return this.#createStream(reader, op, timestamp, writer)
       case Operation.deleteStream:
-        return this.#deleteStream(reader, op)
+        return this.#deleteStream(reader)
       case Operation.createTopic:
         return this.#createTopic(reader, op, timestamp, writer)
       case Operation.deleteTopic:
-        return this.#deleteTopic(reader, op)
+        return this.#deleteTopic(reader)
       case Operation.createPartitions:
         return this.#createPartitions(reader, op, timestamp)
       case Operation.deletePartitions:
-        return this.#deletePartitions(reader, op)
+        return this.#deletePartitions(reader)
       default:
-        throw new Refusal(Status.featureUnavailable)
+        throw refusal(Status.featureUnavailable)
     }
   }
 
   #createStream(reader: Reader, op: number, createdAt: number, writer: Writer): void {
     const { name } = decodeCreateStream(reader)
-    if (findStream(this.#streams, name) !== null) throw new Refusal(Status.streamNameAlreadyExists)
-    if (this.#streams.length >= STREAMS_MAX) throw new Refusal(Status.tooManyStreams)
+    if (findStream(this.#streams, name) !== null) throw refusal(Status.streamNameAlreadyExists)
+    if (this.#streams.length >= STREAMS_MAX) throw refusal(Status.tooManyStreams)
     const stream: StreamEntry = { id: lowestFree(this.#streams), name, createdAt, op, topics: [] }
     insert(this.#streams, stream)
     encodeStreamReply(writer, streamDetails(stream))
   }
 
-  #deleteStream(reader: Reader, op: number): void {
+  #deleteStream(reader: Reader): void {
     const stream = found(this.stream(decodeDeleteStream(reader).stream))
     for (const topic of stream.topics) this.#forgetPartitions(topic.partitions)
     this.#streams.splice(this.#streams.indexOf(stream), 1)
-    this.#garbage.push({ op, directory: streamDirectory(stream) })
+    this.#garbage.push(streamDirectory(stream))
   }
 
   #createTopic(reader: Reader, op: number, createdAt: number, writer: Writer): void {
     const request = decodeCreateTopic(reader)
     const stream = found(this.stream(request.stream))
-    if (findTopic(stream, request.name) !== null) throw new Refusal(Status.topicNameAlreadyExists)
-    if (stream.topics.length >= TOPICS_MAX) throw new Refusal(Status.tooManyTopics)
+    if (findTopic(stream, request.name) !== null) throw refusal(Status.topicNameAlreadyExists)
+    if (stream.topics.length >= TOPICS_MAX) throw refusal(Status.tooManyTopics)
     this.#checkPartitions(0, request.partitions)
     const topic: TopicEntry = {
       id: lowestFree(stream.topics),
@@ -210,12 +206,12 @@ export class StateMachine implements StateMachinePort {
     encodeTopicReply(writer, topicDetails(topic))
   }
 
-  #deleteTopic(reader: Reader, op: number): void {
+  #deleteTopic(reader: Reader): void {
     const request = decodeDeleteTopic(reader)
     const { stream, topic } = found(this.topic(request.stream, request.topic))
     this.#forgetPartitions(topic.partitions)
     stream.topics.splice(stream.topics.indexOf(topic), 1)
-    this.#garbage.push({ op, directory: topicDirectory(stream, topic) })
+    this.#garbage.push(topicDirectory(stream, topic))
   }
 
   #createPartitions(reader: Reader, op: number, createdAt: number): void {
@@ -225,19 +221,19 @@ export class StateMachine implements StateMachinePort {
     this.#addPartitions(stream, topic, request.count, op, createdAt)
   }
 
-  #deletePartitions(reader: Reader, op: number): void {
+  #deletePartitions(reader: Reader): void {
     const request = decodeDeletePartitions(reader)
     const { topic } = found(this.topic(request.stream, request.topic))
-    if (request.count > topic.partitions.length) throw new Refusal(Status.partitionNotFound)
+    if (request.count > topic.partitions.length) throw refusal(Status.partitionNotFound)
     const removed = topic.partitions.splice(topic.partitions.length - request.count)
     this.#forgetPartitions(removed)
-    for (const { log } of removed) this.#garbage.push({ op, directory: log.directory })
+    for (const { log } of removed) this.#garbage.push(log.directory)
     if (topic.nextPartition >= topic.partitions.length) topic.nextPartition = 0
   }
 
   #checkPartitions(existing: number, added: number): void {
     if (existing + added > PARTITIONS_PER_TOPIC_MAX || this.#partitions + added > PARTITIONS_MAX)
-      throw new Refusal(Status.tooManyPartitions)
+      throw refusal(Status.tooManyPartitions)
   }
 
   #addPartitions(stream: StreamEntry, topic: TopicEntry, count: number, op: number, createdAt: number): void {
@@ -268,7 +264,7 @@ export class StateMachine implements StateMachinePort {
     const { stream, topic } = found(this.topic(request.stream, request.topic))
     const { batchFrom, batchTo } = request
     if (batchTo - batchFrom < BATCH_HEADER_SIZE || messageCount(reader.bytes, batchFrom) !== request.messagesCount)
-      throw new Refusal(Status.invalidMessagesCount)
+      throw refusal(Status.invalidMessagesCount)
     const partition = choosePartition(topic, request.partitioning)
     const baseOffset = partition.log.append(reader.bytes, batchFrom, batchTo, partition.id, timestamp)
     encodeSendMessagesReply(writer, [{ stream: stream.id, topic: topic.id, partition: partition.id, baseOffset }])
@@ -277,16 +273,16 @@ export class StateMachine implements StateMachinePort {
   #storeOffset(reader: Reader): void {
     const request = decodeStoreConsumerOffset(reader)
     const { offsets, log } = found(this.partition(request.stream, request.topic, request.partition))
-    if (request.offset >= log.nextOffset) throw new Refusal(Status.invalidOffset)
+    if (request.offset >= log.nextOffset) throw refusal(Status.invalidOffset)
     const key = consumerKey(request.consumer)
-    if (!offsets.has(key) && offsets.size >= OFFSETS_PER_PARTITION_MAX) throw new Refusal(Status.featureUnavailable)
+    if (!offsets.has(key) && offsets.size >= OFFSETS_PER_PARTITION_MAX) throw refusal(Status.featureUnavailable)
     offsets.set(key, request.offset)
   }
 
   #deleteOffset(reader: Reader): void {
     const request = decodeDeleteConsumerOffset(reader)
     const { offsets } = found(this.partition(request.stream, request.topic, request.partition))
-    if (!offsets.delete(consumerKey(request.consumer))) throw new Refusal(Status.consumerOffsetNotFound)
+    if (!offsets.delete(consumerKey(request.consumer))) throw refusal(Status.consumerOffsetNotFound)
   }
 
   // ---- what readers ask ----------------------------------------------------------------------------------------------
@@ -337,15 +333,20 @@ export class StateMachine implements StateMachinePort {
       partition.log.pad()
       for (const dirty of partition.log.dirtyIndexes()) this.#indexes.push({ partition, dirty })
     }
-    return encode([SNAPSHOT_VERSION, encodeCatalog(this.#streams), this.#garbage.map((g) => [g.op, g.directory])])
+    this.#condemned.push(...this.#garbage)
+    const bytes = encode([SNAPSHOT_VERSION, encodeCatalog(this.#streams), this.#garbage])
+    this.#garbage = []
+    return bytes
   }
 
   restore(snapshot: Uint8Array): void {
-    const [version, catalog, garbage] = decode(snapshot) as [number, CatalogImage, [number, string][]]
+    const [version, catalog, garbage] = decode(snapshot) as [number, CatalogImage, string[]]
     if (version !== SNAPSHOT_VERSION)
       throw new Error(`a snapshot of version ${version}; this release reads ${SNAPSHOT_VERSION}`)
     this.#streams = decodeCatalog(catalog, (options) => this.#environment(options))
-    this.#garbage = garbage.map(([op, directory]) => ({ op, directory }))
+    this.#garbage = []
+    this.#condemned = garbage
+    this.#removeCondemned()
     this.#partitions = 0
     for (const _ of this.#allPartitions()) this.#partitions += 1
   }
@@ -361,7 +362,7 @@ export class StateMachine implements StateMachinePort {
       if (flushed !== 'ok') return done(flushed)
       const next = (): void => {
         const index = indexes.shift()
-        if (index === undefined) return done('ok')
+        if (index === undefined) return this.#afterRemovals(() => done('ok'))
         if (index.partition.log.removed) return next()
         index.partition.log.writeIndex(index.dirty, (written) => (written === 'ok' ? next() : done(written)))
       }
@@ -369,15 +370,38 @@ export class StateMachine implements StateMachinePort {
     })
   }
 
-  checkpointDurable(op: number): void {
-    const due = this.#garbage.filter((garbage) => garbage.op <= op)
-    this.#garbage = this.#garbage.filter((garbage) => garbage.op > op)
-    for (const { directory } of due) this.#disk.remove(directory, () => {})
+  checkpointDurable(_op: number): void {
+    this.#removeCondemned()
+  }
+
+  #removeCondemned(): void {
+    const directories = this.#condemned
+    this.#condemned = []
+    this.#removing += directories.length
+    for (const directory of directories) {
+      this.#disk.remove(directory, () => {
+        this.#removing -= 1
+        if (this.#removing > 0 || this.#whenRemoved === null) return
+        const then = this.#whenRemoved
+        this.#whenRemoved = null
+        then()
+      })
+    }
+  }
+
+  #afterRemovals(then: () => void): void {
+    if (this.#removing === 0) then()
+    else this.#whenRemoved = then
   }
 }
 
+/** What every replica comes to: the op fails, with this status. */
+function refusal(status: number): ProtocolError {
+  return new ProtocolError(status, statusSentence(status))
+}
+
 function found<T>(lookup: Lookup<T>): T {
-  if (lookup.found === null) throw new Refusal(lookup.status)
+  if (lookup.found === null) throw refusal(lookup.status)
   return lookup.found
 }
 
@@ -387,7 +411,7 @@ function missing(status: number): { readonly status: number; readonly found: nul
 
 function choosePartition(topic: TopicEntry, partitioning: Partitioning): PartitionEntry {
   const { partitions } = topic
-  if (partitions.length === 0) throw new Refusal(Status.noPartitions)
+  if (partitions.length === 0) throw refusal(Status.noPartitions)
   let id = 0
   switch (partitioning.kind) {
     case 'partition':
@@ -401,7 +425,7 @@ function choosePartition(topic: TopicEntry, partitioning: Partitioning): Partiti
       topic.nextPartition = (id + 1) % partitions.length
   }
   const partition = partitions[id]
-  if (partition === undefined) throw new Refusal(Status.partitionNotFound)
+  if (partition === undefined) throw refusal(Status.partitionNotFound)
   return partition
 }
 

@@ -1,0 +1,35 @@
+// io-uring-napi: sockets and files by io_uring where the kernel allows it, by node:net and node:fs elsewhere.
+import { loadAddon } from './addon.ts'
+import type { DriverKind, IoDriver } from './driver.ts'
+import { PortableDriver } from './portable-driver.ts'
+
+export type { Checksummer } from './checksum.ts'
+export { nativeChecksummer } from './checksum.ts'
+export type { Done, DriverKind, FileOptions, IoDriver, Listener, Slab } from './driver.ts'
+export { CONNECT_TIMEOUT_MS, SECTOR } from './driver.ts'
+export { SOCKETS_MAX } from './handle-table.ts'
+export { errno, IoError } from './io-error.ts'
+export type { Lock } from './lock.ts'
+export { lockDirectory } from './lock.ts'
+
+export interface DriverOptions {
+  /** 'auto' (default; the environment's GALGO_DRIVER takes its place): the ring where it runs, else the portable driver. */
+  readonly kind?: 'auto' | DriverKind | undefined
+  /** Submission entries of the ring, a power of two. More operations than that may be outstanding. */
+  readonly entries?: number | undefined
+}
+
+/** A driver of the calling thread. With kind 'io_uring' it throws where there is no ring, and says why. */
+export async function openDriver(options: DriverOptions = {}): Promise<IoDriver> {
+  const kind = wantedKind(options.kind ?? 'auto')
+  const { addon, reason } = loadAddon()
+  if (kind === 'portable') return new PortableDriver({ reason: 'the portable driver was asked for', addon })
+  if (kind === 'io_uring') throw new Error(`no io_uring here: ${reason}`)
+  return new PortableDriver({ reason, addon })
+}
+
+function wantedKind(kind: string): 'auto' | DriverKind {
+  const wanted = kind === 'auto' ? (process.env.GALGO_DRIVER ?? 'auto') : kind
+  if (wanted === 'auto' || wanted === 'io_uring' || wanted === 'portable') return wanted
+  throw new Error(`unknown driver '${wanted}': choose auto, io_uring or portable (GALGO_DRIVER)`)
+}

@@ -1,0 +1,237 @@
+// Connections of clients: a bounded number, each with a bounded queue of replies. Who does not read its replies, trickles its
+// requests or stays silent before it has logged in is disconnected; who asks too much is paused.
+//
+//   open ──close()──▶ draining: nothing is read any more, waiting replies still go out ──▶ ended: `closed` was called
+//     └───────────── error, end of stream, limit ────────────────────────────────────────────▲
+import type { IoDriver } from 'io-uring-napi'
+import type { Log } from '../../consensus/ports.ts'
+import { At, Command, commandOf, getU32 } from '../protocol/frame.ts'
+import type { Message } from '../protocol/message.ts'
+import { Operation } from '../protocol/operations.ts'
+import type { SocketMemory } from './buffers.ts'
+import type { NodeLimits } from './config.ts'
+import { FrameReceiver, type StreamEnd } from './frame-receiver.ts'
+import { FrameSender } from './frame-sender.ts'
+
+/** Largest frame before a login: nothing that may be asked before is larger. */
+export const ANONYMOUS_SIZE_MAX = 16 * 1024
+const FRAMES_MAX = 1024
+/** How long a closing connection may take to read its last replies. */
+const DRAIN_MS = 2000
+
+/** A connection as the dispatcher knows it. */
+export interface ClientConnection {
+  readonly id: number
+  readonly address: string
+  /** 1: TCP, 4: WebSocket. */
+  readonly transport: 1 | 4
+  /** Takes a reference of its own. */
+  send(message: Message): void
+  /** Reads nothing any more; waiting replies still go out. */
+  close(): void
+  pause(): void
+  resume(): void
+}
+
+/** The dispatcher, as far as connections are concerned. */
+export interface ClientHandler {
+  open(connection: ClientConnection): void
+  /** Takes over the reference. */
+  onFrame(connection: ClientConnection, message: Message): void
+  /** The last call about this connection; never from inside one of its own methods. */
+  closed(connection: ClientConnection): void
+}
+
+export interface ClientListenerOptions {
+  readonly driver: IoDriver
+  readonly memory: SocketMemory
+  readonly limits: NodeLimits
+  readonly frameSizeMax: number
+  readonly handler: ClientHandler
+  readonly log: Log
+}
+
+export class ClientListener {
+  readonly #options: ClientListenerOptions
+  readonly #connections = new Set<Connection>()
+  #nextId = 1
+  #accepting = false
+  /** Connections refused or ended by a limit, for the status page. */
+  refused = 0
+
+  constructor(options: ClientListenerOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#connections.size
+  }
+
+  /** From now on connections are served; before, they are closed at once. */
+  start(): void {
+    this.#accepting = true
+  }
+
+  accept(socket: number, address: string): void {
+    const { driver, limits, memory, log } = this.#options
+    if (!this.#accepting || this.#connections.size >= limits.connections || memory.chunks.free === 0) {
+      this.refused += 1
+      if (this.#accepting) log.warn('client-refused', { address, connections: this.#connections.size })
+      driver.close(socket)
+      return
+    }
+    const connection = new Connection(this.#nextId, socket, address, this.#options, () => {
+      this.#connections.delete(connection)
+      queueMicrotask(() => this.#options.handler.closed(connection))
+    })
+    this.#nextId += 1
+    this.#connections.add(connection)
+    this.#options.handler.open(connection)
+    connection.start()
+  }
+
+  /** Ends what is overdue. Every 100 ms or so. */
+  sweep(now: number): void {
+    for (const connection of this.#connections) connection.sweep(now)
+  }
+
+  /** No more connections, no more requests; replies still go out. */
+  quiesce(): void {
+    this.#accepting = false
+    for (const connection of this.#connections) connection.quiesce()
+  }
+
+  /** Waiting replies still go out. */
+  closeAll(): void {
+    this.#accepting = false
+    for (const connection of this.#connections) connection.close()
+  }
+}
+
+class Connection implements ClientConnection {
+  readonly id: number
+  readonly address: string
+  readonly transport = 1
+  readonly #driver: IoDriver
+  readonly #socket: number
+  readonly #frameSizeMax: number
+  readonly #limits: NodeLimits
+  readonly #log: Log
+  readonly #receiver: FrameReceiver
+  readonly #sender: FrameSender
+  readonly #onEnded: () => void
+  #state: 'open' | 'draining' | 'ended' = 'open'
+  #drainUntil = 0
+  /** The node is stopping: nothing is read any more. */
+  #quiet = false
+
+  constructor(id: number, socket: number, address: string, options: ClientListenerOptions, onEnded: () => void) {
+    const { driver, memory, limits, handler } = options
+    this.id = id
+    this.address = address
+    this.#driver = driver
+    this.#socket = socket
+    this.#frameSizeMax = options.frameSizeMax
+    this.#limits = limits
+    this.#log = options.log
+    this.#onEnded = onEnded
+    this.#receiver = new FrameReceiver({
+      driver,
+      socket,
+      pool: memory.pool,
+      chunks: memory.chunks,
+      starved: memory.clientQueue,
+      reserve: memory.clientReserve,
+      sizeMax: Math.min(ANONYMOUS_SIZE_MAX, options.frameSizeMax),
+      frameTimeoutMs: limits.frameTimeoutMs,
+      firstTimeoutMs: limits.firstFrameTimeoutMs,
+      idleTimeoutMs: limits.idleTimeoutMs,
+      sink: {
+        onFrame: (message) => handler.onFrame(this, message),
+        onEnd: (end) => this.#onStreamEnd(end),
+      },
+    })
+    this.#sender = new FrameSender({
+      driver,
+      socket,
+      chunks: memory.chunks,
+      bytesMax: Math.max(limits.sendQueueBytes, options.frameSizeMax),
+      framesMax: FRAMES_MAX,
+      onError: () => this.#end(),
+      onDrained: () => {
+        if (this.#state === 'draining') this.#end()
+      },
+    })
+  }
+
+  start(): void {
+    this.#receiver.start()
+  }
+
+  send(message: Message): void {
+    if (this.#state !== 'open') return
+    if (isLogin(message)) this.#receiver.sizeMax = this.#frameSizeMax
+    if (this.#sender.send(message)) return
+    this.#log.warn('client-does-not-read', { address: this.address, queued: this.#sender.bytes })
+    this.#end()
+  }
+
+  pause(): void {
+    this.#receiver.pause()
+  }
+
+  resume(): void {
+    if (this.#state === 'open' && !this.#quiet) this.#receiver.resume()
+  }
+
+  quiesce(): void {
+    this.#quiet = true
+    this.#receiver.pause()
+  }
+
+  close(): void {
+    if (this.#state !== 'open') return
+    this.#receiver.pause()
+    this.#state = 'draining'
+    this.#drainUntil = this.#driver.now() + DRAIN_MS
+    if (this.#sender.idle) this.#end()
+  }
+
+  sweep(now: number): void {
+    if (this.#state === 'draining') {
+      if (now >= this.#drainUntil) this.#end()
+      return
+    }
+    this.#receiver.sweep(now)
+    if (this.#state === 'open' && this.#sender.stalledMs(now) > this.#limits.sendTimeoutMs) {
+      this.#log.warn('client-does-not-read', { address: this.address, queued: this.#sender.bytes })
+      this.#end()
+    }
+  }
+
+  #onStreamEnd(end: StreamEnd): void {
+    if (end.kind === 'bad-size') {
+      const { size } = end
+      this.#log.warn('client-frame-size', { address: this.address, size, sizeMax: this.#receiver.sizeMax })
+    } else if (end.kind === 'slow') this.#log.warn('client-slow', { address: this.address })
+    this.#end()
+  }
+
+  #end(): void {
+    if (this.#state === 'ended') return
+    this.#state = 'ended'
+    this.#receiver.close()
+    this.#sender.close()
+    this.#driver.close(this.#socket)
+    this.#onEnded()
+  }
+}
+
+/** The answer to a login that succeeded: from here on the client may send frames of any allowed size. */
+function isLogin(message: Message): boolean {
+  return (
+    commandOf(message) === Command.reply &&
+    message.bytes[At.reply.operation] === Operation.register &&
+    getU32(message.words, At.reply.status) === 0
+  )
+}

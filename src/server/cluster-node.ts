@@ -1,0 +1,59 @@
+// One node of `galgo cluster`: a process of its own under the supervisor, which speaks to it over the IPC channel.
+// It ends with its supervisor, however that ends.
+import type { ConfigFlags } from './config.ts'
+import { loadConfig } from './config.ts'
+import { messageOf, ServerError, type ServerErrorCode } from './errors.ts'
+import { asLog, openLogger } from './log.ts'
+import { GalgoNode } from './node.ts'
+import type { Expected, Role } from './replica-node.ts'
+
+export interface NodeOrder {
+  readonly flags: ConfigFlags
+  readonly expected: Expected
+}
+
+export type ToNode = { readonly kind: 'start'; readonly order: NodeOrder } | { readonly kind: 'stop' }
+
+export type FromNode =
+  | { readonly kind: 'ready'; readonly clientPort: number; readonly httpPort: number }
+  | { readonly kind: 'role'; readonly role: Role }
+  | { readonly kind: 'failed'; readonly code: ServerErrorCode; readonly message: string }
+
+function say(message: FromNode): void {
+  if (process.connected) process.send?.(message)
+}
+
+let node: GalgoNode | null = null
+let stopping = false
+
+function stop(): void {
+  stopping = true
+  if (node === null) process.exit(0)
+  node.stop().catch(() => process.exit(1))
+}
+
+async function start({ flags, expected }: NodeOrder): Promise<void> {
+  try {
+    const config = loadConfig(flags, process.env)
+    const log = asLog(openLogger(config.log, { pid: process.pid }))
+    node = await GalgoNode.open({ config, expected, log, onRole: (role) => say({ kind: 'role', role }) })
+    if (stopping) stop()
+    say({ kind: 'ready', clientPort: node.clientPort, httpPort: node.httpPort })
+    await node.ended
+    process.exit(0)
+  } catch (error) {
+    const code = error instanceof ServerError ? error.code : 'node-stopped'
+    say({ kind: 'failed', code, message: messageOf(error) })
+    process.exitCode = 1
+    process.disconnect()
+  }
+}
+
+process.on('message', (message: ToNode) => {
+  if (message.kind === 'stop') stop()
+  else void start(message.order)
+})
+// A terminal's Ctrl-C reaches the whole group; the supervisor decides.
+process.on('SIGINT', () => {})
+process.on('SIGTERM', stop)
+process.on('disconnect', stop)

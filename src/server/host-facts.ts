@@ -1,0 +1,55 @@
+// What stats tell of this process and machine.
+import { statfsSync } from 'node:fs'
+import { cpus, freemem, hostname, release, type as systemName, totalmem, version } from 'node:os'
+import type { HostFacts } from '../state/reads.ts'
+import { PROTOCOL_VERSION, VERSION } from './version.ts'
+
+const STARTED_MICROS = Date.now() * 1000
+let last = { at: performance.now(), cpu: process.cpuUsage(), idle: idleMs() }
+let usage = { process: 0, machine: 0 }
+
+/** CPU shares are those since the last call that was at least a second ago. `data` is on the disk whose space counts. */
+export function hostFacts(data: string): HostFacts {
+  measure()
+  const { bavail, blocks, bsize } = statfsSync(data)
+  const memory = process.memoryUsage()
+  return {
+    processId: process.pid,
+    cpuUsage: usage.process,
+    totalCpuUsage: usage.machine,
+    memoryUsage: memory.rss,
+    totalMemory: totalmem(),
+    availableMemory: freemem(),
+    runTime: Date.now() * 1000 - STARTED_MICROS,
+    startTime: STARTED_MICROS,
+    readBytes: process.resourceUsage().fsRead * 512,
+    writtenBytes: process.resourceUsage().fsWrite * 512,
+    hostname: hostname(),
+    osName: systemName(),
+    osVersion: version(),
+    kernelVersion: release(),
+    serverVersion: VERSION,
+    serverVersionNumber: PROTOCOL_VERSION,
+    threads: 2,
+    freeDiskSpace: bavail * bsize,
+    totalDiskSpace: blocks * bsize,
+  }
+}
+
+function measure(): void {
+  const at = performance.now()
+  const elapsed = at - last.at
+  if (elapsed < 1000) return
+  const { user, system } = process.cpuUsage(last.cpu)
+  const idle = idleMs()
+  const cores = cpus().length
+  usage = {
+    process: (user + system) / 10 / elapsed,
+    machine: Math.max(0, 100 - ((idle - last.idle) / (elapsed * cores)) * 100),
+  }
+  last = { at, cpu: process.cpuUsage(), idle }
+}
+
+function idleMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.idle, 0)
+}

@@ -1,0 +1,196 @@
+// A node as a process sees it: the main thread's half. It holds the lock of the directory, starts the replica thread,
+// serves HTTP, and turns whatever ends the thread into one error.
+import { resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import type { Lock } from 'io-uring-napi'
+import type { Log } from '../../consensus/ports.ts'
+import { formatAddress } from './address.ts'
+import type { NodeConfig } from './config.ts'
+import { assertFormatted, lockData } from './data-directory.ts'
+import { messageOf, ServerError } from './errors.ts'
+import { type HttpServer, serveHttp } from './http.ts'
+import type { Expected, Role } from './replica-node.ts'
+import type { FromWorker, ToWorker, WorkerInput } from './replica-worker.ts'
+import type { NodeStatus, ReplicaStatus } from './status.ts'
+import { VERSION } from './version.ts'
+
+const STATUS_TIMEOUT_MS = 1000
+/** On top of limits.stopTimeoutMs, before the replica thread is ended. */
+const STOP_GRACE_MS = 1000
+
+export interface NodeOptions {
+  readonly config: NodeConfig
+  readonly expected?: Expected | null
+  readonly log: Log
+  readonly onRole?: (role: Role) => void
+}
+
+export class GalgoNode {
+  readonly #config: NodeConfig
+  readonly #log: Log
+  readonly #startedAt = Date.now()
+  readonly #lock: Lock
+  #worker: Worker | null = null
+  #http: HttpServer | null = null
+  #clientPort = 0
+  #nextStatus = 1
+  readonly #statusWaiting = new Map<number, (status: ReplicaStatus | null) => void>()
+  #failure: Error | null = null
+  #stopping = false
+  readonly #ended = Promise.withResolvers<void>()
+
+  /** Resolves once the node takes part in its cluster or tries to; throws a ServerError when it cannot start. */
+  static async open(options: NodeOptions): Promise<GalgoNode> {
+    const config = { ...options.config, data: resolve(options.config.data) }
+    assertFormatted(config.data)
+    const node = new GalgoNode(config, options.log, lockData(config.data))
+    try {
+      await node.#start(options)
+      return node
+    } catch (error) {
+      await node.#close()
+      throw error
+    }
+  }
+
+  private constructor(config: NodeConfig, log: Log, lock: Lock) {
+    this.#config = config
+    this.#log = log
+    this.#lock = lock
+    // Who opened the node may look at `ended` later.
+    this.#ended.promise.catch(() => {})
+  }
+
+  /** Resolves when the node has stopped on request; rejects with what ended it otherwise. */
+  get ended(): Promise<void> {
+    return this.#ended.promise
+  }
+
+  get clientPort(): number {
+    return this.#clientPort
+  }
+
+  /** 0 when HTTP is off. */
+  get httpPort(): number {
+    return this.#http?.port ?? 0
+  }
+
+  async #start({ expected, onRole, log }: NodeOptions): Promise<void> {
+    const config = this.#config
+    if (config.http !== null) this.#http = await serveHttp(config.http, () => this.status())
+    const input: WorkerInput = { config, expected: expected ?? null, httpPort: this.#http?.port ?? 0 }
+    const worker = new Worker(new URL('./replica-worker.ts', import.meta.url), { workerData: input, name: 'replica' })
+    this.#worker = worker
+    await new Promise<void>((ready, failed) => {
+      worker.on('message', (message: FromWorker) => {
+        switch (message.kind) {
+          case 'ready': {
+            this.#clientPort = message.clientPort
+            const { replica, cluster, driver } = message.status
+            log.info('node-ready', { replica, cluster, data: config.data, client: message.clientPort, driver })
+            return ready()
+          }
+          case 'role':
+            return onRole?.(message.role)
+          case 'status':
+            this.#statusWaiting.get(message.id)?.(message.status)
+            this.#statusWaiting.delete(message.id)
+            return
+          case 'failed':
+            this.#failure ??= new ServerError(message.code, message.message)
+            // What the thread could still do would only be in the way.
+            return void worker.terminate()
+          case 'stopped':
+            return
+        }
+      })
+      worker.on('error', (error: unknown) => {
+        log.error('replica-thread-failed', { stack: error instanceof Error ? error.stack : String(error) })
+        this.#failure ??= new ServerError(
+          'node-stopped',
+          `the replica thread of ${config.data} ended by a defect: ${messageOf(error)}; the log has the details, and the node can be started again`,
+          { cause: error },
+        )
+      })
+      worker.on('exit', () => {
+        this.#worker = null
+        for (const answer of this.#statusWaiting.values()) answer(null)
+        this.#statusWaiting.clear()
+        if (!this.#stopping) {
+          this.#failure ??= new ServerError(
+            'node-stopped',
+            `the replica thread of ${config.data} ended unexpectedly; start the node again`,
+          )
+          failed(this.#failure)
+        }
+        void this.#close()
+      })
+    })
+  }
+
+  async status(): Promise<NodeStatus> {
+    const worker = this.#worker
+    const replica = worker === null ? null : await this.#askStatus(worker)
+    if (replica === null) throw new Error('the node is starting or stopping')
+    const { client, http, addresses } = this.#config
+    return {
+      ...replica,
+      pid: process.pid,
+      version: VERSION,
+      uptimeMs: Date.now() - this.#startedAt,
+      data: this.#config.data,
+      addresses: {
+        client: formatAddress({ host: client.host, port: this.#clientPort }),
+        replica: formatAddress(addresses[replica.replica] ?? client),
+        http: http === null ? null : formatAddress({ host: http.host, port: this.httpPort }),
+      },
+    }
+  }
+
+  async #askStatus(worker: Worker): Promise<ReplicaStatus | null> {
+    const id = this.#nextStatus
+    this.#nextStatus += 1
+    const { promise, resolve, reject } = Promise.withResolvers<ReplicaStatus | null>()
+    this.#statusWaiting.set(id, resolve)
+    const timer = setTimeout(
+      () => reject(new Error(`the replica thread did not answer within ${STATUS_TIMEOUT_MS} ms`)),
+      STATUS_TIMEOUT_MS,
+    )
+    worker.postMessage({ kind: 'status', id } satisfies ToWorker)
+    try {
+      return await promise
+    } finally {
+      clearTimeout(timer)
+      this.#statusWaiting.delete(id)
+    }
+  }
+
+  /** Finishes what is under way, for a bounded time. */
+  async stop(): Promise<void> {
+    const worker = this.#worker
+    if (this.#stopping || worker === null) return this.#ended.promise
+    this.#stopping = true
+    this.#log.info('stopping')
+    worker.postMessage({ kind: 'stop' } satisfies ToWorker)
+    const timer = setTimeout(() => void worker.terminate(), this.#config.limits.stopTimeoutMs + STOP_GRACE_MS)
+    try {
+      await this.#ended.promise
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The replica thread is gone or never was. */
+  async #close(): Promise<void> {
+    const http = this.#http
+    this.#http = null
+    await http?.close()
+    this.#lock.release()
+    if (this.#failure === null || this.#stopping) this.#ended.resolve()
+    else this.#ended.reject(this.#failure)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+}

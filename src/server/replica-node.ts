@@ -1,0 +1,445 @@
+// A replica with everything that the data path needs, on the thread that opened it: driver, sockets, journal, state
+// machine, dispatcher. Nothing here blocks, except the opening of a file that is not open yet.
+//
+//   clients ─▶ ClientListener ─▶ Dispatcher ─▶ Replica ─▶ Journal, CheckpointStore, StateMachine ─▶ DriverDisk ─▶ IoDriver
+//                                                └──────▶ PeerBus ─▶ other replicas
+import { randomFillSync } from 'node:crypto'
+import { type IoDriver, type Listener, openDriver } from 'io-uring-napi'
+import type { Log, Random } from '../../consensus/ports.ts'
+import { type Halt, Replica } from '../../consensus/replica.ts'
+import { CheckpointStore } from '../../storage/checkpoint-store.ts'
+import { Journal } from '../../storage/journal.ts'
+import { type Geometry, Superblock, type SuperblockOpen } from '../../storage/superblock.ts'
+import { Dispatcher } from '../state/dispatcher.ts'
+import { StateMachine } from '../state/state-machine.ts'
+import { type Address, formatAddress } from './address.ts'
+import { allocateSocketMemory, type SocketMemory } from './buffers.ts'
+import { makeChecksummer } from './checksummer.ts'
+import { ClientListener } from './client-listener.ts'
+import type { NodeConfig } from './config.ts'
+import { DriverDisk } from './disk.ts'
+import { listenError, messageOf, ServerError } from './errors.ts'
+import { clusterIdText } from './format.ts'
+import { hostFacts } from './host-facts.ts'
+import { PeerBus } from './peer-bus.ts'
+import type { ReplicaStatus } from './status.ts'
+import { PROTOCOL_VERSION, RELEASE, VERSION } from './version.ts'
+
+const TICK_MS = 10
+const TICKS_PER_SWEEP = 10
+/** Memory for recent messages: this many times two frames. */
+const LARGE_CHUNKS = 16
+const READ_BUFFERS = 8
+
+/** What the directory must hold, when whoever starts the node knows it. */
+export interface Expected {
+  /** 32 hex digits. */
+  readonly cluster: string
+  readonly replica: number
+}
+
+/** Who leads, as this node sees it. */
+export interface Role {
+  readonly view: number
+  readonly status: Replica['status']
+  readonly primary: number | null
+  readonly isPrimary: boolean
+}
+
+export interface ReplicaNodeOptions {
+  readonly config: NodeConfig
+  readonly expected: Expected | null
+  /** Where HTTP is served, 0: not at all. */
+  readonly httpPort: number
+  readonly log: Log
+  readonly onRole: (role: Role) => void
+  /** The replica stopped for good: the process must end with this error. */
+  readonly onHalt: (error: ServerError) => void
+}
+
+export class ReplicaNode {
+  readonly #options: ReplicaNodeOptions
+  readonly #driver: IoDriver
+  readonly #disk: DriverDisk
+  readonly #geometry: Geometry
+  readonly #memory: SocketMemory
+  readonly #journal: Journal
+  readonly #replica: Replica
+  readonly #dispatcher: Dispatcher
+  readonly #clients: ClientListener
+  readonly #peers: PeerBus
+  readonly #listeners: readonly Listener[]
+  readonly #clientPort: number
+  #timer: NodeJS.Timeout | null = null
+  #ticks = 0
+  #opened = false
+  #stopping = false
+  #role: Role = { view: 0, status: 'recovering', primary: null, isPrimary: false }
+
+  /** Opens the directory, listens, recovers, joins. Throws a ServerError. */
+  static async open(options: ReplicaNodeOptions): Promise<ReplicaNode> {
+    const { config } = options
+    const driver = await openRing(config)
+    try {
+      if (config.cpus.length > 0) driver.setAffinity(config.cpus)
+      return await ReplicaNode.#build(options, driver)
+    } catch (error) {
+      await driver.close()
+      throw error
+    }
+  }
+
+  static async #build(options: ReplicaNodeOptions, driver: IoDriver): Promise<ReplicaNode> {
+    const { config, log } = options
+    let afterEvent = (): void => {}
+    const disk = new DriverDisk({ driver, root: config.data, log, afterEvent: () => afterEvent() })
+    const superblock = new Superblock(disk, makeChecksummer(), driver)
+    const result = await new Promise<SuperblockOpen>((done) => superblock.open(done))
+    if (result !== 'ok') throw superblockError(result, config.data)
+    if (superblock.repairedCopies > 0) log.warn('superblock-repaired', { copies: superblock.repairedCopies })
+    const { geometry } = superblock
+    checkIdentity(geometry, options)
+    let clients: ClientListener | null = null
+    let peers: PeerBus | null = null
+    const listeners: Listener[] = []
+    const replicaAddress = config.addresses[geometry.replica] as Address
+    const listen = async (
+      address: Address,
+      purpose: string,
+      setting: string,
+      accept: (socket: number, from: string) => void,
+    ): Promise<number> => {
+      try {
+        const listener = await driver.listen(address.host, address.port, accept)
+        listeners.push(listener)
+        return listener.port
+      } catch (error) {
+        throw listenError(error, formatAddress(address), purpose, setting)
+      }
+    }
+    const refuse = (socket: number): void => driver.close(socket)
+    if (config.addresses.length > 1) {
+      await listen(replicaAddress, 'replicas', '--addresses', (socket, from) =>
+        peers === null ? refuse(socket) : peers.accept(socket, from),
+      )
+    }
+    const clientPort = await listen(config.client, 'clients', '--client', (socket, from) =>
+      clients === null ? refuse(socket) : clients.accept(socket, from),
+    )
+    const node = new ReplicaNode(options, { driver, disk, superblock, listeners, clientPort })
+    afterEvent = () => node.#afterEvent()
+    await new Promise<void>((done) => node.#replica.open(done))
+    clients = node.#clients
+    peers = node.#peers
+    node.#begin()
+    return node
+  }
+
+  private constructor(
+    options: ReplicaNodeOptions,
+    parts: {
+      driver: IoDriver
+      disk: DriverDisk
+      superblock: Superblock
+      listeners: readonly Listener[]
+      clientPort: number
+    },
+  ) {
+    const { config, log } = options
+    const { driver, disk, superblock } = parts
+    const { geometry } = superblock
+    this.#options = options
+    this.#driver = driver
+    this.#disk = disk
+    this.#geometry = geometry
+    this.#listeners = parts.listeners
+    this.#clientPort = parts.clientPort
+    this.#memory = allocateSocketMemory(driver, geometry, config.limits)
+    const { pool } = this.#memory
+    const checksummer = makeChecksummer()
+    const random = systemRandom()
+    const clock = { monotonicMs: () => driver.now(), wallMicros: () => Date.now() * 1000 }
+    this.#journal = new Journal({ disk, checksummer, pool, geometry, memory: driver })
+    const stateMachine = new StateMachine({
+      disk,
+      checksummer,
+      allocate: (size) => driver.allocate(size),
+      frameSizeMax: geometry.frameSizeMax,
+      checkpointInterval: geometry.checkpointInterval,
+      largeChunks: LARGE_CHUNKS,
+      readBuffers: READ_BUFFERS,
+    })
+    this.#replica = new Replica({
+      bus: {
+        sendToReplica: (replica, message) => this.#peers.sendToReplica(replica, message),
+        sendToClient: (client, message) => this.#dispatcher.deliver(client, message),
+      },
+      clock,
+      random,
+      log,
+      checksummer,
+      pool,
+      superblock,
+      journal: this.#journal,
+      checkpoints: new CheckpointStore(disk, checksummer, driver),
+      stateMachine,
+      host: {
+        onSpace: () => this.#dispatcher.onSpace(),
+        onPrimaryLost: () => this.#dispatcher.onPrimaryLost(),
+        onInternalCommitted: (token, result) => this.#dispatcher.onInternalCommitted(token, result),
+        onHalt: (reason, what) => this.#onHalt(reason, what),
+      },
+      release: RELEASE,
+      protocolVersion: PROTOCOL_VERSION,
+      serverVersion: VERSION,
+    })
+    const advertised = { host: config.advertise.host, port: config.advertise.port || this.#clientPort }
+    this.#peers = new PeerBus({
+      driver,
+      memory: this.#memory,
+      checksummer,
+      geometry,
+      release: RELEASE,
+      addresses: config.addresses,
+      self: { client: advertised, httpPort: options.httpPort },
+      nonce: random.below(2 ** 32) * 2 ** 16 + random.below(2 ** 16),
+      random,
+      handler: {
+        onReplicaConnected: (replica) => this.#replica.onReplicaConnected(replica),
+        onReplicaDisconnected: (replica) => {
+          this.#replica.onReplicaDisconnected(replica)
+          this.#noteRole()
+        },
+        onMessage: (message) => {
+          this.#replica.onMessage(message)
+          this.#afterEvent()
+        },
+      },
+      log,
+    })
+    this.#dispatcher = new Dispatcher({
+      replica: this.#replica,
+      state: stateMachine,
+      pool,
+      clock,
+      random,
+      log,
+      checksummer,
+      frameSizeMax: geometry.frameSizeMax,
+      reserve: this.#memory.clientReserve,
+      credentials: config.root,
+      nodes: () => this.#peers.nodes(),
+      facts: () => hostFacts(config.data),
+    })
+    this.#clients = new ClientListener({
+      driver,
+      memory: this.#memory,
+      limits: config.limits,
+      frameSizeMax: geometry.frameSizeMax,
+      handler: this.#dispatcher,
+      log,
+    })
+  }
+
+  #begin(): void {
+    this.#opened = true
+    this.#peers.start()
+    this.#clients.start()
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#noteRole()
+  }
+
+  #tick(): void {
+    this.#ticks += 1
+    this.#peers.tick()
+    this.#replica.tick()
+    if (this.#ticks % TICKS_PER_SWEEP === 0) this.#clients.sweep(this.#driver.now())
+    this.#afterEvent()
+    this.#noteRole()
+  }
+
+  /** Buffers may have become free. */
+  #afterEvent(): void {
+    this.#memory.peerQueue.retry()
+    this.#memory.clientQueue.retry()
+    this.#dispatcher.onBuffers()
+  }
+
+  #noteRole(): void {
+    const { view, status, primaryIndex, isPrimary } = this.#replica
+    const primary = primaryIndex < 0 ? null : primaryIndex
+    const last = this.#role
+    if (last.view === view && last.status === status && last.primary === primary && last.isPrimary === isPrimary) return
+    this.#role = { view, status, primary, isPrimary }
+    this.#options.onRole(this.#role)
+  }
+
+  #onHalt(reason: Halt, what: string): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#peers.stop()
+    this.#clients.closeAll()
+    this.#options.onHalt(haltError(reason, what, this.#geometry.replica, this.#options.config.data))
+  }
+
+  get clientPort(): number {
+    return this.#clientPort
+  }
+
+  status(): ReplicaStatus {
+    const replica = this.#replica
+    const { addresses } = this.#options.config
+    const { pool, bufferCount } = this.#memory
+    return {
+      cluster: clusterIdText(this.#geometry.cluster),
+      replica: replica.index,
+      replicas: replica.replicaCount,
+      view: replica.view,
+      status: this.#opened ? replica.status : 'opening',
+      primary: replica.primaryIndex < 0 ? null : replica.primaryIndex,
+      isPrimary: replica.isPrimary,
+      op: replica.op,
+      commit: replica.commitMin,
+      checkpoint: replica.checkpointOp,
+      durability: 'disk',
+      driver: { kind: this.#driver.kind, reason: this.#driver.reason },
+      connections: this.#clients.size,
+      buffers: { used: pool.used, total: bufferCount },
+      peers: replica.peers().map((peer) => ({
+        replica: peer.replica,
+        address: formatAddress(addresses[peer.replica] as Address),
+        connected: peer.connected,
+        view: peer.view,
+        op: peer.op,
+        commit: peer.commit,
+        lastHeardMs: peer.lastHeardMs < 0 ? null : Math.round(peer.lastHeardMs),
+      })),
+    }
+  }
+
+  /** Takes no more requests, gives those that are under way some time, closes everything. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    for (const listener of this.#listeners) listener.close()
+    this.#clients.quiesce()
+    const replica = this.#replica
+    const executed = (): boolean => !replica.isPrimary || replica.commitMin === replica.op
+    await this.#until(() => executed() && this.#journal.busy === 0)
+    this.#clients.closeAll()
+    await this.#until(() => this.#clients.size === 0)
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#peers.stop()
+    this.#disk.close()
+    await this.#driver.close()
+  }
+
+  /** Looks again every tick; gives up after half of the time that a stop may take. */
+  async #until(condition: () => boolean): Promise<void> {
+    const deadline = this.#driver.now() + this.#options.config.limits.stopTimeoutMs / 2
+    if (condition()) return
+    await new Promise<void>((done) => {
+      const timer = setInterval(() => {
+        if (!condition() && this.#driver.now() < deadline) return
+        clearInterval(timer)
+        done()
+      }, TICK_MS)
+    })
+  }
+}
+
+async function openRing(config: NodeConfig): Promise<IoDriver> {
+  try {
+    return await openDriver({ kind: config.driver })
+  } catch (error) {
+    throw new ServerError(
+      'bad-config',
+      `the driver "${config.driver}" does not run here: ${messageOf(error)}; use --driver auto`,
+      { cause: error },
+    )
+  }
+}
+
+function superblockError(result: Exclude<SuperblockOpen, 'ok'>, data: string): ServerError {
+  switch (result) {
+    case 'missing':
+      return new ServerError('not-formatted', `${data} has no superblock; make it with \`galgo format --data ${data}\``)
+    case 'corrupt':
+      return new ServerError(
+        'superblock-damaged',
+        `the superblock in ${data} is damaged: no two of its four copies agree; it cannot be repaired, and nothing in ${data} was touched`,
+      )
+    case 'unsupported':
+      return new ServerError(
+        'other-release',
+        `the superblock in ${data} was written by another release of Galgo; start the node with that release`,
+      )
+    case 'failed':
+      return new ServerError(
+        'disk-failed',
+        `the superblock in ${data} cannot be read or repaired; check the disk (the log above names the error)`,
+      )
+  }
+}
+
+function checkIdentity(geometry: Geometry, { config, expected }: ReplicaNodeOptions): void {
+  const { data, addresses } = config
+  if (expected !== null && expected.cluster !== clusterIdText(geometry.cluster)) {
+    throw new ServerError(
+      'foreign-cluster',
+      `${data} belongs to the cluster ${clusterIdText(geometry.cluster)}, not to ${expected.cluster}; name the right directory with --data`,
+    )
+  }
+  if (expected !== null && expected.replica !== geometry.replica) {
+    throw new ServerError(
+      'foreign-replica',
+      `${data} is the directory of replica ${geometry.replica}, not of replica ${expected.replica}; name the right directory with --data`,
+    )
+  }
+  if (addresses.length === geometry.replicaCount) return
+  throw new ServerError(
+    'bad-config',
+    `${data} was formatted for ${geometry.replicaCount} replicas, but ${addresses.length} addresses are given; name those of all nodes in order with --addresses`,
+  )
+}
+
+function haltError(reason: Halt, what: string, replica: number, data: string): ServerError {
+  switch (reason) {
+    case 'disk':
+      return what.includes('full')
+        ? new ServerError(
+            'disk-full',
+            `replica ${replica} stopped because the disk of ${data} is full (${what}); free some space, then start it again`,
+          )
+        : new ServerError(
+            'disk-failed',
+            `replica ${replica} stopped because the disk refused a write (${what}); check the disk of ${data}, then start it again`,
+          )
+    case 'diverged':
+      return new ServerError(
+        'node-stopped',
+        `replica ${replica} stopped because its data differs from the others' (${what}); keep ${data} for analysis and do not start it again`,
+      )
+    case 'journal-corrupt':
+    case 'checkpoint-corrupt':
+      return new ServerError(
+        'node-stopped',
+        `replica ${replica} stopped because ${what}; check the disk of ${data} and restore the directory from a copy`,
+      )
+  }
+}
+
+function systemRandom(): Random {
+  const words = new Uint32Array(256)
+  let used = words.length
+  return {
+    below(bound) {
+      if (used === words.length) {
+        randomFillSync(words)
+        used = 0
+      }
+      const word = words[used] as number
+      used += 1
+      return Math.floor((word / 2 ** 32) * bound)
+    },
+  }
+}

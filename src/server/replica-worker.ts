@@ -1,0 +1,73 @@
+// The replica thread: a ReplicaNode in a worker, and what the main thread says and hears.
+import { parentPort, workerData } from 'node:worker_threads'
+import type { NodeConfig } from './config.ts'
+import { messageOf, ServerError, type ServerErrorCode } from './errors.ts'
+import { asLog, openLogger } from './log.ts'
+import { type Expected, ReplicaNode, type Role } from './replica-node.ts'
+import type { ReplicaStatus } from './status.ts'
+
+export interface WorkerInput {
+  readonly config: NodeConfig
+  readonly expected: Expected | null
+  readonly httpPort: number
+}
+
+export type ToWorker = { readonly kind: 'status'; readonly id: number } | { readonly kind: 'stop' }
+
+export type FromWorker =
+  | { readonly kind: 'ready'; readonly clientPort: number; readonly status: ReplicaStatus }
+  | { readonly kind: 'role'; readonly role: Role }
+  | { readonly kind: 'status'; readonly id: number; readonly status: ReplicaStatus | null }
+  /** The thread ends, for a reason that the operator can do something about. */
+  | { readonly kind: 'failed'; readonly code: ServerErrorCode; readonly message: string }
+  | { readonly kind: 'stopped' }
+
+async function main(): Promise<void> {
+  const port = parentPort
+  if (port === null) throw new Error('replica-worker.ts runs in a worker thread')
+  const { config, expected, httpPort } = workerData as WorkerInput
+  const say = (message: FromWorker): void => port.postMessage(message)
+  const log = asLog(openLogger(config.log, { pid: process.pid, thread: 'replica' }))
+  const fail = (error: ServerError): void => say({ kind: 'failed', code: error.code, message: error.message })
+  let node: ReplicaNode | null = null
+  let stopping = false
+
+  const stop = async (): Promise<void> => {
+    stopping = true
+    if (node === null) return
+    await node.stop()
+    say({ kind: 'stopped' })
+    port.close()
+  }
+  port.on('message', (message: ToWorker) => {
+    switch (message.kind) {
+      case 'status':
+        return say({ kind: 'status', id: message.id, status: node?.status() ?? null })
+      case 'stop':
+        return void stop().catch((error: unknown) => {
+          log.error('stop-failed', { what: messageOf(error) })
+          process.exit(1)
+        })
+    }
+  })
+
+  try {
+    node = await ReplicaNode.open({
+      config,
+      expected,
+      httpPort,
+      log,
+      onRole: (role) => say({ kind: 'role', role }),
+      onHalt: fail,
+    })
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error
+    fail(error)
+    port.close()
+    return
+  }
+  say({ kind: 'ready', clientPort: node.clientPort, status: node.status() })
+  if (stopping) await stop()
+}
+
+await main()

@@ -1,0 +1,645 @@
+// The door of a node: takes every frame of every client, answers what this node can answer, gives the rest to the replica.
+//
+//   frame ─▶ known? logged in? ─▶ read  ─▶ answer from the state, polls perhaps after the disk
+//                              └▶ write ─▶ Replica.submit ─▶ accepted: `undecided` until the reply comes
+//                                                         ─▶ busy: waits, its connection is paused
+//                                                         ─▶ else: a status at once
+//
+// Every request is answered, once: with its reply, with 58 if it was certainly not taken, or with 57 if this node stopped
+// leading before it knew. Whatever a client sends ends in a typed status, or in the end of its own connection.
+import type { Clock, ExecuteResult, Log, Random } from '../../consensus/ports.ts'
+import type { ReadFrom } from '../../storage/partition.ts'
+import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
+import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
+import type { Checksummer } from '../protocol/checksum.ts'
+import {
+  decodePollMessages,
+  encodePollReplyPrefix,
+  POLL_PREFIX_SIZE,
+  type PollMessages,
+} from '../protocol/commands/poll-messages.ts'
+import {
+  decodeRegister,
+  encodeRegisterEntry,
+  isExactlyOnce,
+  type Login,
+  PROTOCOL_VERSION,
+  REGISTER_ENTRY_SIZE,
+} from '../protocol/commands/register.ts'
+import { decodeSendMessages } from '../protocol/commands/send-messages.ts'
+import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
+import { EvictionReason, Status } from '../protocol/errors.ts'
+import {
+  At,
+  Command,
+  clearHeader,
+  commandOf,
+  getKey,
+  getU32,
+  getU64,
+  isZero128,
+  setU32,
+  setU64,
+} from '../protocol/frame.ts'
+import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
+import { Code, isInternal, isOperation, isPartition, isReplicated, Operation } from '../protocol/operations.ts'
+import type { PartitionEntry } from './catalog.ts'
+import type { ClientConnection } from './connection.ts'
+import { type HostFacts, isLocal, type NodeAddress, Reads } from './reads.ts'
+import type { ReplicaHost, ReplicaPort, SubmitOutcome } from './replica-port.ts'
+import { echoOf, evictionFrame, type RequestEcho, statusReply, writeReplyHeader } from './replies.ts'
+import { consumerKey, type StateMachine } from './state-machine.ts'
+
+export interface DispatcherOptions {
+  readonly replica: ReplicaPort
+  readonly state: StateMachine
+  readonly pool: MessagePool
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly checksummer: Checksummer
+  /** Largest frame of the cluster. */
+  readonly frameSizeMax: number
+  /** Large buffers that polls leave to others. */
+  readonly reserve: number
+  readonly credentials: { readonly username: string; readonly password: string }
+  /** Where clients find the nodes, by replica index; null for one that is not known yet. */
+  readonly nodes: () => readonly (NodeAddress | null)[]
+  readonly facts: () => HostFacts
+}
+
+const ROOT_USER = 0
+/** Polls that read at the same time, and messages of one poll. */
+const POLLS_MAX = 256
+const POLL_COUNT_MAX = 1_000_000
+/** Through the log under this number: a request that was refused at the door of an exactly-once session. */
+const OPERATION_REJECTED = 69
+/** Request numbers per connection that are noted as undecided; more than any session may have in flight. */
+const UNDECIDED_MAX = 4096
+const MINOR = 1 << 10
+
+/** Built in this release; the others get their typed error. */
+const WRITES: ReadonlySet<number> = new Set([
+  Operation.createStream,
+  Operation.deleteStream,
+  Operation.createTopic,
+  Operation.deleteTopic,
+  Operation.createPartitions,
+  Operation.deletePartitions,
+  Operation.sendMessages,
+  Operation.storeConsumerOffset,
+  Operation.deleteConsumerOffset,
+])
+
+/** Statuses of Checksummer.verifyBatch's findings. */
+const BATCH_FAULTS: readonly number[] = [
+  Status.ok,
+  Status.invalidMessagesSize,
+  Status.invalidMessagesCount,
+  Status.invalidMessagePayloadLength,
+  Status.invalidMessageChecksum,
+  Status.invalidBatchChecksum,
+]
+
+class Door {
+  readonly connection: ClientConnection
+  /** Set by the first login that was accepted. */
+  client = ''
+  clientId = new Uint32Array(4)
+  session = 0
+  exactlyOnce = false
+  /** Given to the replica and not answered. */
+  readonly undecided: RequestEcho[] = []
+  /** Not taken yet, in order. */
+  readonly waiting: Message[] = []
+  paused = false
+  gone = false
+
+  constructor(connection: ClientConnection) {
+    this.connection = connection
+  }
+}
+
+interface AutoCommit {
+  readonly door: Door
+  readonly echo: RequestEcho
+  readonly reply: Message
+}
+
+export class Dispatcher implements ReplicaHost {
+  readonly #options: DispatcherOptions
+  readonly #replica: ReplicaPort
+  readonly #pool: MessagePool
+  readonly #reads: Reads
+  readonly #doors = new Map<ClientConnection, Door>()
+  readonly #byClient = new Map<string, Door>()
+  /** Doors with waiting requests, in the order in which they began to wait. */
+  #waiting: Door[] = []
+  #polls = 0
+  #waitingPolls: { door: Door; message: Message }[] = []
+  readonly #autoCommits = new Map<number, AutoCommit>()
+  #waitingCommits: { token: number; message: Message }[] = []
+  #tokenBase: number
+  #tokens = 0
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+    this.#replica = options.replica
+    this.#pool = options.pool
+    this.#tokenBase = options.random.below(2 ** 32) * 2 ** 20
+    this.#reads = new Reads({ ...options, connections: () => this.#doors.size })
+  }
+
+  // ---- connections ---------------------------------------------------------------------------------------------------
+
+  open(connection: ClientConnection): void {
+    this.#doors.set(connection, new Door(connection))
+  }
+
+  closed(connection: ClientConnection): void {
+    const door = this.#doors.get(connection)
+    if (door === undefined) return
+    this.#doors.delete(connection)
+    door.gone = true
+    for (const message of door.waiting.splice(0)) message.unref()
+    this.#waiting = this.#waiting.filter((other) => other !== door)
+    if (door.client === '' || this.#byClient.get(door.client) !== door) return
+    this.#byClient.delete(door.client)
+    // Clients that cannot resume a session begin another one next time: this one is of no use to anybody.
+    if (!door.exactlyOnce && door.session !== 0) this.#logOut(door)
+  }
+
+  #logOut(door: Door): void {
+    const message = this.#pool.acquire(HEADER_SIZE)
+    if (message === null) return
+    clearHeader(message)
+    setU32(message.words, At.size, HEADER_SIZE)
+    message.words.set(door.clientId, At.request.client >>> 2)
+    setU64(message.words, At.request.request, 1)
+    message.bytes[At.request.operation] = Operation.logout
+    setU64(message.words, At.request.session, door.session)
+    // Not now, then never: the table forgets the oldest sessions by itself.
+    if (this.#replica.submit(message) !== 'accepted') message.unref()
+  }
+
+  /** Takes over the reference. */
+  onFrame(connection: ClientConnection, message: Message): void {
+    const door = this.#doors.get(connection)
+    if (door === undefined) return message.unref()
+    if (commandOf(message) !== Command.request || isZero128(message.words, At.request.client)) {
+      message.unref()
+      return this.#end(door, 'client-not-the-protocol')
+    }
+    const operation = message.bytes[At.request.operation] as number
+    if (operation === Operation.nonReplicated) return this.#onRead(door, message)
+    if (operation === Operation.register) return this.#onRegister(door, message)
+    if (operation === Operation.logout && door.client === '') {
+      this.#status(door, echoOf(message), Status.ok)
+      return message.unref()
+    }
+    this.#onWrite(door, message, operation)
+  }
+
+  #end(door: Door, code: string): void {
+    this.#options.log.warn(code, { address: door.connection.address })
+    door.connection.close()
+  }
+
+  #status(door: Door, echo: RequestEcho, status: number): void {
+    const reply = statusReply(this.#pool, echo, status)
+    // Without a buffer for 256 bytes nothing works: the client asks again over another connection.
+    if (reply === null) return this.#end(door, 'client-out-of-buffers')
+    if (!door.gone) door.connection.send(reply)
+    reply.unref()
+  }
+
+  #evict(door: Door, message: Message, reason: number, version = 0, versionMin = 0): void {
+    const client = At.request.client >>> 2
+    const frame = evictionFrame(this.#pool, message.words.slice(client, client + 4), reason, version, versionMin)
+    message.unref()
+    if (frame !== null) {
+      door.connection.send(frame)
+      frame.unref()
+    }
+    door.connection.close()
+  }
+
+  // ---- login ---------------------------------------------------------------------------------------------------------
+
+  #onRegister(door: Door, message: Message): void {
+    const w = message.words
+    if (getU64(w, At.request.request) !== 0 || getU64(w, At.request.session) !== 0)
+      return this.#evict(door, message, EvictionReason.malformedLogin)
+    let login: Login
+    try {
+      login = decodeRegister(new Reader(message.bytes, HEADER_SIZE, message.size))
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      return this.#evict(door, message, EvictionReason.malformedLogin)
+    }
+    const { protocolVersion } = login
+    if (protocolVersion < PROTOCOL_VERSION || protocolVersion >= PROTOCOL_VERSION + MINOR)
+      return this.#evict(door, message, EvictionReason.incompatibleProtocol, PROTOCOL_VERSION, PROTOCOL_VERSION)
+    if (login.kind === 'token') return this.#evict(door, message, EvictionReason.invalidToken)
+    const { username, password } = this.#options.credentials
+    if (!sameText(login.username, username) || !sameText(login.password, password)) {
+      this.#options.log.warn('login-refused', { address: door.connection.address, username: login.username })
+      return this.#evict(door, message, EvictionReason.invalidCredentials)
+    }
+    const client = getKey(w, At.request.client)
+    if (door.client !== '' && door.client !== client) return this.#evict(door, message, EvictionReason.sessionError)
+    const exactlyOnce = isExactlyOnce(login.context)
+    // From here on the password is gone: this is what stands in the log.
+    message.bytes.fill(0, HEADER_SIZE, message.size)
+    encodeRegisterEntry(new Writer(message.bytes, HEADER_SIZE), { userId: ROOT_USER, exactlyOnce })
+    setU32(w, At.size, HEADER_SIZE + REGISTER_ENTRY_SIZE)
+    this.#bind(door, message, client, exactlyOnce)
+    this.#take(door, message)
+  }
+
+  #bind(door: Door, message: Message, client: string, exactlyOnce: boolean): void {
+    const before = this.#byClient.get(client)
+    if (before !== undefined && before !== door) {
+      // The client came back over another connection: the old one is dead, even if nobody has noticed.
+      before.session = 0
+      before.connection.close()
+    }
+    const at = At.request.client >>> 2
+    door.client = client
+    door.clientId = message.words.slice(at, at + 4)
+    door.exactlyOnce = exactlyOnce
+    this.#byClient.set(client, door)
+  }
+
+  #speaksFor(door: Door, message: Message): boolean {
+    const session = getU64(message.words, At.request.session)
+    return door.session !== 0 && door.session === session && door.client === getKey(message.words, At.request.client)
+  }
+
+  // ---- writes --------------------------------------------------------------------------------------------------------
+
+  #onWrite(door: Door, message: Message, operation: number): void {
+    if (!isOperation(operation) || isInternal(operation) || !isReplicated(operation)) {
+      this.#status(door, echoOf(message), Status.invalidCommand)
+      return message.unref()
+    }
+    if (!this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
+    const w = message.words
+    if (getU64(w, At.request.request) === 0) {
+      if (!isPartition(operation) || door.exactlyOnce) {
+        this.#status(door, echoOf(message), Status.invalidCommand)
+        return message.unref()
+      }
+      setU64(w, At.request.request, 1)
+    }
+    setU32(w, At.request.userId, ROOT_USER)
+    if (operation === Operation.logout) return this.#take(door, message)
+    const fault = this.#faultOf(message, operation)
+    if (fault === Status.ok) return this.#take(door, message)
+    if (!door.exactlyOnce) {
+      this.#status(door, echoOf(message), fault)
+      return message.unref()
+    }
+    // Its number has to be used up, in order, also if this node does not lead any more by then.
+    message.bytes.fill(0, HEADER_SIZE, message.size)
+    new Writer(message.bytes, HEADER_SIZE).u32(fault).u8(operation)
+    setU32(w, At.size, HEADER_SIZE + 5)
+    message.bytes[At.request.operation] = OPERATION_REJECTED
+    this.#take(door, message)
+  }
+
+  /** What is wrong with a request that nobody needs the log to know. */
+  #faultOf(message: Message, operation: number): number {
+    if (!WRITES.has(operation)) return Status.featureUnavailable
+    if (operation !== Operation.sendMessages) return Status.ok
+    try {
+      const { batchFrom, batchTo, messagesCount } = decodeSendMessages(
+        new Reader(message.bytes, HEADER_SIZE, message.size),
+      )
+      if (batchTo - batchFrom < BATCH_HEADER_SIZE) return Status.invalidMessagesSize
+      const found = this.#options.checksummer.verifyBatch(message.bytes, batchFrom, batchTo)
+      if (found !== 0) return BATCH_FAULTS[found] ?? Status.invalidFormat
+      return messageCount(message.bytes, batchFrom) === messagesCount ? Status.ok : Status.invalidMessagesCount
+    } catch (error) {
+      if (error instanceof ProtocolError) return error.status
+      throw error
+    }
+  }
+
+  /** Gives a request to the replica, behind those of the same connection that wait. */
+  #take(door: Door, message: Message): void {
+    if (door.waiting.length > 0) {
+      door.waiting.push(message)
+      return
+    }
+    if (!this.#submit(door, message)) {
+      door.waiting.push(message)
+      this.#waiting.push(door)
+      this.#pause(door)
+    }
+  }
+
+  #pause(door: Door): void {
+    if (door.paused) return
+    door.paused = true
+    door.connection.pause()
+  }
+
+  /** False when there is no room: the caller keeps the reference. */
+  #submit(door: Door, message: Message): boolean {
+    const echo = echoOf(message)
+    const answered = this.#answeredAs(message, echo)
+    // Noted before: the reply may come during the call.
+    door.undecided.push(answered)
+    const outcome = this.#replica.submit(message)
+    if (outcome === 'accepted') {
+      if (door.undecided.length > UNDECIDED_MAX) this.#end(door, 'client-asks-too-much')
+      return true
+    }
+    if (outcome === 'in-flight') {
+      message.unref()
+      return true
+    }
+    this.#forgetUndecided(door, answered)
+    if (outcome === 'busy') return false
+    if (outcome === 'replied') {
+      message.unref()
+      return true
+    }
+    this.#refuse(door, message, answered, outcome)
+    return true
+  }
+
+  /** A request that was refused at the door is answered under the operation that the client asked for. */
+  #answeredAs(message: Message, echo: RequestEcho): RequestEcho {
+    if (echo.operation !== OPERATION_REJECTED) return echo
+    return { ...echo, operation: message.bytes[HEADER_SIZE + 4] as number }
+  }
+
+  #refuse(door: Door, message: Message, echo: RequestEcho, outcome: SubmitOutcome): void {
+    switch (outcome) {
+      case 'no-session':
+        return this.#evict(door, message, EvictionReason.noSession)
+      case 'stale':
+        this.#status(door, echo, Status.requestAlreadyApplied)
+        break
+      case 'mismatch':
+        this.#status(door, echo, Status.invalidCommand)
+        break
+      default:
+        this.#status(door, echo, Status.transientNotAccepted)
+    }
+    message.unref()
+  }
+
+  #forgetUndecided(door: Door, echo: { operation: number; request: number }): void {
+    const i = door.undecided.findIndex((u) => u.request === echo.request && u.operation === echo.operation)
+    if (i >= 0) door.undecided.splice(i, 1)
+  }
+
+  /** A reply out of the log, for whichever connection the client speaks through now. */
+  deliver(client: string, message: Message): void {
+    const door = this.#byClient.get(client)
+    if (door === undefined) return
+    const operation = message.bytes[At.reply.operation] as number
+    this.#forgetUndecided(door, { operation, request: getU64(message.words, At.reply.request) })
+    if (operation === Operation.register && getU32(message.words, At.reply.status) === Status.ok) {
+      const reader = new Reader(message.bytes, HEADER_SIZE + 8, message.size)
+      door.session = reader.u64()
+    }
+    if (operation === Operation.logout) {
+      door.session = 0
+      this.#byClient.delete(client)
+      door.client = ''
+    }
+    door.connection.send(message)
+  }
+
+  onSpace(): void {
+    while (this.#waitingCommits.length > 0) {
+      const { token, message } = this.#waitingCommits[0] as { token: number; message: Message }
+      const outcome = this.#replica.submit(message)
+      if (outcome === 'busy') return
+      this.#waitingCommits.shift()
+      if (outcome !== 'accepted') this.#dropCommit(token, message)
+    }
+    while (this.#waiting.length > 0) {
+      const door = this.#waiting.shift() as Door
+      while (door.waiting.length > 0) {
+        if (!this.#submit(door, door.waiting[0] as Message)) {
+          this.#waiting.unshift(door)
+          return
+        }
+        door.waiting.shift()
+      }
+      this.#resume(door)
+    }
+  }
+
+  #resume(door: Door): void {
+    if (!door.paused) return
+    door.paused = false
+    if (!door.gone) door.connection.resume()
+  }
+
+  onPrimaryLost(): void {
+    for (const door of this.#doors.values()) {
+      for (const echo of door.undecided.splice(0)) this.#status(door, echo, Status.transientNotCommitted)
+    }
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const door of waiting) {
+      for (const message of door.waiting.splice(0)) {
+        this.#status(door, this.#answeredAs(message, echoOf(message)), Status.transientNotAccepted)
+        message.unref()
+      }
+      this.#resume(door)
+    }
+    for (const { message } of this.#waitingCommits.splice(0)) message.unref()
+    for (const [token, { door, echo, reply }] of this.#autoCommits) {
+      this.#autoCommits.delete(token)
+      reply.unref()
+      this.#status(door, echo, Status.transientNotCommitted)
+    }
+  }
+
+  // ---- reads ---------------------------------------------------------------------------------------------------------
+
+  #onRead(door: Door, message: Message): void {
+    const code = getU32(message.words, At.request.code)
+    if (code === Code.loginUser || code === Code.loginWithPersonalAccessToken)
+      return this.#evict(door, message, EvictionReason.malformedLogin)
+    if (code !== Code.ping) {
+      if (door.session === 0) {
+        this.#status(door, echoOf(message), Status.unauthenticated)
+        return message.unref()
+      }
+      if (!this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
+      if (!isLocal(code)) {
+        // Only who leads knows what is committed.
+        if (!this.#replica.isPrimary) {
+          this.#status(door, echoOf(message), Status.transientNotAccepted)
+          return message.unref()
+        }
+        if (!this.#replica.hasSession(door.client, door.session))
+          return this.#evict(door, message, EvictionReason.noSession)
+      }
+    }
+    if (code === Code.pollMessages) return this.#onPoll(door, message)
+    this.#answer(door, message, code)
+    message.unref()
+  }
+
+  #answer(door: Door, message: Message, code: number): void {
+    const echo = echoOf(message)
+    const writer = new Writer()
+    try {
+      const reader = new Reader(message.bytes, HEADER_SIZE, message.size)
+      this.#reads.answer(code, reader, writer, door.connection, ROOT_USER)
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      return this.#status(door, echo, error.status)
+    }
+    const body = writer.written()
+    if (HEADER_SIZE + body.length > this.#options.frameSizeMax)
+      return this.#status(door, echo, Status.commandLengthError)
+    const reply = this.#pool.acquire(HEADER_SIZE + body.length)
+    if (reply === null) return this.#status(door, echo, Status.transientNotAccepted)
+    writeReplyHeader(reply, echo, Status.ok, body.length)
+    reply.bytes.set(body, HEADER_SIZE)
+    door.connection.send(reply)
+    reply.unref()
+  }
+
+  // ---- polls ---------------------------------------------------------------------------------------------------------
+
+  #onPoll(door: Door, message: Message): void {
+    if (this.#waitingPolls.length > 0 || !this.#poll(door, message)) this.#waitingPolls.push({ door, message })
+  }
+
+  /** Polls that found no buffer try again. */
+  #retryPolls(): void {
+    while (this.#waitingPolls.length > 0) {
+      const { door, message } = this.#waitingPolls[0] as { door: Door; message: Message }
+      if (door.gone) message.unref()
+      else if (!this.#poll(door, message)) return
+      this.#waitingPolls.shift()
+    }
+  }
+
+  /** False when it has to wait: the caller keeps the reference. */
+  #poll(door: Door, message: Message): boolean {
+    const echo = echoOf(message)
+    let request: PollMessages
+    try {
+      request = decodePollMessages(new Reader(message.bytes, HEADER_SIZE, message.size))
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      this.#status(door, echo, error.status)
+      message.unref()
+      return true
+    }
+    const { status, found } = this.#options.state.partition(request.stream, request.topic, request.partition)
+    const refused = request.consumer.kind === 'group' ? Status.consumerGroupIdNotFound : status
+    if (found === null || refused !== Status.ok) {
+      this.#status(door, echo, refused)
+      message.unref()
+      return true
+    }
+    const from = readFrom(found, request)
+    const nothing = request.count === 0 || (from.kind === 'offset' && from.offset >= found.log.nextOffset)
+    if (!nothing && this.#polls >= POLLS_MAX) return false
+    const size = nothing ? HEADER_SIZE + POLL_PREFIX_SIZE : this.#options.frameSizeMax
+    const reply = this.#pool.acquire(size, nothing ? 0 : this.#options.reserve)
+    if (reply === null) return false
+    message.unref()
+    this.#polls += 1
+    const at = HEADER_SIZE + POLL_PREFIX_SIZE
+    const bytesMax = this.#options.frameSizeMax - at
+    const read = { from, count: Math.min(request.count, POLL_COUNT_MAX), bytesMax }
+    found.log.read(
+      read,
+      reply.bytes.subarray(0, this.#options.frameSizeMax),
+      at,
+      ({ outcome, bytes, count, nextOffset }) => {
+        this.#polls -= 1
+        if (outcome === 'failed') {
+          this.#options.log.error('partition-unreadable', { directory: found.log.directory, offset: nextOffset })
+          reply.unref()
+          return this.#status(door, echo, Status.cannotReadMessage)
+        }
+        const writer = new Writer(reply.bytes, HEADER_SIZE, at)
+        encodePollReplyPrefix(writer, found.id, Math.max(0, found.log.nextOffset - 1), count)
+        writeReplyHeader(reply, echo, Status.ok, POLL_PREFIX_SIZE + bytes)
+        if (request.autoCommit && count > 0) return this.#autoCommit(door, echo, request, found, nextOffset - 1, reply)
+        if (!door.gone) door.connection.send(reply)
+        reply.unref()
+      },
+    )
+    return true
+  }
+
+  /** Stores the offset through the log; the messages go out once it is stored. */
+  #autoCommit(
+    door: Door,
+    echo: RequestEcho,
+    { consumer, stream, topic }: PollMessages,
+    partition: PartitionEntry,
+    offset: number,
+    reply: Message,
+  ): void {
+    const message = this.#pool.acquire(HEADER_SIZE + 1024)
+    if (message === null) {
+      reply.unref()
+      return this.#status(door, echo, Status.transientNotAccepted)
+    }
+    clearHeader(message)
+    const writer = new Writer(message.bytes, HEADER_SIZE)
+    encodeStoreConsumerOffset(writer, { consumer, stream, topic, partition: partition.id, offset, ack: 'quorum' })
+    setU32(message.words, At.size, HEADER_SIZE + writer.length)
+    this.#tokens = (this.#tokens + 1) % 2 ** 20
+    const token = this.#tokenBase + this.#tokens
+    setU64(message.words, At.request.request, token)
+    message.bytes[At.request.operation] = Operation.storeConsumerOffset
+    this.#autoCommits.set(token, { door, echo, reply })
+    const outcome = this.#waitingCommits.length > 0 ? 'busy' : this.#replica.submit(message)
+    if (outcome === 'busy') this.#waitingCommits.push({ token, message })
+    else if (outcome !== 'accepted') this.#dropCommit(token, message)
+  }
+
+  #dropCommit(token: number, message: Message): void {
+    message.unref()
+    const commit = this.#autoCommits.get(token)
+    if (commit === undefined) return
+    this.#autoCommits.delete(token)
+    commit.reply.unref()
+    this.#status(commit.door, commit.echo, Status.transientNotAccepted)
+  }
+
+  onInternalCommitted(token: number, _result: ExecuteResult): void {
+    const commit = this.#autoCommits.get(token)
+    if (commit === undefined) return
+    this.#autoCommits.delete(token)
+    if (!commit.door.gone) commit.door.connection.send(commit.reply)
+    commit.reply.unref()
+  }
+
+  /** Buffers may have become free. */
+  onBuffers(): void {
+    if (this.#waitingPolls.length > 0) this.#retryPolls()
+  }
+}
+
+function readFrom(partition: PartitionEntry, { consumer, from }: PollMessages): ReadFrom {
+  if (from.kind !== 'next') return from
+  const stored = partition.offsets.get(consumerKey(consumer))
+  return { kind: 'offset', offset: stored === undefined ? 0 : stored + 1 }
+}
+
+/** Takes as long for a wrong text as for the right one of the same length. */
+function sameText(given: string, right: string): boolean {
+  let difference = given.length ^ right.length
+  for (let i = 0; i < given.length; i++)
+    difference |= given.charCodeAt(i) ^ right.charCodeAt(i % Math.max(1, right.length))
+  return difference === 0
+}

@@ -1,0 +1,462 @@
+// Verbs for directed scenarios: a small cluster under virtual time, of which a test breaks one thing after the other and
+// says what must come of it. All checkers of the simulator look on, and three more:
+//
+//   a replica never speaks of a smaller view or log_view than before its restart,
+//   all its doViewChanges of one view show the same log,
+//   at the end, when all is healed, every acknowledged op is on every replica and no buffer is lost.
+//
+// Roles go by view: `const [a, b, c] = cluster.roles()` are the primary, the primary of the next view, and of the one after.
+import assert from 'node:assert/strict'
+import { FrameAt } from '../../../consensus/frames.ts'
+import type { Replica } from '../../../consensus/replica.ts'
+import type { SimClient } from '../../../simulator/client.ts'
+import { Ledger } from '../../../simulator/ledger.ts'
+import type { SimNode } from '../../../simulator/node.ts'
+import { CALM_DISK, CALM_NETWORK, World } from '../../../simulator/world.ts'
+import {
+  At,
+  Command,
+  commandOf,
+  getKey,
+  getU32,
+  getU64,
+  setU32,
+  setU64,
+} from '../../../src/protocol/frame.ts'
+import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../../../src/protocol/message.ts'
+import type { ReplicaStatus, SubmitOutcome } from '../../../src/state/replica-port.ts'
+import { JOURNAL_FILE } from '../../../storage/journal.ts'
+import { SUPERBLOCK_FILE, superblockCopySize } from '../../../storage/superblock.ts'
+
+export interface ClusterOptions {
+  readonly seed?: number
+  readonly replicas?: number
+  readonly pipelineMax?: number
+  readonly checkpointInterval?: number
+  readonly journalSlots?: number
+  readonly clientsMax?: number
+  readonly sessionWindow?: number
+}
+
+/** Which frames between replicas: a field that is left out means any. */
+export interface Which {
+  readonly from?: number
+  readonly to?: number
+  readonly command?: number
+}
+
+export interface Frame {
+  readonly from: number
+  readonly to: number
+  readonly bytes: Uint8Array
+}
+
+const MS = 1000
+/** Virtual time after which what has not happened will not happen: many elections. */
+const PATIENCE_MS = 10_000
+const REGISTER = 1
+const METADATA_OPERATION = 64
+
+interface Asked {
+  readonly number: number
+  readonly operation: number
+  readonly frame: Uint8Array
+}
+
+/** A client that asks when and whom the test says. */
+export class ScenarioClient {
+  readonly index: number
+  readonly id: Uint32Array
+  readonly key: string
+  session = 0
+  number = 0
+  unanswered: Asked[] = []
+  /** Op and answer by request number. */
+  readonly answers = new Map<number, { op: number; body: string }>()
+  readonly refusals: SubmitOutcome[] = []
+  /** Nodes that its requests do not reach, and whose replies do not reach it. */
+  readonly cannotReach = new Set<number>()
+  readonly cannotHear = new Set<number>()
+  readonly #cluster: Cluster
+
+  constructor(cluster: Cluster, index: number) {
+    this.#cluster = cluster
+    this.index = index
+    this.id = Uint32Array.of(index + 1, 0x51, 0x52, 0x53)
+    this.key = getKey(this.id, 0)
+  }
+
+  get idle(): boolean {
+    return this.unanswered.length === 0
+  }
+
+  /** A request more, sent to every node once. Its number. */
+  ask(operation = METADATA_OPERATION, body?: Uint8Array): number {
+    if (operation !== REGISTER) this.number += 1
+    const number = operation === REGISTER ? 0 : this.number
+    const content = body ?? Uint8Array.of(this.index, number & 0xff, number >>> 8)
+    const frame = new Uint8Array(HEADER_SIZE + content.length)
+    const words = new Uint32Array(frame.buffer, 0, HEADER_SIZE / 4)
+    setU32(words, At.size, frame.length)
+    frame[At.command] = Command.request
+    words.set(this.id, At.request.client >>> 2)
+    setU64(words, At.request.request, number)
+    frame[At.request.operation] = operation
+    setU64(words, At.request.session, this.session)
+    words[At.request.requestChecksum >>> 2] = number
+    frame.set(content, HEADER_SIZE)
+    const asked = { number, operation, frame }
+    this.unanswered.push(asked)
+    this.#send(asked)
+    return number
+  }
+
+  /** Everything unanswered again, in order. */
+  resend(): void {
+    for (const asked of this.unanswered) this.#send(asked)
+  }
+
+  /** An answered request again: what comes must be the first answer. */
+  repeat(asked: Asked): void {
+    this.#send(asked)
+  }
+
+  #send(asked: Asked): void {
+    for (const node of this.#cluster.world.nodes) {
+      if (node.alive && !this.cannotReach.has(node.index)) node.onRequest(asked.frame)
+    }
+  }
+
+  onReply(frame: Uint8Array): void {
+    if (this.cannotHear.has(frame[At.replica] as number)) return
+    const words = new Uint32Array(frame.buffer, frame.byteOffset, HEADER_SIZE / 4)
+    const number = getU64(words, At.reply.request)
+    const op = getU64(words, At.reply.op)
+    const operation = frame[At.reply.operation] as number
+    const body = frame.subarray(HEADER_SIZE)
+    const asked = this.unanswered.find((r) => r.number === number && r.operation === operation)
+    const answer = { op, body: body.join() }
+    if (operation === REGISTER) {
+      if (asked === undefined) return
+      const view = new DataView(body.buffer, body.byteOffset, body.length)
+      this.session = view.getUint32(8, true)
+      this.number = 0
+    } else {
+      const first = this.answers.get(number)
+      if (first !== undefined) assert.deepEqual(answer, first, `request ${number} was answered twice, differently`)
+      this.answers.set(number, answer)
+    }
+    if (asked === undefined) return
+    this.unanswered = this.unanswered.filter((r) => r !== asked)
+    if (operation === REGISTER) return
+    this.#cluster.world.acknowledged.onAcknowledged(this as unknown as SimClient, {
+      request: { client: this.index, sentAt: 0, ...asked },
+      op,
+      status: getU32(words, At.reply.status),
+      body,
+    })
+  }
+
+  onRefused(number: number, outcome: SubmitOutcome): void {
+    if (this.unanswered.some((r) => r.number === number)) this.refusals.push(outcome)
+  }
+}
+
+export class Cluster {
+  readonly world: World
+  readonly clients: ScenarioClient[] = []
+  readonly lines: string[] = []
+  readonly options: Required<ClusterOptions>
+  readonly #rules = new Set<(from: number, to: number, message: Message) => boolean>()
+  readonly #spoken: { view: number; logView: number }[] = []
+  readonly #votes = new Map<string, string>()
+
+  /** Started, with a primary and one client that has its session. */
+  constructor(options: ClusterOptions = {}) {
+    const o = {
+      seed: 1,
+      replicas: 3,
+      pipelineMax: 4,
+      checkpointInterval: 16,
+      journalSlots: 40,
+      clientsMax: 8,
+      sessionWindow: 8,
+      ...options,
+    }
+    this.options = o
+    this.world = new World({
+      seed: o.seed,
+      replicaCount: o.replicas,
+      pipelineMax: o.pipelineMax,
+      checkpointInterval: o.checkpointInterval,
+      journalSlots: o.journalSlots,
+      frameSizeMax: 8192,
+      sessionWindow: o.sessionWindow,
+      clientsMax: o.clientsMax,
+      network: CALM_NETWORK,
+      disk: CALM_DISK,
+      stateMachine: () => new Ledger(),
+      onLog: (line) => this.lines.push(line),
+    })
+    for (let i = 0; i < o.replicas; i++) this.#spoken.push({ view: 0, logView: 0 })
+    this.world.filter = (from, to, message) => this.#onSend(from, to, message)
+    this.world.boot()
+    this.client()
+  }
+
+  // ---- clients --------------------------------------------------------------------------------------------------------
+
+  /** A new client with a session. */
+  client(): ScenarioClient {
+    const client = new ScenarioClient(this, this.clients.length)
+    this.clients.push(client)
+    this.world.clients.push(client as unknown as SimClient)
+    client.ask(REGISTER, Uint8Array.of(0, 0, 0, 0, 1, 0, 0, 0))
+    this.answered(client)
+    return client
+  }
+
+  /** One request after the other, each answered. The op of the last. */
+  request(count = 1, client = this.clients[0] as ScenarioClient): number {
+    for (let i = 0; i < count; i++) {
+      client.ask()
+      this.answered(client)
+    }
+    return client.answers.get(client.number)?.op ?? 0
+  }
+
+  /** Waits, sending again now and then, until the client has all its answers. */
+  answered(client = this.clients[0] as ScenarioClient): void {
+    assert.ok(this.#answeredWithin(client, PATIENCE_MS), `requests stay without answer: ${this.describe()}`)
+  }
+
+  /** What the client asked for stays undone, however often it asks. */
+  expectUnanswered(client = this.clients[0] as ScenarioClient, ms = 3000): void {
+    assert.ok(!client.idle, 'nothing is asked')
+    assert.ok(!this.#answeredWithin(client, ms), `answered after all: ${this.describe()}`)
+  }
+
+  #answeredWithin(client: ScenarioClient, ms: number): boolean {
+    const until = this.world.scheduler.now + ms * MS
+    while (this.world.scheduler.now < until) {
+      if (this.world.runUntil(() => client.idle, 100 * MS)) return true
+      client.resend()
+    }
+    return client.idle
+  }
+
+  // ---- machines -------------------------------------------------------------------------------------------------------
+
+  node(index: number): SimNode {
+    return this.world.nodes[index] as SimNode
+  }
+
+  replica(index: number): Replica {
+    const { replica } = this.node(index)
+    assert.ok(replica !== null, `replica ${index} is down`)
+    return replica
+  }
+
+  /** The replicas in the order in which they lead: now, in the next view, in the one after … */
+  roles(): [number, number, number, ...number[]] {
+    this.until(() => this.world.primary() !== null, 'a primary')
+    const first = (this.world.primary() as SimNode).index
+    const count = this.options.replicas
+    return Array.from({ length: count }, (_, i) => (first + i) % count) as [number, number, number]
+  }
+
+  /** The process ends; what the kernel holds survives. */
+  crash(...indexes: number[]): void {
+    for (const index of indexes) this.world.crash(index, false)
+  }
+
+  /** The machine ends; what is not synced may be gone. */
+  powerOff(...indexes: number[]): void {
+    for (const index of indexes) this.world.crash(index, true)
+  }
+
+  /** Starts the processes and waits until they have read their disks. */
+  restart(...indexes: number[]): void {
+    for (const index of indexes) this.world.restart(index)
+    this.until(() => indexes.every((index) => this.node(index).opened), 'the restart')
+  }
+
+  run(ms: number): void {
+    this.world.run(ms * MS)
+  }
+
+  until(reached: () => boolean, what: string): void {
+    assert.ok(this.world.runUntil(reached, PATIENCE_MS * MS), `${what} did not come: ${this.describe()}`)
+  }
+
+  // ---- network --------------------------------------------------------------------------------------------------------
+
+  /** Nothing goes from one to the other. */
+  cut(from: number, to: number): void {
+    this.world.network.cutOneWay(from, to)
+  }
+
+  cutBoth(a: number, b: number): void {
+    this.cut(a, b)
+    this.cut(b, a)
+  }
+
+  isolate(...group: number[]): void {
+    this.world.network.isolate(
+      group,
+      this.world.nodes.map((node) => node.index),
+    )
+  }
+
+  /** All cables and all frames again. */
+  heal(): void {
+    this.world.network.heal()
+    this.#rules.clear()
+  }
+
+  /** Such frames are lost from now on, until the answer is called. */
+  drop(which: Which, matches: (message: Message) => boolean = () => true): () => void {
+    return this.#rule(which, (_from, _to, message) => !matches(message))
+  }
+
+  /** Keeps a copy of such frames from now on. */
+  record(which: Which): Frame[] {
+    const frames: Frame[] = []
+    this.#rule(which, (from, to, message) => {
+      frames.push({ from, to, bytes: message.bytes.slice(0, message.size) })
+      return true
+    })
+    return frames
+  }
+
+  replay(frames: readonly Frame[]): void {
+    assert.ok(frames.length > 0, 'nothing was recorded')
+    for (const { from, to, bytes } of frames) this.world.network.send(from, to, bytes)
+  }
+
+  #rule(which: Which, passes: (from: number, to: number, message: Message) => boolean): () => void {
+    const rule = (from: number, to: number, message: Message): boolean => {
+      if (which.from !== undefined && which.from !== from) return true
+      if (which.to !== undefined && which.to !== to) return true
+      if (which.command !== undefined && which.command !== commandOf(message)) return true
+      return passes(from, to, message)
+    }
+    this.#rules.add(rule)
+    return () => this.#rules.delete(rule)
+  }
+
+  #onSend(from: number, to: number, message: Message): boolean {
+    this.#checkMemory(from, message)
+    let passes = true
+    for (const rule of this.#rules) if (!rule(from, to, message)) passes = false
+    return passes
+  }
+
+  /** A replica remembers what it said in earlier lives. */
+  #checkMemory(from: number, message: Message): void {
+    const spoken = this.#spoken[from] as { view: number; logView: number }
+    const state = this.node(from).superblock?.state
+    assert.ok(state !== undefined)
+    assert.ok(state.view >= spoken.view, `replica ${from} forgot view ${spoken.view}: it is in view ${state.view} again`)
+    assert.ok(
+      state.logView >= spoken.logView,
+      `replica ${from} forgot log_view ${spoken.logView}: it has ${state.logView} again`,
+    )
+    const command = commandOf(message)
+    const view = getU32(message.words, At.view)
+    if (command === Command.prepareOk || command === Command.startView) {
+      spoken.view = Math.max(spoken.view, view)
+      spoken.logView = Math.max(spoken.logView, view)
+    }
+    if (command !== Command.doViewChange) return
+    spoken.view = Math.max(spoken.view, view)
+    spoken.logView = Math.max(spoken.logView, getU32(message.words, FrameAt.doViewChange.logView))
+    const vote = `${getKey(message.words, At.checksumBody)} ${getU32(message.words, FrameAt.doViewChange.logView)}`
+    const key = `${from}/${view}`
+    assert.equal(this.#votes.get(key) ?? vote, vote, `replica ${from} showed two logs for view ${view}`)
+    this.#votes.set(key, vote)
+  }
+
+  // ---- disks ----------------------------------------------------------------------------------------------------------
+
+  /** Bit rot in the prepare of `op`. */
+  corruptPrepare(index: number, ...ops: number[]): void {
+    for (const op of ops) this.node(index).disk.corrupt(JOURNAL_FILE, this.#prepareSector(op))
+  }
+
+  unreadablePrepare(index: number, op: number): void {
+    this.node(index).disk.makeUnreadable(JOURNAL_FILE, this.#prepareSector(op))
+  }
+
+  /** Bit rot in the redundant header of `op`. */
+  corruptHeader(index: number, ...ops: number[]): void {
+    const { disk } = this.node(index)
+    for (const op of ops) disk.corrupt(JOURNAL_FILE, op % this.options.journalSlots)
+  }
+
+  corruptSuperblock(index: number, ...copies: number[]): void {
+    const sectors = superblockCopySize(this.options.pipelineMax) / SECTOR_SIZE
+    for (const copy of copies) this.node(index).disk.corrupt(SUPERBLOCK_FILE, copy * sectors)
+  }
+
+  #prepareSector(op: number): number {
+    const { journalSlots } = this.options
+    const { frameSizeMax } = this.node(0).geometry
+    return journalSlots + ((op % journalSlots) * frameSizeMax) / SECTOR_SIZE
+  }
+
+  // ---- expectations ---------------------------------------------------------------------------------------------------
+
+  expectStatus(status: ReplicaStatus, ...indexes: number[]): void {
+    for (const index of indexes) {
+      this.until(() => this.node(index).replica?.status === status, `status ${status} of replica ${index}`)
+    }
+  }
+
+  /** Sooner or later these replicas have executed everything up to `op`. */
+  expectCommit(op: number, ...indexes: number[]): void {
+    for (const index of indexes) this.until(() => this.replica(index).commitMin >= op, `op ${op} at replica ${index}`)
+  }
+
+  /** These replicas wait: their commit number is and stays below `op`. */
+  expectStall(op: number, ...indexes: number[]): void {
+    this.run(3000)
+    for (const index of indexes)
+      assert.ok(this.replica(index).commitMin < op, `replica ${index} executed op ${op}: ${this.describe()}`)
+  }
+
+  logged(index: number, code: string): boolean {
+    return this.lines.some((line) => line.includes(` replica ${index} `) && line.includes(` ${code} `))
+  }
+
+  /** Everything healed and started: the cluster answers, agrees, has lost nothing, and holds on to no buffer. */
+  expectWhole(): void {
+    this.heal()
+    for (const client of this.clients) {
+      client.cannotReach.clear()
+      client.cannotHear.clear()
+    }
+    this.restart(...this.world.nodes.filter((node) => !node.alive).map((node) => node.index))
+    for (const client of this.clients) this.answered(client)
+    this.request()
+    this.until(() => this.world.converged(), 'agreement')
+    assert.deepEqual(this.world.halts, [])
+    for (const { replica, pool, index } of this.world.nodes) {
+      assert.ok(replica !== null)
+      assert.ok(
+        replica.tooFarBehind || replica.commitMin >= this.world.acknowledged.highestOp,
+        `replica ${index} lacks acknowledged ops: ${this.describe()}`,
+      )
+      assert.equal(pool?.used, 0, `replica ${index} holds buffers`)
+    }
+  }
+
+  describe(): string {
+    const replicas = this.world.nodes.map(({ index, replica }) => {
+      if (replica === null) return `${index} down`
+      const { status, view, logView, op, commitMin, commitMax } = replica
+      return `${index} ${status} view ${view} log_view ${logView} op ${op} commit ${commitMin}/${commitMax}`
+    })
+    return [...replicas, ...this.lines.slice(-12)].join('\n  ')
+  }
+}
