@@ -87,8 +87,10 @@ export class StateMachine implements StateMachinePort {
   readonly #indexBlock: Uint8Array
   #streams: StreamEntry[] = []
   #partitions = 0
-  /** Directories that nothing refers to any more since the last snapshot. The next one names them: a node that starts from it
-      finishes what an earlier life may not have come to. */
+  /**
+   * Directories that nothing refers to any more since the last snapshot. The next one names them: a node that starts from it
+   * finishes what an earlier life may not have come to.
+   */
   #garbage: string[] = []
   /** Those that the newest snapshot names: they go once it is durable, and are gone before the next one is. */
   #condemned: string[] = []

@@ -251,7 +251,9 @@ class Run {
     const partition = random.below(partitions.length)
     const firstId = this.#ids
     this.#ids += payloads.length
-    const partitioning = random.chance(0.3) ? ({ kind: 'balanced' } as const) : ({ kind: 'partition', partition } as const)
+    const partitioning = random.chance(0.3)
+      ? ({ kind: 'balanced' } as const)
+      : ({ kind: 'partition', partition } as const)
     const { status, body } = this.op(Operation.sendMessages, sendBody(0, topic, partitioning, payloads, firstId))
     assert.equal(status, 0)
     const [append] = decodeSendMessagesReply(new Reader(body))
