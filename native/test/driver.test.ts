@@ -530,9 +530,11 @@ function life({ name, open }: Candidate): void {
       const ticks: number[] = []
       let echoes = 0
       let busy = true
+      const stopped = Promise.withResolvers<void>()
       const echo = (): void => {
         echoes += 1
-        if (busy) driver.send(client, bytes, 100, 1, () => driver.receive(server, bytes, 200, 1, false, echo))
+        if (!busy) stopped.resolve()
+        else driver.send(client, bytes, 100, 1, () => driver.receive(server, bytes, 200, 1, false, echo))
       }
       echo()
       // While sockets keep the driver busy.
@@ -545,6 +547,7 @@ function life({ name, open }: Candidate): void {
         }, 1)
       })
       busy = false
+      await stopped.promise
       assert.equal(immediates, 3)
       assert.ok((ticks.at(-1) as number) > (ticks[0] as number))
       driver.close(server)
