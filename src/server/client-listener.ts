@@ -8,6 +8,7 @@ import type { Log } from '../../consensus/ports.ts'
 import { At, Command, commandOf, getU32 } from '../protocol/frame.ts'
 import type { Message } from '../protocol/message.ts'
 import { Operation } from '../protocol/operations.ts'
+import type { ClientConnection } from '../state/connection.ts'
 import type { SocketMemory } from './buffers.ts'
 import type { NodeLimits } from './config.ts'
 import { FrameReceiver, type StreamEnd } from './frame-receiver.ts'
@@ -18,20 +19,6 @@ export const ANONYMOUS_SIZE_MAX = 16 * 1024
 const FRAMES_MAX = 1024
 /** How long a closing connection may take to read its last replies. */
 const DRAIN_MS = 2000
-
-/** A connection as the dispatcher knows it. */
-export interface ClientConnection {
-  readonly id: number
-  readonly address: string
-  /** 1: TCP, 4: WebSocket. */
-  readonly transport: 1 | 4
-  /** Takes a reference of its own. */
-  send(message: Message): void
-  /** Reads nothing any more; waiting replies still go out. */
-  close(): void
-  pause(): void
-  resume(): void
-}
 
 /** The dispatcher, as far as connections are concerned. */
 export interface ClientHandler {
