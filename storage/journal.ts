@@ -375,6 +375,8 @@ export class Journal {
 
   /** Runs `then` after a sync that began once the writes before this call were done. */
   #sync(then: () => void): void {
+    // What a failed write or sync left behind, a later sync may call durable though it is not: nothing is confirmed any more.
+    if (this.#failed) return
     this.#afterSync.push(then)
     if (!this.#syncing) this.#startSync()
   }
@@ -386,6 +388,7 @@ export class Journal {
     this.#disk.sync(JOURNAL_FILE, (result) => {
       this.#syncing = false
       if (result !== 'ok') return this.#fault('journal sync', result)
+      if (this.#failed) return
       for (const then of covered) then()
       if (!this.#syncing && this.#afterSync.length > 0) this.#startSync()
     })
