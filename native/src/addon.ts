@@ -22,8 +22,6 @@ export interface RingMemory {
   readonly aux: ArrayBuffer
   readonly auxLow: number
   readonly auxHigh: number
-  /** High half of every slab's address. */
-  readonly slabHigh: number
   readonly sqHead: number
   readonly sqTail: number
   readonly sqEntries: number
@@ -42,6 +40,8 @@ export interface Addon {
   allocate(size: number): ArrayBuffer
   /** Low half of the address of a buffer from `allocate`. */
   addressLow(buffer: ArrayBuffer): number
+  /** The high half, the same for all of them. */
+  addressHigh(buffer: ArrayBuffer): number
   /** A ring of this thread; `drain` is called by the loop whenever completions have arrived. Or a negative errno. */
   ringSetup(entries: number, drain: () => void): RingMemory | number
   /** Submits what is queued, without waiting. */

@@ -76,7 +76,7 @@ export interface IoDriver {
 
   /** Milliseconds of a monotonic clock, with fraction. */
   now(): number
-  /** Binds the calling thread to these CPUs; without the addon it does nothing. */
+  /** Binds the calling thread to these CPUs; throws an `IoError` when there are none of these. Without the addon it does nothing. */
   setAffinity(cpus: readonly number[]): void
 
   /** Closes a socket: operations on it end with -ECANCELED or with what happened. A stale handle is ignored. */

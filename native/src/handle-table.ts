@@ -51,7 +51,14 @@ export class HandleTable<T> {
     return value
   }
 
-  *[Symbol.iterator](): Generator<T> {
-    for (const value of this.#values) if (value !== undefined) yield value
+  /** Removes all of them. */
+  clear(): T[] {
+    const removed: T[] = []
+    for (let index = 0; index < this.#values.length; index++) {
+      const handle = ((this.#generations[index] as number) << INDEX_BITS) | index
+      const value = this.remove(handle)
+      if (value !== undefined) removed.push(value)
+    }
+    return removed
   }
 }

@@ -51,7 +51,7 @@ export class PortableDriver implements IoDriver {
   }
 
   listen(host: string, port: number, onAccept: (socket: number, address: string) => void): Promise<Listener> {
-    this.#checkOpen('listen')
+    if (this.#closing !== null) return Promise.reject(new IoError(errno.ECANCELED, 'listen', `${host}:${port}`))
     const { promise, resolve, reject } = Promise.withResolvers<Listener>()
     const server = net.createServer({ pauseOnConnect: true, noDelay: true, allowHalfOpen: true }, (socket) => {
       const handle = this.#adopt(socket)
@@ -80,7 +80,7 @@ export class PortableDriver implements IoDriver {
   }
 
   connect(host: string, port: number, done: (socketOrNegativeErrno: number) => void): void {
-    this.#checkOpen('connect')
+    if (this.#closing !== null) return this.#later(done, -errno.ECANCELED)
     this.#inFlight += 1
     const socket = net.connect({ host, port, noDelay: true, allowHalfOpen: true })
     this.#open.add(socket)
@@ -148,7 +148,7 @@ export class PortableDriver implements IoDriver {
   }
 
   open(path: string, options: FileOptions): number {
-    this.#checkOpen('open')
+    if (this.#closing !== null) throw new IoError(errno.ECANCELED, 'open', path)
     const { O_RDWR, O_CREAT, O_RDONLY, O_DIRECTORY, O_DIRECT } = fs.constants
     // Memory without the addon is not aligned, and the flag is Linux's.
     const direct = options.direct && this.#addon !== null && O_DIRECT !== undefined
@@ -195,7 +195,8 @@ export class PortableDriver implements IoDriver {
   }
 
   setAffinity(cpus: readonly number[]): void {
-    this.#addon?.setAffinity(cpus)
+    const result = this.#addon?.setAffinity(cpus) ?? 0
+    if (result < 0) throw new IoError(-result, 'sched_setaffinity', cpus.join(','))
   }
 
   close(): Promise<void>
@@ -214,7 +215,7 @@ export class PortableDriver implements IoDriver {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#closing = promise
     this.#closed = resolve
-    for (const socket of this.#sockets) socket.closing = true
+    for (const socket of this.#sockets.clear()) socket.closing = true
     for (const server of this.#servers) server.close()
     for (const stream of this.#open) stream.destroy()
     this.#files.closeAll()
@@ -318,10 +319,6 @@ export class PortableDriver implements IoDriver {
     this.#inFlight -= 1
     if (this.#inFlight === 0 && this.#closed !== null) setImmediate(() => this.#closeIfQuiet())
     done(result)
-  }
-
-  #checkOpen(what: string): void {
-    if (this.#closing !== null) throw new IoError(errno.ECANCELED, what, 'on a closed driver')
   }
 }
 
