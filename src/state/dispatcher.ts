@@ -76,6 +76,12 @@ const POLL_COUNT_MAX = 1_000_000
 const OPERATION_REJECTED = 69
 /** Request numbers per connection that are noted as undecided; more than any session may have in flight. */
 const UNDECIDED_MAX = 4096
+/** Frames of one connection that wait; whoever sends more than that has not stopped when told to. */
+const WAITING_MAX = 64
+/** Between two looks for requests whose session has ended. */
+const SWEEP_MS = 100
+/** The upper half of 2^53: numbers from there on are not exact. */
+const HIGH_END = 0x20_0000
 const MINOR = 1 << 10
 
 /** Built in this release; the others get their typed error. */
@@ -112,7 +118,10 @@ class Door {
   readonly undecided: RequestEcho[] = []
   /** Not taken yet, in order. */
   readonly waiting: Message[] = []
+  /** Polls that found no buffer. */
+  waitingPolls = 0
   paused = false
+  /** Nothing is sent any more, nothing taken. */
   gone = false
 
   constructor(connection: ClientConnection) {
@@ -141,6 +150,7 @@ export class Dispatcher implements ReplicaHost {
   #waitingCommits: { token: number; message: Message }[] = []
   #tokenBase: number
   #tokens = 0
+  #sweepDue = 0
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -160,13 +170,17 @@ export class Dispatcher implements ReplicaHost {
     const door = this.#doors.get(connection)
     if (door === undefined) return
     this.#doors.delete(connection)
-    door.gone = true
-    for (const message of door.waiting.splice(0)) message.unref()
-    this.#waiting = this.#waiting.filter((other) => other !== door)
+    this.#forget(door)
     if (door.client === '' || this.#byClient.get(door.client) !== door) return
     this.#byClient.delete(door.client)
     // Clients that cannot resume a session begin another one next time: this one is of no use to anybody.
     if (!door.exactlyOnce && door.session !== 0) this.#logOut(door)
+  }
+
+  #forget(door: Door): void {
+    door.gone = true
+    for (const message of door.waiting.splice(0)) message.unref()
+    this.#waiting = this.#waiting.filter((other) => other !== door)
   }
 
   #logOut(door: Door): void {
@@ -185,15 +199,22 @@ export class Dispatcher implements ReplicaHost {
   /** Takes over the reference. */
   onFrame(connection: ClientConnection, message: Message): void {
     const door = this.#doors.get(connection)
-    if (door === undefined) return message.unref()
-    if (commandOf(message) !== Command.request || isZero128(message.words, At.request.client)) {
+    if (door === undefined || door.gone) return message.unref()
+    const { size, words } = message
+    const whole = size >= HEADER_SIZE && size <= Math.min(message.capacity, this.#options.frameSizeMax)
+    if (!whole || commandOf(message) !== Command.request || isZero128(words, At.request.client)) {
       message.unref()
       return this.#end(door, 'client-not-the-protocol')
+    }
+    if (Math.max(high(words, At.request.request), high(words, At.request.session)) >= HIGH_END) {
+      // Replicas keep these numbers: one that is not exact would not be the same after a restart.
+      this.#status(door, echoOf(message), Status.invalidCommand)
+      return message.unref()
     }
     const operation = message.bytes[At.request.operation] as number
     if (operation === Operation.nonReplicated) return this.#onRead(door, message)
     if (operation === Operation.register) return this.#onRegister(door, message)
-    if (operation === Operation.logout && door.client === '') {
+    if (operation === Operation.logout && door.session === 0) {
       this.#status(door, echoOf(message), Status.ok)
       return message.unref()
     }
@@ -202,26 +223,45 @@ export class Dispatcher implements ReplicaHost {
 
   #end(door: Door, code: string): void {
     this.#options.log.warn(code, { address: door.connection.address })
+    this.#close(door)
+  }
+
+  #close(door: Door): void {
+    if (door.gone) return
+    this.#forget(door)
     door.connection.close()
   }
 
   #status(door: Door, echo: RequestEcho, status: number): void {
+    if (door.gone) return
     const reply = statusReply(this.#pool, echo, status)
     // Without a buffer for 256 bytes nothing works: the client asks again over another connection.
     if (reply === null) return this.#end(door, 'client-out-of-buffers')
-    if (!door.gone) door.connection.send(reply)
+    door.connection.send(reply)
     reply.unref()
   }
 
   #evict(door: Door, message: Message, reason: number, version = 0, versionMin = 0): void {
-    const client = At.request.client >>> 2
-    const frame = evictionFrame(this.#pool, message.words.slice(client, client + 4), reason, version, versionMin)
+    const at = At.request.client >>> 2
+    const client = message.words.slice(at, at + 4)
     message.unref()
+    this.#endSession(door, client, reason, version, versionMin)
+  }
+
+  #endSession(door: Door, client: Uint32Array, reason: number, version = 0, versionMin = 0): void {
+    if (door.gone) return
+    const frame = evictionFrame(this.#pool, client, reason, version, versionMin)
     if (frame !== null) {
       door.connection.send(frame)
       frame.unref()
     }
-    door.connection.close()
+    this.#close(door)
+  }
+
+  /** Requests that stand in the log after the end of their session are executed by nobody, and answered by nobody else. */
+  #endOrphans(door: Door): void {
+    const orphans = door.undecided.some(({ operation }) => operation !== Operation.register)
+    if (orphans) this.#endSession(door, door.clientId, EvictionReason.noSession)
   }
 
   // ---- login ---------------------------------------------------------------------------------------------------------
@@ -247,12 +287,16 @@ export class Dispatcher implements ReplicaHost {
       return this.#evict(door, message, EvictionReason.invalidCredentials)
     }
     const client = getKey(w, At.request.client)
-    if (door.client !== '' && door.client !== client) return this.#evict(door, message, EvictionReason.sessionError)
+    if (door.session !== 0 && door.client !== client) return this.#evict(door, message, EvictionReason.sessionError)
     const exactlyOnce = isExactlyOnce(login.context)
     // From here on the password is gone: this is what stands in the log.
     message.bytes.fill(0, HEADER_SIZE, message.size)
     encodeRegisterEntry(new Writer(message.bytes, HEADER_SIZE), { userId: ROOT_USER, exactlyOnce })
     setU32(w, At.size, HEADER_SIZE + REGISTER_ENTRY_SIZE)
+    if (!this.#replica.isPrimary) {
+      this.#status(door, echoOf(message), Status.transientNotAccepted)
+      return message.unref()
+    }
     this.#bind(door, message, client, exactlyOnce)
     this.#take(door, message)
   }
@@ -262,8 +306,9 @@ export class Dispatcher implements ReplicaHost {
     if (before !== undefined && before !== door) {
       // The client came back over another connection: the old one is dead, even if nobody has noticed.
       before.session = 0
-      before.connection.close()
+      this.#close(before)
     }
+    if (this.#byClient.get(door.client) === door) this.#byClient.delete(door.client)
     const at = At.request.client >>> 2
     door.client = client
     door.clientId = message.words.slice(at, at + 4)
@@ -329,20 +374,33 @@ export class Dispatcher implements ReplicaHost {
   /** Gives a request to the replica, behind those of the same connection that wait. */
   #take(door: Door, message: Message): void {
     if (door.waiting.length > 0) {
+      if (!this.#mayWait(door, message)) return
       door.waiting.push(message)
-      return
-    }
-    if (!this.#submit(door, message)) {
+    } else if (!this.#submit(door, message)) {
       door.waiting.push(message)
       this.#waiting.push(door)
       this.#pause(door)
     }
   }
 
+  /** False when a client has sent too much although it was told to stop: that ends its connection. */
+  #mayWait(door: Door, message: Message): boolean {
+    if (door.waiting.length + door.waitingPolls < WAITING_MAX) return true
+    message.unref()
+    this.#end(door, 'client-does-not-wait')
+    return false
+  }
+
   #pause(door: Door): void {
-    if (door.paused) return
+    if (door.paused || door.gone) return
     door.paused = true
     door.connection.pause()
+  }
+
+  #resume(door: Door): void {
+    if (!door.paused || door.gone || door.waiting.length + door.waitingPolls > 0) return
+    door.paused = false
+    door.connection.resume()
   }
 
   /** False when there is no room: the caller keeps the reference. */
@@ -358,6 +416,9 @@ export class Dispatcher implements ReplicaHost {
     }
     if (outcome === 'in-flight') {
       message.unref()
+      // One reply answers every repetition.
+      if (door.undecided.filter((other) => sameRequest(other, answered)).length > 1)
+        this.#forgetUndecided(door, answered)
       return true
     }
     this.#forgetUndecided(door, answered)
@@ -392,27 +453,28 @@ export class Dispatcher implements ReplicaHost {
     message.unref()
   }
 
-  #forgetUndecided(door: Door, echo: { operation: number; request: number }): void {
-    const i = door.undecided.findIndex((u) => u.request === echo.request && u.operation === echo.operation)
+  #forgetUndecided(door: Door, request: Numbered): void {
+    const i = door.undecided.findIndex((other) => sameRequest(other, request))
     if (i >= 0) door.undecided.splice(i, 1)
   }
 
   /** A reply out of the log, for whichever connection the client speaks through now. */
   deliver(client: string, message: Message): void {
     const door = this.#byClient.get(client)
-    if (door === undefined) return
+    if (door === undefined || door.gone) return
     const operation = message.bytes[At.reply.operation] as number
     this.#forgetUndecided(door, { operation, request: getU64(message.words, At.reply.request) })
     if (operation === Operation.register && getU32(message.words, At.reply.status) === Status.ok) {
       const reader = new Reader(message.bytes, HEADER_SIZE + 8, message.size)
       door.session = reader.u64()
     }
+    door.connection.send(message)
     if (operation === Operation.logout) {
       door.session = 0
       this.#byClient.delete(client)
       door.client = ''
+      this.#endOrphans(door)
     }
-    door.connection.send(message)
   }
 
   onSpace(): void {
@@ -424,22 +486,16 @@ export class Dispatcher implements ReplicaHost {
       if (outcome !== 'accepted') this.#dropCommit(token, message)
     }
     while (this.#waiting.length > 0) {
-      const door = this.#waiting.shift() as Door
-      while (door.waiting.length > 0) {
-        if (!this.#submit(door, door.waiting[0] as Message)) {
-          this.#waiting.unshift(door)
-          return
-        }
-        door.waiting.shift()
+      const door = this.#waiting[0] as Door
+      const message = door.waiting.shift()
+      if (message === undefined) {
+        this.#waiting.shift()
+        this.#resume(door)
+      } else if (!this.#submit(door, message)) {
+        door.waiting.unshift(message)
+        return
       }
-      this.#resume(door)
     }
-  }
-
-  #resume(door: Door): void {
-    if (!door.paused) return
-    door.paused = false
-    if (!door.gone) door.connection.resume()
   }
 
   onPrimaryLost(): void {
@@ -456,11 +512,9 @@ export class Dispatcher implements ReplicaHost {
       this.#resume(door)
     }
     for (const { message } of this.#waitingCommits.splice(0)) message.unref()
-    for (const [token, { door, echo, reply }] of this.#autoCommits) {
-      this.#autoCommits.delete(token)
-      reply.unref()
-      this.#status(door, echo, Status.transientNotCommitted)
-    }
+    // The next primary may store these offsets yet: messages that were read for them must reach their consumer now, or never
+    // will. If it does not, the consumer gets them twice.
+    for (const token of this.#autoCommits.keys()) this.#releaseCommit(token)
   }
 
   // ---- reads ---------------------------------------------------------------------------------------------------------
@@ -514,7 +568,11 @@ export class Dispatcher implements ReplicaHost {
   // ---- polls ---------------------------------------------------------------------------------------------------------
 
   #onPoll(door: Door, message: Message): void {
-    if (this.#waitingPolls.length > 0 || !this.#poll(door, message)) this.#waitingPolls.push({ door, message })
+    if (this.#waitingPolls.length === 0 && this.#poll(door, message)) return
+    if (!this.#mayWait(door, message)) return
+    this.#waitingPolls.push({ door, message })
+    door.waitingPolls += 1
+    this.#pause(door)
   }
 
   /** Polls that found no buffer try again. */
@@ -524,12 +582,19 @@ export class Dispatcher implements ReplicaHost {
       if (door.gone) message.unref()
       else if (!this.#poll(door, message)) return
       this.#waitingPolls.shift()
+      door.waitingPolls -= 1
+      this.#resume(door)
     }
   }
 
   /** False when it has to wait: the caller keeps the reference. */
   #poll(door: Door, message: Message): boolean {
     const echo = echoOf(message)
+    if (!this.#replica.isPrimary) {
+      this.#status(door, echo, Status.transientNotAccepted)
+      message.unref()
+      return true
+    }
     let request: PollMessages
     try {
       request = decodePollMessages(new Reader(message.bytes, HEADER_SIZE, message.size))
@@ -571,12 +636,29 @@ export class Dispatcher implements ReplicaHost {
         const writer = new Writer(reply.bytes, HEADER_SIZE, at)
         encodePollReplyPrefix(writer, found.id, Math.max(0, found.log.nextOffset - 1), count)
         writeReplyHeader(reply, echo, Status.ok, POLL_PREFIX_SIZE + bytes)
-        if (request.autoCommit && count > 0) return this.#autoCommit(door, echo, request, found, nextOffset - 1, reply)
-        if (!door.gone) door.connection.send(reply)
-        reply.unref()
+        const compact = this.#compact(reply)
+        if (request.autoCommit && count > 0 && !door.gone)
+          return this.#autoCommit(door, echo, request, found, nextOffset - 1, compact)
+        if (!door.gone) door.connection.send(compact)
+        compact.unref()
       },
     )
     return true
+  }
+
+  /** Moves a short reply into a short buffer: consumers of little would otherwise hold the large ones. */
+  #compact(reply: Message): Message {
+    const { size } = reply
+    if (size > reply.capacity / 4) return reply
+    const smaller = this.#pool.acquire(size)
+    if (smaller === null) return reply
+    if (smaller.capacity >= reply.capacity) {
+      smaller.unref()
+      return reply
+    }
+    smaller.bytes.set(reply.bytes.subarray(0, size))
+    reply.unref()
+    return smaller
   }
 
   /** Stores the offset through the log; the messages go out once it is stored. */
@@ -617,6 +699,10 @@ export class Dispatcher implements ReplicaHost {
   }
 
   onInternalCommitted(token: number, _result: ExecuteResult): void {
+    this.#releaseCommit(token)
+  }
+
+  #releaseCommit(token: number): void {
     const commit = this.#autoCommits.get(token)
     if (commit === undefined) return
     this.#autoCommits.delete(token)
@@ -624,10 +710,37 @@ export class Dispatcher implements ReplicaHost {
     commit.reply.unref()
   }
 
-  /** Buffers may have become free. */
+  /** Buffers may have become free. Called after every event, and at least every few ticks. */
   onBuffers(): void {
     if (this.#waitingPolls.length > 0) this.#retryPolls()
+    const now = this.#options.clock.monotonicMs()
+    if (now < this.#sweepDue) return
+    this.#sweepDue = now + SWEEP_MS
+    this.#sweep()
   }
+
+  /** Sessions that others have pushed out of the table: no request of theirs will be answered any more. */
+  #sweep(): void {
+    if (!this.#replica.isPrimary) return
+    for (const door of this.#doors.values()) {
+      if (door.session === 0 || door.undecided.length === 0) continue
+      if (!this.#replica.hasSession(door.client, door.session)) this.#endOrphans(door)
+    }
+  }
+}
+
+interface Numbered {
+  readonly operation: number
+  readonly request: number
+}
+
+function sameRequest(a: Numbered, b: Numbered): boolean {
+  return a.request === b.request && a.operation === b.operation
+}
+
+/** The upper half of a u64. */
+function high(words: Uint32Array, byte: number): number {
+  return words[(byte >>> 2) + 1] as number
 }
 
 function readFrom(partition: PartitionEntry, { consumer, from }: PollMessages): ReadFrom {

@@ -47,6 +47,9 @@ export interface ReadsOptions {
   readonly connections: () => number
 }
 
+/** What Iggy's benchmark and SDK tests expect of a server that is no cluster. */
+const ALONE = { cluster: 'single-node', node: 'iggy-node' }
+
 /** Commands that this node may answer whoever leads the cluster. */
 export function isLocal(code: number): boolean {
   return code === Code.ping || code === Code.me || code === Code.stats || code === Code.clusterMetadata
@@ -79,7 +82,7 @@ export class Reads {
         return encodeStatsReply(writer, this.#stats())
       case Code.clusterMetadata:
         decodeClusterMetadata(reader)
-        return encodeClusterMetadataReply(writer, { name: 'galgo', nodes: this.#nodes() })
+        return encodeClusterMetadataReply(writer, { name: this.#alone ? ALONE.cluster : 'galgo', nodes: this.#nodes() })
       case Code.listStreams:
         decodeListStreams(reader)
         return encodeListStreamsReply(writer, state.streams.map(streamRecord))
@@ -125,6 +128,10 @@ export class Reads {
     return { ...facts(), ...totals, messagesSize: bytes, clients: connections(), consumerGroups: 0 }
   }
 
+  get #alone(): boolean {
+    return this.#options.replica.replicaCount === 1
+  }
+
   #nodes(): ClusterNode[] {
     const { replica, nodes } = this.#options
     const connected = new Map(replica.peers().map((peer) => [peer.replica, peer.connected]))
@@ -132,7 +139,7 @@ export class Reads {
     nodes().forEach((node, index) => {
       if (node === null) return
       list.push({
-        name: `node-${index}`,
+        name: this.#alone ? ALONE.node : `node-${index}`,
         address: node.client.host,
         tcpPort: node.client.port,
         quicPort: 0,

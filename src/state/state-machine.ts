@@ -274,6 +274,7 @@ export class StateMachine implements StateMachinePort {
 
   #storeOffset(reader: Reader): void {
     const request = decodeStoreConsumerOffset(reader)
+    refuseGroup(request.consumer)
     const { offsets, log } = found(this.partition(request.stream, request.topic, request.partition))
     if (request.offset >= log.nextOffset) throw refusal(Status.invalidOffset)
     const key = consumerKey(request.consumer)
@@ -283,6 +284,7 @@ export class StateMachine implements StateMachinePort {
 
   #deleteOffset(reader: Reader): void {
     const request = decodeDeleteConsumerOffset(reader)
+    refuseGroup(request.consumer)
     const { offsets } = found(this.partition(request.stream, request.topic, request.partition))
     if (!offsets.delete(consumerKey(request.consumer))) throw refusal(Status.consumerOffsetNotFound)
   }
@@ -429,6 +431,11 @@ function choosePartition(topic: TopicEntry, partitioning: Partitioning): Partiti
   const partition = partitions[id]
   if (partition === undefined) throw refusal(Status.partitionNotFound)
   return partition
+}
+
+/** There are no consumer groups yet. */
+function refuseGroup(consumer: Consumer): void {
+  if (consumer.kind === 'group') throw refusal(Status.consumerGroupIdNotFound)
 }
 
 export function consumerKey(consumer: Consumer): string {
