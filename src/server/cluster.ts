@@ -18,7 +18,7 @@ import { GalgoNode } from './node.ts'
 import type { Role } from './replica-node.ts'
 
 /** Ops that the journals of such a cluster hold; each takes the largest frame on disk. */
-const JOURNAL_SLOTS = 128
+const JOURNAL_SLOTS = 256
 const STOP_MS = 8000
 /** A node that lived longer than this is started again at once; others after a pause that doubles. */
 const STABLE_MS = 10_000
