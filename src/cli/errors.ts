@@ -49,7 +49,7 @@ const REFUSED: ReadonlySet<number> = new Set([
   Status.invalidCredentials,
   Status.userInactive,
 ])
-const CANNOT_CONNECT: ReadonlySet<string> = new Set(['cannot-connect', 'timeout', 'unreachable', 'disconnected'])
+const CANNOT_CONNECT: ReadonlySet<string> = new Set(['no-connection', 'timeout'])
 
 /** Errors that say `name` and `code` on purpose: the SDK's and the server's. Everything else is a defect or the system's. */
 const EXPECTED: ReadonlySet<string> = new Set(['CliError', 'GalgoError', 'ServerError', 'ProtocolError'])
@@ -58,6 +58,8 @@ export function explain(error: unknown): Failure {
   if (!(error instanceof Error)) return { code: 'failed', message: String(error), exitCode: ExitCode.failed }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : 'failed'
   const message = error.message
+  if (error.name === 'AbortError')
+    return { code: 'interrupted', message: 'interrupted', exitCode: ExitCode.interrupted }
   if (error instanceof CliError) return { code, message, exitCode: error.exitCode }
   if (EXPECTED.has(error.name)) return { code, message, exitCode: exitCodeOf(error, code) }
   if ('syscall' in error) return { code, message, exitCode: ExitCode.failed }
@@ -73,7 +75,7 @@ function exitCodeOf(error: Error, code: string): number {
   const status = 'status' in error && typeof error.status === 'number' ? error.status : 0
   if (NOT_FOUND.has(status)) return ExitCode.notFound
   if (EXISTS.has(status)) return ExitCode.exists
-  if (REFUSED.has(status)) return ExitCode.refused
+  if (REFUSED.has(status) || code === 'invalid-credentials') return ExitCode.refused
   if (CANNOT_CONNECT.has(code)) return ExitCode.cannotConnect
   return ExitCode.failed
 }

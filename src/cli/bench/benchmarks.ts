@@ -1,11 +1,13 @@
 // The benchmarks: what is set up, what a lane sends, what is reported.
 import { randomFillSync } from 'node:crypto'
+import type { BatchTarget, Client } from '../../index.ts'
+import { makeChecksummer } from '../../server/checksummer.ts'
 import { CliError, usage } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type Connection, type ConnectionFlags, connectionOf } from '../flags.ts'
 import type { CliIo } from '../io.ts'
 import { count, size } from '../render/table.ts'
-import { type BatchTarget, type Client, openClient } from '../sdk.ts'
+import { openClient } from '../sdk.ts'
 import { describeEndpoint } from './endpoint.ts'
 import type { Lane, LoadPlan } from './load.ts'
 import { makeReport, type Report, renderReport } from './report.ts'
@@ -81,7 +83,7 @@ async function withBench(flags: Flags, lanes: number, io: CliIo, run: (bench: Be
     const workspace = await openWorkspace(admin, { ...flags, partitions: flags.partitions ?? lanes })
     const clients: Client[] = []
     try {
-      for (let i = 0; i < lanes; i++) clients.push(await openClient(connection, io.stop))
+      for (let i = 0; i < lanes; i++) clients.push(await openClient(connection, io.stop, makeChecksummer()))
       const { kind, outcome } = await run({ clients, workspace })
       const settings = settingsOf(kind, flags, lanes, workspace, connection)
       const report = makeReport(

@@ -1,6 +1,7 @@
 // What the benchmark ran against, as the cluster itself says.
+
+import type { Client } from '../../index.ts'
 import { fetchStatus, httpOfNodes } from '../node-status.ts'
-import type { Client } from '../sdk.ts'
 import type { Endpoint } from './report.ts'
 
 export async function describeEndpoint(client: Client, signal: AbortSignal): Promise<Endpoint> {

@@ -1,9 +1,9 @@
 // The stream and topic that a benchmark uses: made for it and removed after it, unless the user names one or keeps it.
 import { randomBytes } from 'node:crypto'
+import type { Client } from '../../index.ts'
 import { CliError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { identifier } from '../flags.ts'
-import type { Client } from '../sdk.ts'
 
 export interface Workspace {
   readonly stream: string | number

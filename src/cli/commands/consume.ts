@@ -1,5 +1,6 @@
 // galgo consume: messages to standard output, as text or as a JSON object a line.
 import { Command, Option } from 'commander'
+import type { Client, Consumer, PolledMessage } from '../../index.ts'
 import type { HeaderValue } from '../../protocol/user-headers.ts'
 import { asError, CliError, usage } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
@@ -8,7 +9,7 @@ import type { CliIo } from '../io.ts'
 import { OutputBuffer } from '../output-buffer.ts'
 import type { CommandContext } from '../program.ts'
 import { time } from '../render/table.ts'
-import { type Client, type Consumer, type Message, withClient } from '../sdk.ts'
+import { withClient } from '../sdk.ts'
 import { type From, from, whole } from '../values.ts'
 import { noTopic } from './topic.ts'
 
@@ -121,7 +122,7 @@ class Progress {
   readonly #consumer: Consumer
   readonly #output: OutputBuffer
   readonly #named: boolean
-  #last: Message | undefined
+  #last: PolledMessage | undefined
   #since = 0
   #at = performance.now()
   #timer: NodeJS.Timeout | undefined
@@ -144,7 +145,7 @@ class Progress {
     }, COMMIT_INTERVAL_MS)
   }
 
-  async printed(message: Message): Promise<void> {
+  async printed(message: PolledMessage): Promise<void> {
     if (!this.#named) return
     if (this.#failure !== undefined) throw this.#failure
     this.#last = message
@@ -178,18 +179,18 @@ class Progress {
   }
 }
 
-async function printText(output: OutputBuffer, message: Message): Promise<void> {
+async function printText(output: OutputBuffer, message: PolledMessage): Promise<void> {
   await output.write(message.payload)
   await output.write(NEWLINE)
 }
 
 const encoder = new TextEncoder()
 
-async function printJson(output: OutputBuffer, message: Message): Promise<void> {
+async function printJson(output: OutputBuffer, message: PolledMessage): Promise<void> {
   await output.write(encoder.encode(`${JSON.stringify(jsonMessage(message))}\n`))
 }
 
-export function jsonMessage(message: Message) {
+export function jsonMessage(message: Readonly<Omit<PolledMessage, 'headerBytes'>>) {
   return {
     partition: message.partition,
     offset: message.offset,

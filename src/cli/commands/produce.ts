@@ -1,12 +1,13 @@
 // galgo produce: a message per line of standard input.
 import { Command, Option } from 'commander'
+import type { Producer } from '../../index.ts'
 import { asError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type ConnectionFlags, identifier, withConnection } from '../flags.ts'
 import { lines, until } from '../lines.ts'
 import type { CommandContext } from '../program.ts'
 import { count, size } from '../render/table.ts'
-import { type Producer, withClient } from '../sdk.ts'
+import { withClient } from '../sdk.ts'
 import { duration, header, whole } from '../values.ts'
 import { plural } from './topic.ts'
 
@@ -83,7 +84,7 @@ export interface Tally {
 
 /** Sends every line, keeps a bounded number on their way, and answers when all are acknowledged. */
 export async function sendAll(
-  producer: Producer,
+  producer: Pick<Producer, 'send' | 'flush'>,
   input: AsyncIterable<Uint8Array>,
   flags: Pick<ProduceFlags, 'key' | 'header'>,
 ): Promise<Tally> {

@@ -1,10 +1,11 @@
 // galgo start: one real node, in the foreground, as operators run it.
 import { Command } from 'commander'
+import type { ConfigFlags } from '../../server/index.ts'
 import { type FormatFlags, withFormat } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
-import { loadServer, type NodeFlags } from '../server.ts'
+import { loadServer } from '../server.ts'
 
-type Flags = FormatFlags & NodeFlags
+type Flags = FormatFlags & ConfigFlags
 
 export function startCommand({ action }: CommandContext): Command {
   return withFormat(new Command('start'))
