@@ -13,15 +13,15 @@ static uint8_t *range(napi_env env, napi_callback_info info, instance **self, si
   napi_typedarray_type type;
   size_t size;
   void *data;
-  uint32_t from, to;
+  double from, to;
   if (napi_get_typedarray_info(env, args[0], &type, &size, &data, NULL, NULL) != napi_ok || type != napi_uint8_array ||
-      napi_get_value_uint32(env, args[1], &from) != napi_ok || napi_get_value_uint32(env, args[2], &to) != napi_ok ||
-      from > to || to > size) {
+      napi_get_value_double(env, args[1], &from) != napi_ok || napi_get_value_double(env, args[2], &to) != napi_ok ||
+      !(from >= 0 && from <= to && to <= (double)size)) {
     napi_throw_range_error(env, NULL, "checksum: range outside the buffer");
     return NULL;
   }
-  *length = to - from;
-  return (uint8_t *)data + from;
+  *length = (size_t)to - (size_t)from;
+  return (uint8_t *)data + (size_t)from;
 }
 
 static napi_value mac(napi_env env, napi_callback_info info) {

@@ -44,6 +44,8 @@ function openRing(addon: Addon, entries: number): RingDriver | string {
       return 'io_uring is forbidden here: allow it in the seccomp profile of the container, or set the sysctl kernel.io_uring_disabled to 0'
     case errno.ENOSYS:
       return 'this kernel has no io_uring that is new enough: Linux 5.11 is the oldest, 6.1 or newer is best'
+    case errno.EBUSY:
+      return 'this thread has a ring already, and can wait in one only'
     case errno.ENOMEM:
       return 'no memory may be locked for io_uring: raise the limit (ulimit -l)'
     default:

@@ -293,10 +293,14 @@ static bool share(ring *self, napi_value object, const char *name, int index, vo
   return true;
 }
 
-/** ringSetup(entries, drain): RingMemory or -errno */
+/** ringSetup(entries, drain): RingMemory or -errno; -EBUSY when the thread has a ring */
 static napi_value ring_setup(napi_env env, napi_callback_info info) {
   napi_value args[2], object, external, name;
   instance *owner = arguments(env, info, 2, args);
+  for (ring *other = owner->rings; other != NULL; other = other->next) {
+    // A loop can wait in one ring only.
+    if (!other->dead) return number(env, -EBUSY);
+  }
   uring_params params;
   int fd = setup(to_u32(env, args[0]), &params);
   if (fd < 0) return number(env, fd);
