@@ -5,6 +5,7 @@
 import { Partition, type PartitionEnvironment, type PartitionImage } from '../../storage/partition.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import type { TopicOptions } from '../protocol/options.ts'
+import { decode, encode } from './encode.ts'
 
 export interface PartitionEntry {
   readonly id: number
@@ -25,6 +26,8 @@ export interface TopicEntry {
   readonly partitions: PartitionEntry[]
   /** Where the next batch goes that is to be spread evenly. */
   nextPartition: number
+  /** What the last snapshot said of it; null once it has changed. With many topics, few change between two snapshots. */
+  encoded: Uint8Array | null
 }
 
 export interface StreamEntry {
@@ -61,7 +64,19 @@ interface Numbered {
 }
 
 function find<T extends Numbered>(sorted: readonly T[], id: Identifier): T | null {
-  return sorted.find((item) => (typeof id === 'number' ? item.id === id : item.name === id)) ?? null
+  if (typeof id === 'string') return sorted.find((item) => item.name === id) ?? null
+  // Nothing was deleted, or the ids in between were taken again: an id is its index.
+  const likely = sorted[id]
+  if (likely?.id === id) return likely
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((sorted[middle] as T).id < id) low = middle + 1
+    else high = middle
+  }
+  const item = sorted[low]
+  return item?.id === id ? item : null
 }
 
 export function findStream(streams: readonly StreamEntry[], id: Identifier): StreamEntry | null {
@@ -104,7 +119,8 @@ type TopicRow = readonly [
   nextPartition: number,
   partitions: readonly PartitionRow[],
 ]
-type StreamRow = readonly [id: number, name: string, createdAt: number, op: number, topics: readonly TopicRow[]]
+/** Each topic is encoded by itself. */
+type StreamRow = readonly [id: number, name: string, createdAt: number, op: number, topics: readonly Uint8Array[]]
 export type CatalogImage = readonly StreamRow[]
 
 /** In the order of a checkpoint's row; new ones go to the end. */
@@ -136,7 +152,12 @@ export function encodeCatalog(streams: readonly StreamEntry[]): CatalogImage {
   return streams.map((s) => [s.id, s.name, s.createdAt, s.op, s.topics.map(encodeTopic)] as const)
 }
 
-function encodeTopic(t: TopicEntry): TopicRow {
+function encodeTopic(t: TopicEntry): Uint8Array {
+  t.encoded ??= encode(topicRow(t))
+  return t.encoded
+}
+
+function topicRow(t: TopicEntry): TopicRow {
   const partitions = t.partitions.map(
     (p) => [p.id, p.createdAt, p.op, p.log.image(), [...p.offsets].sort(byKey)] as const,
   )
@@ -153,7 +174,7 @@ export function decodeCatalog(
 ): StreamEntry[] {
   return image.map(([id, name, createdAt, op, rows]) => {
     const stream: StreamEntry = { id, name, createdAt, op, topics: [] }
-    for (const row of rows) stream.topics.push(decodeTopic(stream, row, environment))
+    for (const row of rows) stream.topics.push(decodeTopic(stream, decode(row) as TopicRow, environment))
     return stream
   })
 }
@@ -164,7 +185,7 @@ function decodeTopic(
   environment: (options: TopicOptions) => PartitionEnvironment,
 ): TopicEntry {
   const options = decodeOptions(optionsRow)
-  const topic: TopicEntry = { id, name, createdAt, op, options, partitions: [], nextPartition }
+  const topic: TopicEntry = { id, name, createdAt, op, options, partitions: [], nextPartition, encoded: null }
   const env = environment(options)
   const directory = topicDirectory(stream, topic)
   for (const [partitionId, partitionCreatedAt, partitionOp, log, offsets] of rows) {

@@ -18,6 +18,7 @@ import { decodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer
 import { decodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
 import { decodeDeleteStream } from '../protocol/commands/delete-stream.ts'
 import { decodeDeleteTopic } from '../protocol/commands/delete-topic.ts'
+import type { OffsetRequest } from '../protocol/commands/get-consumer-offset.ts'
 import { encodeStreamReply, type StreamDetails } from '../protocol/commands/get-stream.ts'
 import { encodeTopicReply, type TopicDetails } from '../protocol/commands/get-topic.ts'
 import { decodeSendMessages, encodeSendMessagesReply, type Partitioning } from '../protocol/commands/send-messages.ts'
@@ -97,6 +98,8 @@ export class StateMachine implements StateMachinePort {
   #removing = 0
   #whenRemoved: (() => void) | null = null
   #indexes: { partition: PartitionEntry; dirty: { segment: unknown; until: number } }[] = []
+  /** Appended to since the last snapshot. */
+  readonly #touched = new Set<PartitionEntry>()
   readonly #writer = new Writer()
 
   constructor(options: StateMachineOptions) {
@@ -202,6 +205,7 @@ export class StateMachine implements StateMachinePort {
       options: request.options,
       partitions: [],
       nextPartition: 0,
+      encoded: null,
     }
     insert(stream.topics, topic)
     this.#addPartitions(stream, topic, request.partitions, op, createdAt)
@@ -227,6 +231,7 @@ export class StateMachine implements StateMachinePort {
     const request = decodeDeletePartitions(reader)
     const { topic } = found(this.topic(request.stream, request.topic))
     if (request.count > topic.partitions.length) throw refusal(Status.partitionNotFound)
+    topic.encoded = null
     const removed = topic.partitions.splice(topic.partitions.length - request.count)
     this.#forgetPartitions(removed)
     for (const { log } of removed) this.#garbage.push(log.directory)
@@ -241,6 +246,7 @@ export class StateMachine implements StateMachinePort {
   #addPartitions(stream: StreamEntry, topic: TopicEntry, count: number, op: number, createdAt: number): void {
     const env = this.#environment(topic.options)
     const directory = topicDirectory(stream, topic)
+    topic.encoded = null
     for (let i = 0; i < count; i++)
       topic.partitions.push(newPartition(env, directory, topic.partitions.length, op, createdAt))
     this.#partitions += count
@@ -268,6 +274,8 @@ export class StateMachine implements StateMachinePort {
     if (batchTo - batchFrom < BATCH_HEADER_SIZE || messageCount(reader.bytes, batchFrom) !== request.messagesCount)
       throw refusal(Status.invalidMessagesCount)
     const partition = choosePartition(topic, request.partitioning)
+    topic.encoded = null
+    this.#touched.add(partition)
     const baseOffset = partition.log.append(reader.bytes, batchFrom, batchTo, partition.id, timestamp)
     encodeSendMessagesReply(writer, [{ stream: stream.id, topic: topic.id, partition: partition.id, baseOffset }])
   }
@@ -275,7 +283,7 @@ export class StateMachine implements StateMachinePort {
   #storeOffset(reader: Reader): void {
     const request = decodeStoreConsumerOffset(reader)
     refuseGroup(request.consumer)
-    const { offsets, log } = found(this.partition(request.stream, request.topic, request.partition))
+    const { offsets, log } = this.#changing(request)
     if (request.offset >= log.nextOffset) throw refusal(Status.invalidOffset)
     const key = consumerKey(request.consumer)
     if (!offsets.has(key) && offsets.size >= OFFSETS_PER_PARTITION_MAX) throw refusal(Status.featureUnavailable)
@@ -285,8 +293,14 @@ export class StateMachine implements StateMachinePort {
   #deleteOffset(reader: Reader): void {
     const request = decodeDeleteConsumerOffset(reader)
     refuseGroup(request.consumer)
-    const { offsets } = found(this.partition(request.stream, request.topic, request.partition))
+    const { offsets } = this.#changing(request)
     if (!offsets.delete(consumerKey(request.consumer))) throw refusal(Status.consumerOffsetNotFound)
+  }
+
+  #changing(request: OffsetRequest): PartitionEntry {
+    const partition = found(this.partition(request.stream, request.topic, request.partition))
+    found(this.topic(request.stream, request.topic)).topic.encoded = null
+    return partition
   }
 
   // ---- what readers ask ----------------------------------------------------------------------------------------------
@@ -333,10 +347,12 @@ export class StateMachine implements StateMachinePort {
 
   snapshot(): Uint8Array {
     this.#indexes = []
-    for (const partition of this.#allPartitions()) {
+    for (const partition of this.#touched) {
+      if (partition.log.removed) continue
       partition.log.pad()
       for (const dirty of partition.log.dirtyIndexes()) this.#indexes.push({ partition, dirty })
     }
+    this.#touched.clear()
     this.#condemned.push(...this.#garbage)
     const bytes = encode([SNAPSHOT_VERSION, encodeCatalog(this.#streams), this.#garbage])
     this.#garbage = []
@@ -351,12 +367,9 @@ export class StateMachine implements StateMachinePort {
     this.#garbage = []
     this.#condemned = garbage
     this.#removeCondemned()
+    this.#touched.clear()
     this.#partitions = 0
-    for (const _ of this.#allPartitions()) this.#partitions += 1
-  }
-
-  *#allPartitions(): Generator<PartitionEntry> {
-    for (const stream of this.#streams) for (const topic of stream.topics) yield* topic.partitions
+    for (const stream of this.#streams) for (const topic of stream.topics) this.#partitions += topic.partitions.length
   }
 
   flush(done: (result: 'ok' | 'failed' | 'full') => void): void {
