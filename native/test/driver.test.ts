@@ -364,8 +364,8 @@ function files({ open }: Candidate): void {
     for (const direct of [false, true]) {
       const how = direct ? 'direct' : 'cached'
 
-      test(`${how}: what was written and synced is read again, and is in the file`, async () => {
-        using dir = scratch()
+      test(`${how}: what was written and synced is read again, and is in the file`, async (t) => {
+        const dir = scratch(t)
         const fd = driver.open(dir.file('a'), { create: true, direct })
         fill(bytes.subarray(0, 3 * SECTOR), 1)
         assert.equal(await write(driver, fd, bytes, SECTOR, 0, 3 * SECTOR), 3 * SECTOR)
@@ -379,8 +379,8 @@ function files({ open }: Candidate): void {
         driver.closeFile(fd)
       })
 
-      test(`${how}: a read at the end of the file is short`, async () => {
-        using dir = scratch()
+      test(`${how}: a read at the end of the file is short`, async (t) => {
+        const dir = scratch(t)
         writeFileSync(dir.file('a'), Buffer.alloc(SECTOR + 100, 5))
         const fd = driver.open(dir.file('a'), { create: false, direct })
         assert.equal(await read(driver, fd, bytes, 0, 0, 4 * SECTOR), SECTOR + 100)
@@ -389,8 +389,8 @@ function files({ open }: Candidate): void {
         driver.closeFile(fd)
       })
 
-      test(`${how}: many operations at once, each at its place`, async () => {
-        using dir = scratch()
+      test(`${how}: many operations at once, each at its place`, async (t) => {
+        const dir = scratch(t)
         const fd = driver.open(dir.file('a'), { create: true, direct })
         const count = 500
         for (let i = 0; i < count; i++) fill(bytes.subarray(i * SECTOR, (i + 1) * SECTOR), i)
@@ -408,8 +408,8 @@ function files({ open }: Candidate): void {
       })
     }
 
-    test('direct operations must be aligned', async () => {
-      using dir = scratch()
+    test('direct operations must be aligned', async (t) => {
+      const dir = scratch(t)
       const fd = driver.open(dir.file('a'), { create: true, direct: true })
       assert.equal(await write(driver, fd, bytes, 0, 1, SECTOR), -errno.EINVAL)
       assert.equal(await write(driver, fd, bytes, 512, 0, SECTOR), -errno.EINVAL)
@@ -417,8 +417,8 @@ function files({ open }: Candidate): void {
       driver.closeFile(fd)
     })
 
-    test('positions beyond 4 GiB', async () => {
-      using dir = scratch()
+    test('positions beyond 4 GiB', async (t) => {
+      const dir = scratch(t)
       const fd = driver.open(dir.file('a'), { create: true, direct: true })
       const position = 5 * 2 ** 32 + SECTOR
       fill(bytes.subarray(0, SECTOR), 3)
@@ -430,8 +430,8 @@ function files({ open }: Candidate): void {
       driver.closeFile(fd)
     })
 
-    test('syncs of many callers are all answered, together with writes', async () => {
-      using dir = scratch()
+    test('syncs of many callers are all answered, together with writes', async (t) => {
+      const dir = scratch(t)
       const fd = driver.open(dir.file('a'), { create: true, direct: true })
       const results: Promise<number>[] = []
       for (let i = 0; i < 20; i++) {
@@ -442,24 +442,24 @@ function files({ open }: Candidate): void {
       driver.closeFile(fd)
     })
 
-    test('a directory can be synced', async () => {
-      using dir = scratch()
+    test('a directory can be synced', async (t) => {
+      const dir = scratch(t)
       mkdirSync(dir.file('d'))
       const fd = driver.open(dir.file('d'), { create: false, direct: false })
       assert.equal(await sync(driver, fd), 0)
       driver.closeFile(fd)
     })
 
-    test('a missing file is missing', () => {
-      using dir = scratch()
+    test('a missing file is missing', (t) => {
+      const dir = scratch(t)
       const missing = (): number => driver.open(dir.file('a'), { create: false, direct: true })
       assert.throws(missing, (error: unknown) => error instanceof IoError && error.code === 'ENOENT')
       const nowhere = (): number => driver.open(dir.file('b/c'), { create: true, direct: true })
       assert.throws(nowhere, { code: 'ENOENT', errno: errno.ENOENT, syscall: 'open' })
     })
 
-    test('a closed descriptor is refused; operations under way at the close finish', async () => {
-      using dir = scratch()
+    test('a closed descriptor is refused; operations under way at the close finish', async (t) => {
+      const dir = scratch(t)
       const fd = driver.open(dir.file('a'), { create: true, direct: true })
       const written = write(driver, fd, bytes, 0, 0, MIB)
       driver.closeFile(fd)
@@ -555,9 +555,9 @@ function life({ name, open }: Candidate): void {
       await driver.close()
     })
 
-    test('close ends everything that is outstanding, then resolves', async () => {
+    test('close ends everything that is outstanding, then resolves', async (t) => {
       const driver = await open()
-      using dir = scratch()
+      const dir = scratch(t)
       const bytes = memory(driver, 4 * MIB)
       const { client, server, listener } = await pair(driver)
       const fd = driver.open(dir.file('a'), { create: true, direct: true })

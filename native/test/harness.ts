@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { TestContext } from 'node:test'
 import { loadAddon } from '../src/addon.ts'
 import { type IoDriver, type Listener, openDriver, SECTOR } from '../src/index.ts'
 import { PortableDriver } from '../src/portable-driver.ts'
@@ -102,18 +103,16 @@ export async function pair(driver: IoDriver, host = HOST): Promise<Pair> {
   return { listener, client, server, address }
 }
 
-export interface Scratch extends Disposable {
+export interface Scratch {
   readonly path: string
   file(name: string): string
 }
 
-export function scratch(): Scratch {
+/** A directory for the time of a test. */
+export function scratch(t: TestContext): Scratch {
   const path = mkdtempSync(join(tmpdir(), 'io-uring-napi-'))
-  return {
-    path,
-    file: (name) => join(path, name),
-    [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
-  }
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  return { path, file: (name) => join(path, name) }
 }
 
 export { SECTOR }

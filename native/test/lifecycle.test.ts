@@ -18,23 +18,23 @@ for (const candidate of await candidates()) {
   describe(name, { skip: candidate.skip }, () => {
     const kind: DriverKind = name
 
-    test('workers with everything in flight can be terminated, again and again', async () => {
-      using dir = scratch()
+    test('workers with everything in flight can be terminated, again and again', async (t) => {
+      const dir = scratch(t)
       await startWorkers(kind, dir.path, 1)
       const before = descriptors()
       for (const count of [1, 3, 1, 1]) await startWorkers(kind, dir.path, count)
       assert.deepEqual(descriptors(), before)
     })
 
-    test('a worker exits from inside a completion', async () => {
-      using dir = scratch()
+    test('a worker exits from inside a completion', async (t) => {
+      const dir = scratch(t)
       const worker = busyWorker(kind, dir.path, 'exit')
       const [code] = await once(worker, 'exit')
       assert.equal(code, 7)
     })
 
-    test('what a completion throws ends the worker as an uncaught exception', async () => {
-      using dir = scratch()
+    test('what a completion throws ends the worker as an uncaught exception', async (t) => {
+      const dir = scratch(t)
       const worker = busyWorker(kind, dir.path, 'throw')
       const exit = new Promise((resolve) => worker.on('exit', resolve))
       const error = await new Promise((resolve) => worker.on('error', resolve))
@@ -42,8 +42,8 @@ for (const candidate of await candidates()) {
       assert.equal(await exit, 1)
     })
 
-    test('a worker whose operations have ended ends, with the driver still open', async () => {
-      using dir = scratch()
+    test('a worker whose operations have ended ends, with the driver still open', async (t) => {
+      const dir = scratch(t)
       const [code] = await once(busyWorker(kind, dir.path, 'idle'), 'exit')
       assert.equal(code, 0)
     })
@@ -53,16 +53,16 @@ for (const candidate of await candidates()) {
       ['throw', 1],
       ['idle', 0],
     ] as const) {
-      test(`a process ends with operations in flight: ${ending}`, async () => {
-        using dir = scratch()
+      test(`a process ends with operations in flight: ${ending}`, async (t) => {
+        const dir = scratch(t)
         const child = busyProcess(kind, dir.path, ending)
         const [code, signal] = await once(child, 'exit')
         assert.deepEqual([code, signal], [expected, null])
       })
     }
 
-    test('a process is ended by a signal, with or without a handler', async () => {
-      using dir = scratch()
+    test('a process is ended by a signal, with or without a handler', async (t) => {
+      const dir = scratch(t)
       const child = busyProcess(kind, dir.path, 'never')
       await once(child.stdout, 'data')
       child.kill('SIGTERM')
@@ -70,9 +70,9 @@ for (const candidate of await candidates()) {
       assert.deepEqual([code, signal], [null, 'SIGTERM'])
     })
 
-    test('drivers that are closed leave no descriptors', async () => {
+    test('drivers that are closed leave no descriptors', async (t) => {
       const round = async (): Promise<void> => {
-        using dir = scratch()
+        const dir = scratch(t)
         const driver = await candidate.open()
         const bytes = memory(driver, SECTOR)
         const { client, server } = await pair(driver)
@@ -89,8 +89,8 @@ for (const candidate of await candidates()) {
       assert.deepEqual(descriptors(), before)
     })
 
-    test('many more operations than the ring has entries', async () => {
-      using dir = scratch()
+    test('many more operations than the ring has entries', async (t) => {
+      const dir = scratch(t)
       const driver = await candidate.open(8)
       const count = 6000
       const bytes = memory(driver, SECTOR * 64)

@@ -16,8 +16,8 @@ for (const [name, how, skip] of [
   ['by a file', null, false],
 ] as const) {
   describe(name, { skip }, () => {
-    test('a second lock is refused until the first is released', () => {
-      using dir = scratch()
+    test('a second lock is refused until the first is released', (t) => {
+      const dir = scratch(t)
       const first = lockDirectory(dir.path, how)
       assert.ok(first !== null)
       assert.equal(first.path, dir.file('lock'))
@@ -36,16 +36,16 @@ for (const [name, how, skip] of [
       )
     })
 
-    test('a directory that is not there', () => {
-      using dir = scratch()
+    test('a directory that is not there', (t) => {
+      const dir = scratch(t)
       assert.throws(
         () => lockDirectory(dir.file('missing'), how),
         (error: unknown) => error instanceof IoError && error.code === 'ENOENT',
       )
     })
 
-    test('another process is kept out, and its lock is free when it was killed', async () => {
-      using dir = scratch()
+    test('another process is kept out, and its lock is free when it was killed', async (t) => {
+      const dir = scratch(t)
       const script = `
         const { lockDirectory } = await import(${JSON.stringify(LOCK)})
         const lock = lockDirectory(process.argv[1]${how === null ? ', null' : ''})
@@ -66,8 +66,8 @@ for (const [name, how, skip] of [
   })
 }
 
-test('a lock file of a process that is gone, or of an earlier one with the same number, is taken over', () => {
-  using dir = scratch()
+test('a lock file of a process that is gone, or of an earlier one with the same number, is taken over', (t) => {
+  const dir = scratch(t)
   for (const stale of ['', '999999999 1\n', `${process.pid} 1\n`]) {
     writeFileSync(dir.file('lock'), stale)
     const lock = lockDirectory(dir.path, null)
