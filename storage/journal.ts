@@ -548,9 +548,10 @@ export class Journal {
         recovery.faulty += 1
       }
     }
-    // A slot without a readable header: its prepare counts if the chain vouches for it, on either side. One pass up, one down, so
-    // that a run of them connects from any good neighbour.
+    // A slot without a readable header: its prepare counts if the chain vouches for it, on either side. One pass up, one down, in
+    // the order of the ops, so that a run of them connects from any good neighbour wherever the ring begins.
     const undecided = doubtful
+      .sort((a, b) => this.#windowOp(a) - this.#windowOp(b))
       .filter((slot) => !this.#connect(slot))
       .reverse()
       .filter((slot) => !this.#connect(slot))

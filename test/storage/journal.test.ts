@@ -4,6 +4,20 @@ import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../../
 import { type Header, headerOp, headerSealed, isReserved, reservedHeader } from '../../storage/header.ts'
 import { headerOf, JOURNAL_FILE, Journal, type JournalRecovery, journalSize } from '../../storage/journal.ts'
 import {
+  type Bench,
+  FRAME,
+  formatted,
+  headerAt,
+  LARGE,
+  open,
+  POOL,
+  prepareAt,
+  put,
+  readBack,
+  SLOTS,
+  written,
+} from './journal-bench.ts'
+import {
   type Access,
   allocate,
   CLUSTER,
@@ -15,64 +29,6 @@ import {
   Rig,
   WatchedDisk,
 } from './rig.ts'
-
-const { journalSlots: SLOTS, frameSizeMax: FRAME } = GEOMETRY
-/** A body that makes the prepare two sectors long. */
-const LARGE = 5000
-
-const headerAt = (op: number): number => (op % SLOTS) * SECTOR_SIZE
-const prepareAt = (op: number): number => SLOTS * SECTOR_SIZE + (op % SLOTS) * FRAME
-
-interface Bench {
-  readonly rig: Rig
-  readonly disk: WatchedDisk
-  readonly pool: MessagePool
-  readonly journal: Journal
-  readonly recovery: JournalRecovery
-  readonly faults: string[]
-}
-
-function formatted(seed = 1): Rig {
-  const rig = new Rig(seed)
-  assert.equal(
-    rig.result((done) => Journal.format(rig.disk, GEOMETRY, checksummer, memory, done)),
-    'ok',
-  )
-  return rig
-}
-
-function open(rig: Rig, checkpointOp = 0): Bench {
-  const disk = new WatchedDisk(rig.disk)
-  const pool = newPool(16)
-  const journal = new Journal({ disk, checksummer, pool, geometry: GEOMETRY, memory })
-  const faults: string[] = []
-  journal.onFault = (what) => faults.push(what)
-  const recovery = rig.result<JournalRecovery>((done) => journal.open(checkpointOp, done))
-  disk.log.length = 0
-  return { rig, disk, pool, journal, recovery, faults }
-}
-
-/** Makes a prepare known and writes it. The caller keeps no reference: its header is the answer. */
-function put(bench: Bench, message: Message, done: () => void): Header {
-  const header = headerOf(message).slice()
-  bench.journal.setHeader(header)
-  bench.journal.write(message, done)
-  message.unref()
-  return header
-}
-
-function written(bench: Bench, options: Parameters<typeof newPrepare>[1]): Header {
-  let header: Header | null = null
-  bench.rig.result<void>((done) => {
-    header = put(bench, newPrepare(bench.pool, options), done)
-  })
-  assert.ok(header !== null)
-  return header
-}
-
-function readBack(bench: Bench, header: Header): Message | null {
-  return bench.rig.result<Message | null>((done) => bench.journal.read(header, done))
-}
 
 /** What the disk was asked, in words: which sector, of which op. */
 function accesses(bench: Bench, op: number): string[] {
@@ -352,7 +308,7 @@ test('a prepare is read while it is written, and after', () => {
 test('without a free buffer nothing is read, and nothing is thought to be corrupt', () => {
   const bench = open(formatted())
   const header = written(bench, { op: 1 })
-  const taken = Array.from({ length: 16 }, () => bench.pool.acquire(FRAME))
+  const taken = Array.from({ length: POOL }, () => bench.pool.acquire(FRAME))
   assert.equal(readBack(bench, header), null)
   assert.ok(bench.journal.holds(header))
   for (const message of taken) message?.unref()
