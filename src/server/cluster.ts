@@ -17,7 +17,6 @@ import { asLog, openLogger } from './log.ts'
 import { GalgoNode } from './node.ts'
 import type { Role } from './replica-node.ts'
 
-/** Ops that the journals of such a cluster hold; each takes the largest frame on disk. */
 const JOURNAL_SLOTS = 256
 const STOP_MS = 8000
 /** A node that lived longer than this is started again at once; others after a pause that doubles. */
@@ -40,6 +39,10 @@ export interface ClusterOptions {
   readonly clientPort: number
   readonly replicaPort: number
   readonly httpPort: number
+  /** Of a cluster that is made: as for `galgo format`. */
+  readonly frameSizeMax?: number
+  /** Ops that the journals hold; each takes the largest frame on disk. 256 when absent. */
+  readonly journalSlots?: number
   /** 'json': one object per line. */
   readonly format: 'text' | 'json'
   readonly io: ClusterIo
@@ -62,7 +65,7 @@ export async function runCluster(options: ClusterOptions): Promise<number> {
   const report = new Report(options)
   const cluster = identify(data, options.nodes)
   const plans = await plan(options, data, cluster)
-  for (const node of plans) await prepare(node, cluster, options.nodes, report)
+  for (const node of plans) await prepare(node, cluster, options, report)
   if (options.io.stop.aborted) return 0
   if (options.nodes === 1) return await runAlone(plans[0] as NodePlan, data, report, options.io.stop)
   return await new Supervisor(plans, data, report, options.io.stop).run()
@@ -153,10 +156,12 @@ async function freePorts(count: number): Promise<number[]> {
   return servers.map(({ port }) => port)
 }
 
-async function prepare(node: NodePlan, cluster: string, replicas: number, report: Report): Promise<void> {
+async function prepare(node: NodePlan, cluster: string, options: ClusterOptions, report: Report): Promise<void> {
   if (isFormatted(node.data)) return
   report.formatting(node)
-  await formatNode({ data: node.data, cluster, replica: node.index, replicas, journalSlots: JOURNAL_SLOTS })
+  const { nodes: replicas, frameSizeMax, journalSlots = JOURNAL_SLOTS } = options
+  const shape = { cluster, replica: node.index, replicas, journalSlots }
+  await formatNode({ data: node.data, ...shape, ...(frameSizeMax === undefined ? {} : { frameSizeMax }) })
 }
 
 async function runAlone(node: NodePlan, data: string, report: Report, stop: AbortSignal): Promise<number> {

@@ -191,7 +191,6 @@ test('a file is durable only with its directories: those with new entries are sy
   const synced: string[] = []
   const paths = new Map<number, string>()
   const spy = {
-    ...{ allocate: driver.allocate.bind(driver), now: driver.now.bind(driver) },
     open: (path: string, options: { create: boolean; direct: boolean }) => {
       const fd = driver.open(path, options)
       paths.set(fd, path.slice(directory.path.length))
