@@ -1,6 +1,6 @@
 // From any error to one sentence and an exit code. What a user can do something about never shows a stack trace; a defect
 // does, because it is what its report needs.
-import { Status } from '../protocol/errors.ts'
+import { Status, statusName, statusSentence } from '../protocol/errors.ts'
 import { ExitCode } from './exit-codes.ts'
 
 /** A failure that a command found itself. The message says what, where and the next step. */
@@ -54,13 +54,18 @@ const CANNOT_CONNECT: ReadonlySet<string> = new Set(['no-connection', 'timeout']
 /** Errors that say `name` and `code` on purpose: the SDK's and the server's. Everything else is a defect or the system's. */
 const EXPECTED: ReadonlySet<string> = new Set(['CliError', 'GalgoError', 'ServerError', 'ProtocolError'])
 
-export function explain(error: unknown): Failure {
+/** `running` names the command, for refusals whose sentence does not say what was refused. */
+export function explain(error: unknown, running = 'galgo'): Failure {
   if (!(error instanceof Error)) return { code: 'failed', message: String(error), exitCode: ExitCode.failed }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : 'failed'
   const message = error.message
   if (error.name === 'AbortError')
     return { code: 'interrupted', message: 'interrupted', exitCode: ExitCode.interrupted }
   if (error instanceof CliError) return { code, message, exitCode: error.exitCode }
+  if (code === 'refused' && 'status' in error && typeof error.status === 'number') {
+    const sentence = statusSentence(error.status)
+    return { code: statusName(error.status), message: `${running}: ${sentence}`, exitCode: exitCodeOf(error, code) }
+  }
   if (EXPECTED.has(error.name)) return { code, message, exitCode: exitCodeOf(error, code) }
   if ('syscall' in error) return { code, message, exitCode: ExitCode.failed }
   return {

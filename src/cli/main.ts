@@ -36,6 +36,6 @@ process.on('SIGTERM', () => onSignal(143))
 process.stdout.on('error', onOutputError)
 process.stderr.on('error', () => process.exit(ExitCode.failed))
 
-process.exitCode = await runCli(process.argv.slice(2), io)
-// A pipe on standard input, or a socket that is being closed, must not keep a finished command alive.
-process.stdin.unref?.()
+const exitCode = await runCli(process.argv.slice(2), io)
+// What is still open (standard input, a timer of a closed connection) must not keep a finished command alive.
+process.stdout.write('', () => process.exit(exitCode))

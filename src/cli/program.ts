@@ -32,12 +32,16 @@ export interface CommandContext {
 /** Runs one command line (without `node` and the script) and answers its exit code. Never throws. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
   let exitCode: number = ExitCode.ok
+  /** What failed, as the user wrote it, without flags. */
+  let running = 'galgo'
   const program = define({
     io,
     version: packageVersion(),
     action:
       (run) =>
       async (...args) => {
+        const command = args.at(-1)
+        if (command instanceof Command) running = [...pathOf(command), ...command.args].slice(1).join(' ')
         exitCode = (await run(...args)) ?? ExitCode.ok
       },
   })
@@ -46,7 +50,7 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage
-    const failure = explain(error)
+    const failure = explain(error, running)
     printFailure(failure, asksForJson(argv), io.err)
     return failure.exitCode
   }
@@ -109,9 +113,12 @@ function prepare(command: Command, io: CliIo): void {
 }
 
 function usageError(command: Command, text: string): string {
-  let path = command.name()
-  for (let parent = command.parent; parent !== null; parent = parent.parent) path = `${parent.name()} ${path}`
-  return `${text.replace(/^error:/, 'galgo:')}See: ${path} --help\n`
+  return `${text.replace(/^error:/, 'galgo:')}See: ${pathOf(command).join(' ')} --help\n`
+}
+
+/** `galgo`, `stream`, `create`. */
+function pathOf(command: Command): string[] {
+  return command.parent === null ? [command.name()] : [...pathOf(command.parent), command.name()]
 }
 
 function asksForJson(argv: readonly string[]): boolean {

@@ -31,7 +31,9 @@ export class Recorder {
   percentiles(): Percentiles | null {
     const histogram = this.#histogram
     if (histogram.totalCount === 0) return null
-    const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000
+    // A bucket answers with its upper end, which may lie beyond what was really seen.
+    const at = (percentile: number): number =>
+      Math.min(histogram.getValueAtPercentile(percentile), histogram.maxValue) / 1000
     return {
       min: histogram.minNonZeroValue / 1000,
       mean: Math.round(histogram.mean) / 1000,

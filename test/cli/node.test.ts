@@ -1,0 +1,251 @@
+// The commands against one real node. Formats and codes are asserted here; what the server does is tested elsewhere.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { after, before, suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { TestCluster } from '../integration/processes.ts'
+import { galgo, type Ran, type Surroundings } from './command-line.ts'
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+
+suite('commands against a node', () => {
+  let cluster: TestCluster
+  const run = (line: string, around: Surroundings = {}): Promise<Ran> =>
+    galgo(line.split(' '), {
+      ...around,
+      environment: { GALGO_SERVERS: cluster.servers.join(','), ...around.environment },
+    })
+  const json = async (line: string, around?: Surroundings): Promise<unknown> => {
+    const { exitCode, out, err } = await run(`${line} --format json`, around)
+    assert.equal(exitCode, 0, err)
+    return JSON.parse(out)
+  }
+
+  before(async () => {
+    cluster = await TestCluster.make(1, { frameSizeMax: 256 * 1024 })
+    cluster.start()
+    await cluster.primary()
+    assert.equal((await run('stream create shop')).exitCode, 0)
+    assert.equal((await run('topic create shop orders --partitions 3')).exitCode, 0)
+  })
+  after(() => cluster[Symbol.asyncDispose]())
+
+  test('stream: create, list, get, delete', async () => {
+    const created = (await json('stream create other')) as Record<string, unknown>
+    assert.deepEqual(Object.keys(created), ['id', 'name', 'topics', 'messages', 'size', 'created'])
+    assert.equal(created.name, 'other')
+    const listed = (await json('stream list')) as { name: string }[]
+    assert.deepEqual(listed.map((stream) => stream.name).sort(), ['other', 'shop'])
+    assert.match((await run('stream list')).out, /^ID {2}NAME[^]*\bother\b/)
+    const got = (await json('stream get shop')) as { topics: { name: string }[] }
+    assert.deepEqual(
+      got.topics.map((topic) => topic.name),
+      ['orders'],
+    )
+    assert.match((await run('stream get shop')).out, /^stream +shop \(id \d+\)\n/)
+    assert.equal((await run('stream delete other')).out, 'stream other deleted\n')
+    const gone = await run('stream get other')
+    assert.equal(gone.exitCode, 3)
+    assert.equal(gone.err, 'galgo: there is no stream other; see them with: galgo stream list\n')
+  })
+
+  test('a refusal names the command and has its code', async () => {
+    const again = await run('stream create shop')
+    assert.equal(again.exitCode, 6)
+    assert.equal(again.err, 'galgo: stream create shop: A stream of that name exists already.\n')
+    const asJson = await run('topic create shop orders --format json')
+    assert.equal(asJson.exitCode, 6)
+    assert.deepEqual(JSON.parse(asJson.err), {
+      error: {
+        code: 'topicNameAlreadyExists',
+        message: 'topic create shop orders: A topic of that name exists already.',
+        exitCode: 6,
+      },
+    })
+    assert.equal((await run('stream delete nobody')).exitCode, 3)
+    assert.equal((await run('topic create nobody x')).exitCode, 3)
+    assert.equal((await run(`stream create ${'x'.repeat(256)}`)).exitCode, 1)
+  })
+
+  test('topic: create, list, get, delete', async () => {
+    const created = (await json('topic create shop returns --partitions 2')) as Record<string, unknown>
+    assert.equal(created.partitions, 2)
+    assert.equal(created.expiryMs, null)
+    assert.match((await run('topic list shop')).out, /\breturns\b/)
+    const got = (await json('topic get shop returns')) as { partitions: unknown[] }
+    assert.deepEqual(Object.keys(got.partitions[0] as object), [
+      'id',
+      'messages',
+      'size',
+      'segments',
+      'lastOffset',
+      'created',
+    ])
+    assert.equal((await run('topic delete shop returns')).exitCode, 0)
+    assert.equal((await run('topic get shop returns')).exitCode, 3)
+  })
+
+  test('what is produced is consumed', async () => {
+    await run('topic create shop flow')
+    const produced = await run('produce shop flow --header source=test', { input: 'one\n\ntwo\nthree' })
+    assert.equal(produced.exitCode, 0, produced.err)
+    assert.equal(produced.out, '3 messages, 11 B: partition 0 offsets 0 to 2, 1 empty line skipped\n')
+    assert.equal((await run('consume shop flow')).out, 'one\ntwo\nthree\n')
+    assert.equal((await run('consume shop flow --from offset:1 --count 1')).out, 'two\n')
+    assert.equal((await run('consume shop flow --from last')).out, 'three\n')
+    assert.equal((await run('consume shop flow --from time:2200-01-01T00:00:00Z')).out, '')
+    const { out } = await run('consume shop flow --count 1 --format json')
+    const message = JSON.parse(out) as Record<string, unknown>
+    assert.deepEqual(Object.keys(message), [
+      'partition',
+      'offset',
+      'timestamp',
+      'originTimestamp',
+      'id',
+      'headers',
+      'payload',
+    ])
+    assert.deepEqual(
+      [message.partition, message.offset, message.headers, message.payload],
+      [0, 0, { source: 'test' }, 'one'],
+    )
+    assert.match(String(message.id), /^[0-9a-f]{32}$/)
+    assert.match(String(message.timestamp), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
+  })
+
+  test('a key always leads to the same partition, and balanced batches to all of them', async () => {
+    const once = (await json('produce shop orders --key k', { input: 'a\nb\n' })) as {
+      partitions: { partition: number }[]
+    }
+    const twice = (await json('produce shop orders --key k', { input: 'c\n' })) as {
+      partitions: { partition: number }[]
+    }
+    assert.equal(once.partitions.length, 1)
+    assert.equal(once.partitions[0]?.partition, twice.partitions[0]?.partition)
+    const spread = (await json('produce shop orders --batch 1', { input: '1\n2\n3\n' })) as { partitions: unknown[] }
+    assert.equal(spread.partitions.length, 3)
+    assert.equal((await run('consume shop orders')).out.split('\n').length - 1, 6)
+    assert.equal((await run('consume shop orders --count 4')).out.split('\n').length - 1, 4)
+  })
+
+  test('a named consumer goes on where it stopped', async () => {
+    await run('topic create shop named')
+    await run('produce shop named', { input: '1\n2\n3\n4\n' })
+    assert.equal((await run('consume shop named --consumer c --count 2')).out, '1\n2\n')
+    assert.equal((await run('consume shop named --consumer c')).out, '3\n4\n')
+    assert.equal((await run('consume shop named --consumer c')).out, '')
+    assert.deepEqual(await json('offset get shop named --consumer c'), {
+      consumer: 'c',
+      partition: 0,
+      stored: 3,
+      last: 3,
+      lag: 0,
+    })
+    assert.equal((await run('offset set shop named 0 --consumer c')).exitCode, 0)
+    assert.match((await run('offset get shop named --consumer c')).out, /stored offset +0\n[^]*lag +3\n/)
+    assert.equal((await run('consume shop named --consumer c --count 1')).out, '2\n')
+    assert.equal((await run('offset get shop named --consumer nobody')).exitCode, 3)
+  })
+
+  test('follow waits for what is produced later, and Ctrl-C ends it', async () => {
+    await run('topic create shop tail')
+    const stop = new AbortController()
+    const following = run('consume shop tail --follow', { stop: stop.signal })
+    await run('produce shop tail', { input: 'late\n' })
+    const counted = await run('consume shop tail --follow --count 1')
+    assert.equal(counted.out, 'late\n')
+    stop.abort()
+    const { exitCode, err } = await following
+    assert.equal(exitCode, 0, err)
+  })
+
+  test('missing places', async () => {
+    assert.equal((await run('consume shop nothing')).exitCode, 3)
+    assert.equal((await run('consume nothing orders')).exitCode, 3)
+    const partition = await run('consume shop orders --partition 9')
+    assert.equal(partition.exitCode, 3)
+    assert.equal(partition.err, 'galgo: topic orders of shop has no partition 9; it has 3, counted from 0\n')
+    assert.equal((await run('produce shop nothing', { input: 'x\n' })).exitCode, 3)
+    assert.equal((await run('produce shop orders --partition 9', { input: 'x\n' })).exitCode, 3)
+  })
+
+  test('a wrong password, and a server that is not there', async () => {
+    const refused = await run('stream list --password wrong')
+    assert.equal(refused.exitCode, 5)
+    assert.match(refused.err, /^galgo: .*password.*\n$/)
+    const nobody = await run('stream list --servers 127.0.0.1:1 --timeout 300ms')
+    assert.equal(nobody.exitCode, 4)
+    assert.match(nobody.err, /^galgo: .*127\.0\.0\.1:1.*\n$/)
+    const status = await run('status --servers 127.0.0.1:1 --timeout 300ms')
+    assert.equal(status.exitCode, 4)
+    assert.match(status.err, /start one with/)
+  })
+
+  test('status shows the primary', async () => {
+    const { exitCode, out } = await run('status')
+    assert.equal(exitCode, 0)
+    assert.match(out, /^primary 0, view \d+, 1 of 1 nodes answer\n/)
+    const status = (await json('status')) as { primary: number; nodes: { status: { pid: number } }[] }
+    assert.equal(status.primary, 0)
+    assert.equal(status.nodes[0]?.status.pid, cluster.nodes[0]?.pid)
+    const direct = await run(`status --http ${cluster.nodes[0]?.http}`)
+    assert.equal(direct.exitCode, 0)
+  })
+
+  for (const kind of ['produce', 'consume', 'latency']) {
+    test(`bench ${kind} reports and leaves nothing behind`, async () => {
+      const load = kind === 'latency' ? '--rate 1000 --total 50' : '--batch 10 --total 100'
+      const preload = kind === 'consume' ? ' --preload 32KiB' : ''
+      const report = (await json(`bench ${kind} ${load} --size 256${preload}`)) as Record<string, unknown>
+      assert.equal(report.benchmark, kind)
+      assert.equal(report.messages, kind === 'latency' ? 50 : 100)
+      assert.equal(report.correctedForCoordinatedOmission, kind === 'latency')
+      const { durability, nodes, serverVersion } = report.endpoint as Record<string, unknown>
+      assert.deepEqual([durability, nodes], ['disk', 1])
+      assert.match(String(serverVersion), /^\d+\.\d+\.\d+$/)
+      const latency = report.latency as Record<string, number>
+      for (const key of ['p50', 'p90', 'p99', 'p999', 'max']) assert.ok((latency[key] as number) > 0, key)
+      assert.doesNotMatch((await run('stream list')).out, /bench-/)
+    })
+  }
+
+  test('bench on an existing topic reads what is there', async () => {
+    await run('topic create shop used')
+    await run('produce shop used', { input: 'x\n'.repeat(50) })
+    const report = (await json('bench consume --use shop/used --batch 7 --total 140')) as { messages: number }
+    assert.ok(report.messages >= 100)
+    assert.equal((await run('bench consume --use shop/nothing')).exitCode, 3)
+    await run('topic create shop empty')
+    assert.match((await run('bench consume --use shop/empty')).err, /holds no messages/)
+  })
+
+  test('Ctrl-C ends a benchmark with its report', async () => {
+    const stop = new AbortController()
+    const running = run('bench latency --duration 1h --warmup 0 --rate 1000 --format json', { stop: stop.signal })
+    // The stream is made by the benchmark before it begins: it runs when the stream is there.
+    for (;;) if ((await run('stream list')).out.includes('bench-')) break
+    stop.abort()
+    const { exitCode, out } = await running
+    assert.equal(exitCode, 130)
+    if (out !== '') assert.equal((JSON.parse(out) as { interrupted: boolean }).interrupted, true)
+    assert.doesNotMatch((await run('stream list')).out, /bench-/)
+  })
+
+  test('a reader that goes away ends consume quietly', async () => {
+    await run('topic create shop pipe')
+    const filled = await run('produce shop pipe', { input: 'a line of some length\n'.repeat(20_000) })
+    assert.equal(filled.exitCode, 0, filled.err)
+    const child = spawn(process.execPath, [MAIN, 'consume', 'shop', 'pipe'], {
+      env: { ...process.env, GALGO_SERVERS: cluster.servers.join(',') },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    let err = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      err += text
+    })
+    child.stdout.once('data', () => child.stdout.destroy())
+    const code = await new Promise((resolve) => child.once('exit', resolve))
+    assert.equal(code, 0)
+    assert.equal(err, '')
+  })
+})
