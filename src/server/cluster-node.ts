@@ -19,8 +19,9 @@ export type FromNode =
   | { readonly kind: 'role'; readonly role: Role }
   | { readonly kind: 'failed'; readonly code: ServerErrorCode; readonly message: string }
 
-function say(message: FromNode): void {
-  if (process.connected) process.send?.(message)
+function say(message: FromNode, said: () => void = () => {}): void {
+  if (process.connected && process.send !== undefined) process.send(message, said)
+  else said()
 }
 
 let node: GalgoNode | null = null
@@ -43,9 +44,7 @@ async function start({ flags, expected }: NodeOrder): Promise<void> {
     process.exit(0)
   } catch (error) {
     const code = error instanceof ServerError ? error.code : 'node-stopped'
-    say({ kind: 'failed', code, message: messageOf(error) })
-    process.exitCode = 1
-    process.disconnect()
+    say({ kind: 'failed', code, message: messageOf(error) }, () => process.exit(1))
   }
 }
 

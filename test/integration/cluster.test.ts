@@ -1,6 +1,7 @@
 // What `galgo cluster` runs: a supervisor and its nodes, all real processes.
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -42,7 +43,7 @@ class Supervisor {
       this.errors += text
     })
     this.exited = new Promise((resolve) => {
-      this.child.once('exit', (code, signal) => resolve(signal ?? code ?? 0))
+      this.child.once('close', (code, signal) => resolve(signal ?? code ?? 0))
     })
   }
 
@@ -130,7 +131,7 @@ test('one node runs in the process of the command; Ctrl-C stops it; its data sta
     }
     const other = new Supervisor(data, { nodes: 3 })
     assert.equal(await other.exited, 1)
-    assert.match(other.errors, /holds a cluster of 1 nodes, not of 3/)
+    assert.match(other.errors, /holds a cluster of 1 node, not of 3/)
   } finally {
     directory.remove()
   }
@@ -152,6 +153,30 @@ test('a busy port ends the whole cluster with one sentence', async () => {
   } finally {
     await busy.end()
     await new Promise((closed) => server.close(closed))
+    directory.remove()
+  }
+})
+
+test('a node whose data is gone does not come back empty; a format that was interrupted is done again', async () => {
+  const directory = temporaryDirectory()
+  const data = join(directory.path, 'cluster')
+  try {
+    // As a kill during the first start leaves it.
+    mkdirSync(join(data, 'node-0'), { recursive: true })
+    writeFileSync(join(data, 'node-0', 'journal'), 'half of it')
+    const cluster = '00112233445566778899aabbccddeeff'
+    writeFileSync(join(data, 'cluster.json'), JSON.stringify({ cluster, nodes: 1, formatted: false }))
+    const first = new Supervisor(data, { nodes: 1 })
+    await first.event('ready')
+    first.child.kill('SIGINT')
+    assert.equal(await first.exited, 0)
+
+    rmSync(join(data, 'node-0', 'superblock'))
+    const second = new Supervisor(data, { nodes: 1 })
+    assert.equal(await second.exited, 1)
+    assert.match(second.errors, /the data of node 0 is gone/)
+    assert.ok(existsSync(join(data, 'node-0', 'journal')), 'what is left was not touched')
+  } finally {
     directory.remove()
   }
 })

@@ -93,7 +93,7 @@ export class NodeProcess {
       this.output += text
     })
     this.#exited = new Promise((resolve) => {
-      child.once('exit', (code, signal) => {
+      child.once('close', (code, signal) => {
         this.#child = null
         resolve(signal ?? code ?? 0)
       })
