@@ -1,4 +1,4 @@
-// The layer rules: imports point one way (see docs/concepts/architecture.md).
+// The layer rules: imports point one way.
 //   native ← server; the pure rooms import nothing of node:* and nothing of the server;
 //   the simulator imports them and nothing imports it.
 const PURE = '^(consensus|storage|src/state|src/protocol)/'
