@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { connect } from '../../src/index.ts'
-import { CREDENTIALS, temporaryDirectory, until } from './processes.ts'
+import { COMPILED_ONCE, CREDENTIALS, temporaryDirectory, until } from './processes.ts'
 
 const CLUSTER = fileURLToPath(new URL('cluster-process.ts', import.meta.url))
 
@@ -32,6 +32,7 @@ class Supervisor {
   constructor(data: string, options: { readonly nodes?: number; readonly clientPort?: number } = {}) {
     this.child = spawn(process.execPath, [CLUSTER, JSON.stringify({ data, ...options })], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: COMPILED_ONCE,
     })
     let rest = ''
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {

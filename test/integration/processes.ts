@@ -14,6 +14,9 @@ import type { NodeStatus } from '../../src/server/status.ts'
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const ASK_AGAIN_MS = 20
 
+/** Of many processes that run the same code, the first one compiles it. */
+export const COMPILED_ONCE = { NODE_COMPILE_CACHE: join(tmpdir(), 'galgo-test-compile-cache'), ...process.env }
+
 export const CREDENTIALS = { username: 'iggy', password: 'iggy' }
 
 export function temporaryDirectory(): { path: string; remove: () => void } {
@@ -41,7 +44,7 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 /** Asks until the answer is not undefined; rejects after the deadline with what was waited for. */
-export async function until<T>(what: string, ask: () => Promise<T | undefined>, deadlineMs = 20_000): Promise<T> {
+export async function until<T>(what: string, ask: () => Promise<T | undefined>, deadlineMs = 45_000): Promise<T> {
   const deadline = performance.now() + deadlineMs
   for (;;) {
     const answer = await ask()
@@ -84,7 +87,10 @@ export class NodeProcess {
   }
 
   start(): void {
-    const child = spawn(process.execPath, [MAIN, 'start', ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [MAIN, 'start', ...this.#args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: COMPILED_ONCE,
+    })
     this.#child = child
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.output += text
