@@ -381,7 +381,7 @@ export class Partition {
   #findTime(segment: Segment, position: number, micros: number, done: (offset: number | null) => void): void {
     const { store } = this.#env
     let at = position
-    const visit = (bytes: Uint8Array, from: number, to: number, whole: boolean): 'more' | 'done' => {
+    const visit = (bytes: Uint8Array, from: number, to: number, whole: boolean, verify: boolean): 'more' | 'done' => {
       let here = from
       while (to - here >= BATCH_HEADER_SIZE) {
         const length = tooClose(at) ? 0 : batchLength(bytes, here)
@@ -391,7 +391,11 @@ export class Partition {
           at += skip
           continue
         }
-        if (length < BATCH_HEADER_SIZE) {
+        if (length > to - here && !whole) return 'more'
+        const { checksummer } = this.#env
+        const bad = length < BATCH_HEADER_SIZE || length > to - here
+        // A time that cannot be trusted could hide messages that were asked for.
+        if (bad || (verify && checksummer.verifyBatch(bytes, here, here + length) !== 0)) {
           done(null)
           return 'done'
         }
@@ -412,12 +416,12 @@ export class Partition {
       }
       const chunk = store.find(segment.file, at)
       if (chunk !== null) {
-        if (visit(chunk.bytes, at - chunk.start, chunk.length, true) === 'more') step()
+        if (visit(chunk.bytes, at - chunk.start, chunk.length, true, false) === 'more') step()
         return
       }
       const before = at
       store.read(segment.file, at, (window, release) => {
-        const outcome = window === null ? null : visit(window.bytes, window.from, window.to, window.whole)
+        const outcome = window === null ? null : visit(window.bytes, window.from, window.to, window.whole, true)
         release()
         if (outcome === 'more' && at > before) step()
         else if (outcome !== 'done') done(null)

@@ -23,6 +23,19 @@ export interface SegmentStoreOptions {
   /** At least as many as partitions can be appended to between two checkpoints, twice. */
   readonly smallChunks: number
   readonly readBuffers: number
+  /** A segment could not be written: nothing more is taken, and the next flush fails. Called once. */
+  readonly onFault?: (result: 'failed' | 'full') => void
+}
+
+/** What was executed cannot be kept: the replica has to stop, and start again with a disk that takes it. */
+export class SegmentWriteError extends Error {
+  override readonly name = 'SegmentWriteError'
+  readonly code = 'SEGMENT_WRITE_FAILED'
+
+  constructor(file: string, result: DiskResult) {
+    const why = result === 'full' ? 'the disk is full: make room' : 'the disk failed: look at its log'
+    super(`messages for ${file} cannot be kept: ${why}, then start the node again`)
+  }
 }
 
 const SMALL_CHUNK_SIZE = 16 * SECTOR_SIZE
@@ -81,6 +94,7 @@ export class SegmentFile {
 export class SegmentStore {
   readonly #disk: Disk
   readonly #recordSizeMax: number
+  readonly #onFault: (result: 'failed' | 'full') => void
   readonly #large: Chunk[] = []
   readonly #small: Chunk[] = []
   readonly #readBuffers: Uint8Array[] = []
@@ -95,6 +109,7 @@ export class SegmentStore {
   constructor(options: SegmentStoreOptions) {
     this.#disk = options.disk
     this.#recordSizeMax = options.recordSizeMax
+    this.#onFault = options.onFault ?? ((): void => {})
     const largeSize = sectorCeil(2 * options.recordSizeMax) + SECTOR_SIZE
     const chunks = (count: number, size: number, large: boolean, into: Chunk[]): void => {
       const memory = options.allocate(count * size)
@@ -113,7 +128,8 @@ export class SegmentStore {
 
   /** Is there memory for one more record, of any size, in any file? */
   canAppend(): boolean {
-    if (this.#fault !== 'ok') return false
+    // Nothing more is taken, and whoever tries is told: a node that waited here for ever would not stop.
+    if (this.#fault !== 'ok') return true
     if (this.#available(this.#large) === null) {
       this.#relieve()
       return false
@@ -159,6 +175,7 @@ export class SegmentStore {
    */
   append(file: SegmentFile, length: number): Chunk {
     assert(length <= this.#recordSizeMax)
+    if (this.#fault !== 'ok') throw new SegmentWriteError(file.name, this.#fault)
     let chunk = file.chunks[file.chunks.length - 1]
     if (chunk === undefined || chunk.closed || chunk.length + length > chunk.bytes.length)
       chunk = this.#extend(file, length)
@@ -221,7 +238,7 @@ export class SegmentStore {
     this.#disk.write(file.name, chunk.start + from, chunk.bytes, from, until - from, (result) => {
       this.#writes -= 1
       chunk.writing = false
-      if (result !== 'ok') this.#fault = result
+      if (result !== 'ok') this.#fail(result)
       chunk.written = until
       // Written in the meantime, by a sync that began before, does not count: the file needs another one.
       this.#unsynced.add(file)
@@ -229,6 +246,12 @@ export class SegmentStore {
       this.#write(chunk)
       this.#afterWrite()
     })
+  }
+
+  #fail(result: DiskResult): void {
+    if (this.#fault !== 'ok') return
+    this.#fault = result
+    this.#onFault(result === 'full' ? 'full' : 'failed')
   }
 
   #afterWrite(): void {
@@ -273,6 +296,7 @@ export class SegmentStore {
    * Appends may go on while it runs.
    */
   flush(done: (result: 'ok' | 'failed' | 'full') => void): void {
+    if (this.#fault !== 'ok') return done(this.#outcome)
     let pending = 1
     const step = (): void => {
       pending -= 1
@@ -292,14 +316,18 @@ export class SegmentStore {
     step()
   }
 
+  get #outcome(): 'ok' | 'failed' | 'full' {
+    return this.#fault === 'ok' || this.#fault === 'full' ? this.#fault : 'failed'
+  }
+
   #syncFiles(done: (result: 'ok' | 'failed' | 'full') => void): void {
     const files = [...this.#unsynced].filter((file) => !file.removed)
     this.#unsynced = new Set()
     let pending = 1
     const step = (result: DiskResult): void => {
-      if (result !== 'ok' && this.#fault === 'ok') this.#fault = result
+      if (result !== 'ok') this.#fail(result)
       pending -= 1
-      if (pending === 0) done(this.#fault === 'ok' || this.#fault === 'full' ? this.#fault : 'failed')
+      if (pending === 0) done(this.#outcome)
     }
     for (const file of files) {
       pending += 1

@@ -78,6 +78,9 @@ const OPERATION_REJECTED = 69
 const UNDECIDED_MAX = 4096
 /** Frames of one connection that wait; whoever sends more than that has not stopped when told to. */
 const WAITING_MAX = 64
+/** With less free space than this, or than a twentieth of the disk, no more messages are taken: checkpoints need room too. */
+const DISK_RESERVE = 256 * 1024 * 1024
+const DISK_LOOK_MS = 1000
 /** Between two looks for requests whose session has ended. */
 const SWEEP_MS = 100
 /** The upper half of 2^53: numbers from there on are not exact. */
@@ -151,6 +154,8 @@ export class Dispatcher implements ReplicaHost {
   #tokenBase: number
   #tokens = 0
   #sweepDue = 0
+  #diskDue = 0
+  #diskFull = false
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -357,6 +362,7 @@ export class Dispatcher implements ReplicaHost {
   #faultOf(message: Message, operation: number): number {
     if (!WRITES.has(operation)) return Status.featureUnavailable
     if (operation !== Operation.sendMessages) return Status.ok
+    if (this.#diskFull) return Status.cannotAppendMessage
     try {
       const { batchFrom, batchTo, messagesCount } = decodeSendMessages(
         new Reader(message.bytes, HEADER_SIZE, message.size),
@@ -717,6 +723,17 @@ export class Dispatcher implements ReplicaHost {
     if (now < this.#sweepDue) return
     this.#sweepDue = now + SWEEP_MS
     this.#sweep()
+    if (now < this.#diskDue) return
+    this.#diskDue = now + DISK_LOOK_MS
+    this.#lookAtDisk()
+  }
+
+  #lookAtDisk(): void {
+    const { freeDiskSpace: free, totalDiskSpace: total } = this.#options.facts()
+    const full = free < Math.min(DISK_RESERVE, total / 20)
+    if (full && !this.#diskFull) this.#options.log.error('disk-full', { free, total, what: 'messages are refused' })
+    if (!full && this.#diskFull) this.#options.log.info('disk-has-room', { free, total })
+    this.#diskFull = full
   }
 
   /** Sessions that others have pushed out of the table: no request of theirs will be answered any more. */

@@ -75,6 +75,8 @@ export interface StateMachineOptions {
   readonly readBuffers: number
   /** Instead of each topic's own segment size; for simulations, where segments must be small. */
   readonly segmentSize?: number
+  /** A segment could not be written: the replica has to stop. Called once; without it, the next batch throws. */
+  readonly onFault?: (result: 'failed' | 'full') => void
 }
 
 /** Where a stream, topic or partition is missing, and the status that says so. */
@@ -113,6 +115,7 @@ export class StateMachine implements StateMachinePort {
       largeChunks: options.largeChunks,
       smallChunks: 2 * options.checkpointInterval + 8,
       readBuffers: options.readBuffers,
+      ...(options.onFault === undefined ? {} : { onFault: options.onFault }),
     })
     const block = options.allocate(SECTOR_SIZE)
     this.#indexBlock = new Uint8Array(block.buffer, block.offset, SECTOR_SIZE)

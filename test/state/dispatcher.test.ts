@@ -280,6 +280,27 @@ test('a batch that is not what it says is refused with what is wrong', () => {
   rig.assertNoLeaks()
 })
 
+test('with little room on the disk messages are refused, and taken again once there is room', () => {
+  const rig = new Rig()
+  for (const exactlyOnce of [false, true]) {
+    rig.space = { freeDiskSpace: 1e12, totalDiskSpace: 2e12 }
+    const client = exactlyOnce ? rig.client().login(true) : ready(rig)
+    for (const [freeDiskSpace, totalDiskSpace, status] of [
+      [1e9, 1e12, Status.ok],
+      [1e8, 1e12, Status.cannotAppendMessage],
+      [1e8, 1e9, Status.ok],
+      [0, 1e9, Status.cannotAppendMessage],
+    ] as const) {
+      rig.space = { freeDiskSpace, totalDiskSpace }
+      rig.now += 5000
+      rig.settle()
+      assert.equal(client.write(Operation.sendMessages, send()).status, status)
+    }
+    assert.equal(client.read(Code.pollMessages, poll()).status, 0)
+  }
+  rig.assertNoLeaks()
+})
+
 test('a counted batch without messages is refused', () => {
   const rig = new Rig()
   const client = ready(rig)

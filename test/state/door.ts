@@ -371,6 +371,8 @@ export class Rig {
   readonly replica: FakeReplica
   readonly dispatcher: Dispatcher
   readonly logged: string[] = []
+  /** Of the disk, bytes. */
+  space = { freeDiskSpace: 1e12, totalDiskSpace: 2e12 }
   /** ms. */
   now = 0
   nodes: (NodeAddress | null)[] = [
@@ -414,7 +416,7 @@ export class Rig {
       reserve: 2,
       credentials: { username: 'iggy', password: 'iggy' },
       nodes: () => this.nodes,
-      facts: () => FACTS,
+      facts: () => ({ ...FACTS, ...this.space }),
     })
   }
 
