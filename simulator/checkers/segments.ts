@@ -1,8 +1,9 @@
 // After a run: every replica's files hold the same bytes, and every acknowledged batch is where its client was told.
 import { readMessages } from '../../src/protocol/batch.ts'
-import { StateMachine } from '../../src/state/state-machine.ts'
+import type { StateMachine } from '../../src/state/state-machine.ts'
 import type { SimNode } from '../node.ts'
 import { Violation } from '../violation.ts'
+import { equalBytes } from '../virtual-disk.ts'
 import { STREAM, type StoredBatch } from '../workload.ts'
 import type { World } from '../world.ts'
 
@@ -51,8 +52,7 @@ function compare(a: Map<string, Uint8Array>, b: Map<string, Uint8Array>, nodeA: 
     const y = b.get(name)
     if (x === undefined || y === undefined)
       throw new Violation('segments', `only one of replicas ${nodeA} and ${nodeB} has ${name}`)
-    if (x.length !== y.length || x.some((byte, i) => byte !== y[i]))
-      throw new Violation('segments', `${name} differs between replicas ${nodeA} and ${nodeB}`)
+    if (!equalBytes(x, y)) throw new Violation('segments', `${name} differs between replicas ${nodeA} and ${nodeB}`)
   }
 }
 
@@ -82,8 +82,7 @@ function checkStored(world: World, node: SimNode, machine: StateMachine, stored:
       const messages = readMessages(target, 0, bytes, batch.partition)
       messages.forEach((message, i) => {
         const payload = batch.payloads[i] as Uint8Array
-        const same =
-          payload.length === message.payload.length && payload.every((byte, j) => byte === message.payload[j])
+        const same = equalBytes(payload, message.payload)
         if (!same || message.offset !== batch.baseOffset + i)
           throw new Violation('acknowledged', `${what} holds other contents`)
       })
