@@ -78,6 +78,8 @@ export const Timeouts = {
   retransmit: 120,
   repair: 30,
   repairExpiry: 150,
+  /** The log does not outrun a replica that is alive and came forward within this time. */
+  patience: 2000,
   /** More time than this between two ticks was a stall of this process, and is not counted. */
   tickMax: 50,
 } as const
@@ -127,6 +129,8 @@ interface Peer {
   commit: number
   /** Its durable checkpoint. */
   checkpoint: number
+  /** When its commit number or its checkpoint last moved, or it connected. */
+  progressAt: number
   /** Time until which its wish counts, and the view it wishes for. */
   wishView: number
   wishUntil: number
@@ -246,6 +250,7 @@ export class Replica implements ReplicaPort {
         op: 0,
         commit: 0,
         checkpoint: 0,
+        progressAt: Number.NEGATIVE_INFINITY,
         wishView: 0,
         wishUntil: 0,
       })
@@ -568,7 +573,9 @@ export class Replica implements ReplicaPort {
 
   onReplicaConnected(replica: number): void {
     const peer = this.#peers[replica]
-    if (peer && replica !== this.index) peer.connected = true
+    if (!peer || replica === this.index) return
+    peer.connected = true
+    peer.progressAt = this.#now
   }
 
   // ---- messages --------------------------------------------------------------------------------------------------
@@ -689,8 +696,8 @@ export class Replica implements ReplicaPort {
     const w = message.words
     const peer = this.#peers[from] as Peer
     peer.op = getU64(w, FrameAt.ping.op)
+    this.#noteProgress(peer, getU64(w, FrameAt.ping.commit), getU64(w, FrameAt.ping.checkpointOp))
     peer.commit = getU64(w, FrameAt.ping.commit)
-    peer.checkpoint = Math.max(peer.checkpoint, getU64(w, FrameAt.ping.checkpointOp))
     this.#compareDigest(getU64(w, FrameAt.ping.checkpointOp), w, FrameAt.ping.digest, from)
     const view = getU32(w, At.view)
     if (view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
@@ -752,8 +759,30 @@ export class Replica implements ReplicaPort {
     return (
       this.#pipeline.length < this.#pipelineMax &&
       this.op - this.commitMin < 2 * this.#pipelineMax &&
-      this.op + 1 <= this.#quorumCheckpoint() + this.#journal.slots
+      this.op + 1 <= this.#quorumCheckpoint() + this.#journal.slots &&
+      !this.#outruns()
     )
+  }
+
+  /**
+   * Would the next op overwrite what a slow backup still has to fetch? One that is alive and moves is waited for, because it
+   * could never come back by itself; one that is gone or stuck is not.
+   */
+  #outruns(): boolean {
+    const lowest = this.op + 1 - this.#journal.slots
+    return this.#peers.some(
+      (peer, r) =>
+        r !== this.index &&
+        peer.checkpoint < lowest &&
+        peer.commit >= lowest - 1 &&
+        this.#now - peer.lastHeard <= Timeouts.abdicate &&
+        this.#now - peer.progressAt <= Timeouts.patience,
+    )
+  }
+
+  #noteProgress(peer: Peer, commit: number, checkpoint: number): void {
+    if (commit > peer.commit || checkpoint > peer.checkpoint) peer.progressAt = this.#now
+    peer.checkpoint = Math.max(peer.checkpoint, checkpoint)
   }
 
   /**
@@ -897,8 +926,8 @@ export class Replica implements ReplicaPort {
     const peer = this.#peers[from] as Peer
     const op = getU64(w, FrameAt.prepareOk.op)
     peer.op = Math.max(peer.op, op)
+    this.#noteProgress(peer, getU64(w, FrameAt.prepareOk.commitMin), getU64(w, FrameAt.prepareOk.checkpointOp))
     peer.commit = Math.max(peer.commit, getU64(w, FrameAt.prepareOk.commitMin))
-    peer.checkpoint = Math.max(peer.checkpoint, getU64(w, FrameAt.prepareOk.checkpointOp))
     this.#countAck(op, w, FrameAt.prepareOk.checksum, from)
     this.#learnCommit(peer.commit)
     this.#offerSpace()

@@ -7,8 +7,8 @@
 import { parseArgs } from 'node:util'
 import { Recorder } from '../../src/cli/bench/recorder.ts'
 import { fields } from '../../src/cli/render/table.ts'
-import { type Client, connect } from '../../src/index.ts'
-import { CREDENTIALS, type NodeProcess, TestCluster } from '../integration/processes.ts'
+import type { Client } from '../../src/index.ts'
+import { type NodeProcess, type TestCluster, withClient, withCluster } from '../integration/processes.ts'
 
 const { values } = parseArgs({
   options: { kills: { type: 'string', default: '20' }, format: { type: 'string', default: 'text' } },
@@ -97,33 +97,38 @@ async function readBack(client: Client, acknowledged: readonly number[]): Promis
 
 const recorder = new Recorder()
 const runs: number[] = []
-await using cluster = await TestCluster.make(3, { frameSizeMax: 256 * 1024, journalSlots: 256 })
-cluster.start()
-await cluster.primary()
-await using client = await connect({ servers: cluster.servers, credentials: CREDENTIALS })
-await client.createStream('failover')
-await client.createTopic('failover', 'pulse', { partitions: 1 })
-await cluster.converged()
-const pulse = new Pulse(client)
-for (let i = 0; i < kills; i++) {
-  const { ms, node } = await killPrimary(cluster, pulse)
-  recorder.record(ms)
-  runs.push(Math.round(ms * 10) / 10)
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${i + 1} of ${kills}: ${ms.toFixed(1)} ms`)
-  await pulse.pause()
-  node.start()
-  await cluster.converged()
-  pulse.resume()
-  await pulse.next()
-}
-await pulse.stop()
-await readBack(client, pulse.acknowledged)
-if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
 
+/** @returns the number of acknowledged messages, all of which are there */
+async function measure(cluster: TestCluster, client: Client): Promise<number> {
+  await client.createStream('failover')
+  await client.createTopic('failover', 'pulse', { partitions: 1 })
+  await cluster.converged()
+  const pulse = new Pulse(client)
+  for (let i = 0; i < kills; i++) {
+    const { ms, node } = await killPrimary(cluster, pulse)
+    recorder.record(ms)
+    runs.push(Math.round(ms * 10) / 10)
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${i + 1} of ${kills}: ${ms.toFixed(1)} ms`)
+    await pulse.pause()
+    node.start()
+    await cluster.converged()
+    pulse.resume()
+    await pulse.next()
+  }
+  await pulse.stop()
+  await readBack(client, pulse.acknowledged)
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+  return pulse.acknowledged.length
+}
+
+const acknowledged = await withCluster(3, { frameSizeMax: 256 * 1024, journalSlots: 256 }, async (cluster) => {
+  await cluster.primary()
+  return await withClient(cluster.servers, (client) => measure(cluster, client))
+})
 const latency = recorder.percentiles()
 if (latency === null) throw new Error('nothing was measured')
 if (values.format === 'json') {
-  console.log(JSON.stringify({ benchmark: 'failover', kills, acknowledged: pulse.acknowledged.length, latency, runs }))
+  console.log(JSON.stringify({ benchmark: 'failover', kills, acknowledged, latency, runs }))
 } else {
   const ms = (value: number): string => `${value.toFixed(1)} ms`
   process.stdout.write(
@@ -132,7 +137,7 @@ if (values.format === 'json') {
       ['median', ms(latency.p50)],
       ['spread', `min ${ms(latency.min)}, p90 ${ms(latency.p90)}, max ${ms(latency.max)}`],
       ['each', runs.join(' ')],
-      ['checked', `${pulse.acknowledged.length} acknowledged messages, all there, once and in order`],
+      ['checked', `${acknowledged} acknowledged messages, all there, once and in order`],
     ]),
   )
 }

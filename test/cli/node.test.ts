@@ -28,7 +28,7 @@ suite('commands against a node', () => {
     assert.equal((await run('stream create shop')).exitCode, 0)
     assert.equal((await run('topic create shop orders --partitions 3')).exitCode, 0)
   })
-  after(() => cluster[Symbol.asyncDispose]())
+  after(() => cluster.remove())
 
   test('stream: create, list, get, delete', async () => {
     const created = (await json('stream create other')) as Record<string, unknown>

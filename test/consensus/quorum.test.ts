@@ -306,7 +306,7 @@ function live(size: number, seed: number, rot: number, seen: Seen): void {
 }
 
 /** Shared by the sizes: a larger cluster has more groups to look at. */
-const RUNS = 1500
+const RUNS = 990
 
 function lives(size: number, rots: readonly number[], seed: number, numRuns: number): Seen {
   const seen: Seen = { ready: 0, wait: 0, stuck: 0, survived: 0, dropped: 0, undecided: 0, resolved: 0, committed: 0 }
@@ -322,7 +322,7 @@ for (const size of [3, 5] as const) {
     const seen = lives(size, [0], 11, RUNS / size)
     assert.equal(seen.stuck + seen.undecided, 0)
     assert.ok(
-      seen.ready > 5000 && seen.survived > 500 && seen.dropped > 500 && seen.committed > 1000,
+      seen.ready > 5000 && seen.survived > 500 && seen.dropped > 500 && seen.committed > 600,
       JSON.stringify(seen),
     )
   })

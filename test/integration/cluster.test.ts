@@ -6,8 +6,8 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { connect } from '../../src/index.ts'
-import { COMPILED_ONCE, CREDENTIALS, temporaryDirectory, until } from './processes.ts'
+import { freePorts } from './ports.ts'
+import { COMPILED_ONCE, temporaryDirectory, until, withClient } from './processes.ts'
 
 const CLUSTER = fileURLToPath(new URL('cluster-process.ts', import.meta.url))
 
@@ -29,11 +29,17 @@ class Supervisor {
   readonly exited: Promise<number | string>
   errors = ''
 
-  constructor(data: string, options: { readonly nodes?: number; readonly clientPort?: number } = {}) {
-    this.child = spawn(process.execPath, [CLUSTER, JSON.stringify({ data, ...options })], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: COMPILED_ONCE,
-    })
+  /** Clients are served on the first ports. */
+  constructor(data: string, nodes: number, ports: readonly number[]) {
+    const [clientPort, replicaPort, httpPort] = [0, 1, 2].map((i) => ports[i * nodes])
+    this.child = spawn(
+      process.execPath,
+      [CLUSTER, JSON.stringify({ data, nodes, clientPort, replicaPort, httpPort })],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: COMPILED_ONCE,
+      },
+    )
     let rest = ''
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n')
@@ -72,20 +78,23 @@ function isAlive(pid: number): boolean {
 test('three nodes: a killed one is started again; when the supervisor is killed its nodes end by themselves', async () => {
   const directory = temporaryDirectory()
   const data = join(directory.path, 'cluster')
-  const supervisor = new Supervisor(data)
+  const supervisor = new Supervisor(data, 3, await freePorts(9))
   try {
     const { nodes = [], primary } = await supervisor.event('ready')
     assert.equal(nodes.length, 3)
-    await using client = await connect({ servers: nodes.map((node) => node.client), credentials: CREDENTIALS })
-    await client.createStream('a')
-
     const killed = nodes.find((node) => node.node === primary)
     assert.ok(killed)
-    process.kill(killed.pid, 'SIGKILL')
-    await supervisor.event('ended', primary)
-    const { node: successor } = await supervisor.event('primary')
-    assert.notEqual(successor, primary)
-    await client.createStream('b')
+    await withClient(
+      nodes.map((node) => node.client),
+      async (client) => {
+        await client.createStream('a')
+        process.kill(killed.pid, 'SIGKILL')
+        await supervisor.event('ended', primary)
+        const { node: successor } = await supervisor.event('primary')
+        assert.notEqual(successor, primary)
+        await client.createStream('b')
+      },
+    )
     const back = await until('the killed node', async () => {
       try {
         const response = await fetch(`${killed.http}/status`, { headers: { connection: 'close' } })
@@ -111,18 +120,20 @@ test('one node runs in the process of the command; Ctrl-C stops it; its data sta
   const data = join(directory.path, 'cluster')
   try {
     for (const round of [0, 1]) {
-      const supervisor = new Supervisor(data, { nodes: 1 })
+      const supervisor = new Supervisor(data, 1, await freePorts(3))
       try {
         const { nodes = [] } = await supervisor.event('ready')
         assert.deepEqual(
           nodes.map((node) => node.pid),
           [supervisor.child.pid],
         )
-        {
-          await using client = await connect({ servers: nodes.map((node) => node.client), credentials: CREDENTIALS })
-          assert.equal((await client.listStreams()).length, round)
-          await client.createStream(`stream-${round}`)
-        }
+        await withClient(
+          nodes.map((node) => node.client),
+          async (client) => {
+            assert.equal((await client.listStreams()).length, round)
+            await client.createStream(`stream-${round}`)
+          },
+        )
         supervisor.child.kill('SIGINT')
         assert.equal(await supervisor.exited, 0)
         assert.equal(supervisor.events.at(-1)?.event, 'stopped')
@@ -130,7 +141,7 @@ test('one node runs in the process of the command; Ctrl-C stops it; its data sta
         await supervisor.end()
       }
     }
-    const other = new Supervisor(data, { nodes: 3 })
+    const other = new Supervisor(data, 3, await freePorts(9))
     assert.equal(await other.exited, 1)
     assert.match(other.errors, /holds a cluster of 1 node, not of 3/)
   } finally {
@@ -140,11 +151,11 @@ test('one node runs in the process of the command; Ctrl-C stops it; its data sta
 
 test('a busy port ends the whole cluster with one sentence', async () => {
   const directory = temporaryDirectory()
+  const ports = await freePorts(3)
+  const port = ports[0] as number
   const server = createServer()
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port))
-  })
-  const busy = new Supervisor(join(directory.path, 'cluster'), { nodes: 1, clientPort: port })
+  await new Promise<void>((listening) => server.listen(port, '127.0.0.1', listening))
+  const busy = new Supervisor(join(directory.path, 'cluster'), 1, ports)
   try {
     assert.equal(await busy.exited, 1)
     assert.match(
@@ -167,13 +178,13 @@ test('a node whose data is gone does not come back empty; a format that was inte
     writeFileSync(join(data, 'node-0', 'journal'), 'half of it')
     const cluster = '00112233445566778899aabbccddeeff'
     writeFileSync(join(data, 'cluster.json'), JSON.stringify({ cluster, nodes: 1, formatted: false }))
-    const first = new Supervisor(data, { nodes: 1 })
+    const first = new Supervisor(data, 1, await freePorts(3))
     await first.event('ready')
     first.child.kill('SIGINT')
     assert.equal(await first.exited, 0)
 
     rmSync(join(data, 'node-0', 'superblock'))
-    const second = new Supervisor(data, { nodes: 1 })
+    const second = new Supervisor(data, 1, await freePorts(3))
     assert.equal(await second.exited, 1)
     assert.match(second.errors, /the data of node 0 is gone/)
     assert.ok(existsSync(join(data, 'node-0', 'journal')), 'what is left was not touched')

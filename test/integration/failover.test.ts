@@ -1,8 +1,8 @@
 // Three real processes: what was acknowledged survives whichever of them is killed, and all of them at once.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Client, connect, type Producer } from '../../src/index.ts'
-import { CREDENTIALS, TestCluster } from './processes.ts'
+import type { Client, Producer } from '../../src/index.ts'
+import { type NodeProcess, type TestCluster, withClient, withCluster } from './processes.ts'
 
 interface Sent {
   readonly payload: string
@@ -63,11 +63,27 @@ function assertAll(acknowledged: readonly Sent[], stored: readonly string[]): vo
   for (const { payload, offset } of acknowledged) assert.equal(stored[offset], payload)
 }
 
-test('kill -9 of the primary, of the restarted node, of all nodes: nothing that was acknowledged is lost, doubled or reordered', async () => {
-  await using cluster = await TestCluster.make(3)
-  cluster.start()
-  const first = await cluster.primary()
-  await using client = await connect({ servers: cluster.servers, credentials: CREDENTIALS })
+const NEVER_LOST =
+  'kill -9 of the primary, of the restarted node, of all nodes: nothing that was acknowledged is lost, doubled or reordered'
+
+test(NEVER_LOST, async () => {
+  await withCluster(3, {}, async (cluster) => {
+    const first = await cluster.primary()
+    const acknowledged = await withClient(cluster.servers, (client) => killOneAfterTheOther(cluster, first, client))
+    await Promise.all(cluster.nodes.map((node) => node.signal('SIGKILL')))
+    cluster.start()
+    await cluster.converged()
+    const stored = await withClient(cluster.servers, readAll)
+    assert.equal(stored.length, 2500)
+    assertAll(acknowledged, stored)
+  })
+})
+
+async function killOneAfterTheOther(
+  cluster: TestCluster,
+  first: NodeProcess,
+  client: Client,
+): Promise<readonly Sent[]> {
   await client.createStream('shop')
   await client.createTopic('shop', 'orders', { partitions: 1 })
   const work = new Work(client)
@@ -90,12 +106,5 @@ test('kill -9 of the primary, of the restarted node, of all nodes: nothing that 
   await again
   await work.close()
   assert.equal(work.acknowledged.length, 2500)
-
-  await Promise.all(cluster.nodes.map((node) => node.signal('SIGKILL')))
-  cluster.start()
-  await cluster.converged()
-  await using reader = await connect({ servers: cluster.servers, credentials: CREDENTIALS })
-  const stored = await readAll(reader)
-  assert.equal(stored.length, 2500)
-  assertAll(work.acknowledged, stored)
-})
+  return work.acknowledged
+}

@@ -3,13 +3,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { get } from 'node:http'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { type Client, connect } from '../../src/index.ts'
 import { formatNode } from '../../src/server/index.ts'
 import type { NodeStatus } from '../../src/server/status.ts'
+import { freePorts } from './ports.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const ASK_AGAIN_MS = 20
@@ -24,23 +25,29 @@ export function temporaryDirectory(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** Ports that nobody listens on. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject)
-          server.listen(0, '127.0.0.1', () => {
-            const address = server.address()
-            resolve(typeof address === 'object' && address !== null ? address.port : 0)
-          })
-        }),
-    ),
-  )
-  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))))
-  return ports
+/** A client that is closed when `use` ends, however it ends. */
+export async function withClient<T>(servers: readonly string[], use: (client: Client) => Promise<T>): Promise<T> {
+  const client = await connect({ servers, credentials: CREDENTIALS })
+  try {
+    return await use(client)
+  } finally {
+    await client.close()
+  }
+}
+
+/** A started cluster whose processes and files are gone when `use` ends, however it ends. */
+export async function withCluster<T>(
+  count: number,
+  options: ClusterOptions,
+  use: (cluster: TestCluster) => Promise<T>,
+): Promise<T> {
+  const cluster = await TestCluster.make(count, options)
+  try {
+    cluster.start()
+    return await use(cluster)
+  } finally {
+    await cluster.remove()
+  }
 }
 
 /** Asks until the answer is not undefined; rejects after the deadline with what was waited for. */
@@ -135,6 +142,11 @@ function httpGet(url: string): Promise<string | null> {
   })
 }
 
+export interface ClusterOptions {
+  readonly frameSizeMax?: number
+  readonly journalSlots?: number
+}
+
 export class TestCluster {
   readonly nodes: readonly NodeProcess[]
   readonly #remove: () => void
@@ -145,10 +157,7 @@ export class TestCluster {
   }
 
   /** Formats the nodes, with small frames and journals; starts none. */
-  static async make(
-    count: number,
-    options: { frameSizeMax?: number; journalSlots?: number } = {},
-  ): Promise<TestCluster> {
+  static async make(count: number, options: ClusterOptions = {}): Promise<TestCluster> {
     const directory = temporaryDirectory()
     const ports = await freePorts(3 * count)
     const addresses = ports.slice(0, count).map((port) => `127.0.0.1:${port}`)
@@ -215,7 +224,7 @@ export class TestCluster {
   }
 
   /** Ends every process that it started. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  async remove(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.signal('SIGKILL')))
     this.#remove()
   }

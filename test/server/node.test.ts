@@ -5,7 +5,6 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { lockDirectory } from 'io-uring-napi'
-import { connect } from '../../src/index.ts'
 import { loadConfig } from '../../src/server/config.ts'
 import { ServerError, type ServerErrorCode } from '../../src/server/errors.ts'
 import { clusterId, clusterIdText, type FormatOptions, formatNode, geometryOf } from '../../src/server/format.ts'
@@ -13,7 +12,8 @@ import { silentLog } from '../../src/server/log.ts'
 import { GalgoNode } from '../../src/server/node.ts'
 import type { Expected } from '../../src/server/replica-node.ts'
 import { superblockCopySize } from '../../storage/superblock.ts'
-import { CREDENTIALS, freePorts, temporaryDirectory, until } from '../integration/processes.ts'
+import { freePorts } from '../integration/ports.ts'
+import { temporaryDirectory, until, withClient } from '../integration/processes.ts'
 
 const SHAPE = { cluster: 'test', replica: 0, replicas: 1, frameSizeMax: 64 * 1024, journalSlots: 128 }
 
@@ -57,8 +57,7 @@ test('a node starts, serves, stops in good order, and has everything when it sta
     await format(data)
     const http = `127.0.0.1:${(await freePorts(1))[0]}`
     const node = await start(data, { http })
-    {
-      await using client = await connect({ servers: [`127.0.0.1:${node.clientPort}`], credentials: CREDENTIALS })
+    await withClient([`127.0.0.1:${node.clientPort}`], async (client) => {
       await client.createStream('s')
       const status = await node.status()
       assert.equal(status.status, 'normal')
@@ -70,13 +69,13 @@ test('a node starts, serves, stops in good order, and has everything when it sta
         nodes.map(({ tcpPort, role }) => [tcpPort, role]),
         [[node.clientPort, 'leader']],
       )
-    }
+    })
     await node.stop()
     await node.ended
     const again = await start(data)
-    await using client = await connect({ servers: [`127.0.0.1:${again.clientPort}`], credentials: CREDENTIALS })
+    const streams = await withClient([`127.0.0.1:${again.clientPort}`], (client) => client.listStreams())
     assert.deepEqual(
-      (await client.listStreams()).map(({ name }) => name),
+      streams.map(({ name }) => name),
       ['s'],
     )
     await again.stop()
@@ -220,11 +219,10 @@ test('an acknowledged op that the journal of a single node lost stops it with a 
   await withDirectory(async (data) => {
     await format(data)
     const node = await start(data)
-    {
-      await using client = await connect({ servers: [`127.0.0.1:${node.clientPort}`], credentials: CREDENTIALS })
+    await withClient([`127.0.0.1:${node.clientPort}`], async (client) => {
       for (const name of ['a', 'b', 'c']) await client.createStream(name)
       await until('ops', async () => ((await node.status()).commit >= 4 ? true : undefined))
-    }
+    })
     await node.stop()
     const fd = openSync(join(data, 'journal'), 'r+')
     // The prepare of op 2, past the ring of headers.

@@ -13,7 +13,7 @@ import { geometryOf } from '../../src/server/format.ts'
 import { HELLO_COMMAND, PeerBus, REFUSAL_COMMAND } from '../../src/server/peer-bus.ts'
 import { sealFrame, stampFrame } from '../../storage/journal.ts'
 import type { Geometry } from '../../storage/superblock.ts'
-import { freePorts } from '../integration/processes.ts'
+import { freePorts } from '../integration/ports.ts'
 
 const checksummer = createChecksummer()
 

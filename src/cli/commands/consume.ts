@@ -82,7 +82,7 @@ async function consume(client: Client, io: CliIo, stream: string, topic: string,
       ...(flags.consumer === undefined ? {} : { name: flags.consumer }),
       ...(flags.count === undefined ? {} : { count: flags.count }),
     })
-    await using progress = new Progress(consumer, output, flags.consumer !== undefined)
+    const progress = new Progress(consumer, output, flags.consumer !== undefined)
     if (flags.follow === true) progress.commitWhenIdle()
     try {
       for await (const message of consumer) {
@@ -94,6 +94,8 @@ async function consume(client: Client, io: CliIo, stream: string, topic: string,
       }
     } catch (error) {
       if (!signal.aborted) throw error
+    } finally {
+      await progress.close()
     }
     if (left <= 0) enough.abort()
   }
@@ -169,7 +171,7 @@ class Progress {
     await this.#consumer.commit(last)
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  async close(): Promise<void> {
     clearInterval(this.#timer)
     try {
       await this.#commit()

@@ -13,16 +13,7 @@ import type { SimClient } from '../../../simulator/client.ts'
 import { Ledger } from '../../../simulator/ledger.ts'
 import type { SimNode } from '../../../simulator/node.ts'
 import { CALM_DISK, CALM_NETWORK, World } from '../../../simulator/world.ts'
-import {
-  At,
-  Command,
-  commandOf,
-  getKey,
-  getU32,
-  getU64,
-  setU32,
-  setU64,
-} from '../../../src/protocol/frame.ts'
+import { At, Command, commandOf, getKey, getU32, getU64, setU32, setU64 } from '../../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../../../src/protocol/message.ts'
 import type { ReplicaStatus, SubmitOutcome } from '../../../src/state/replica-port.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
@@ -357,7 +348,10 @@ export class Cluster {
     const spoken = this.#spoken[from] as { view: number; logView: number }
     const state = this.node(from).superblock?.state
     assert.ok(state !== undefined)
-    assert.ok(state.view >= spoken.view, `replica ${from} forgot view ${spoken.view}: it is in view ${state.view} again`)
+    assert.ok(
+      state.view >= spoken.view,
+      `replica ${from} forgot view ${spoken.view}: it is in view ${state.view} again`,
+    )
     assert.ok(
       state.logView >= spoken.logView,
       `replica ${from} forgot log_view ${spoken.logView}: it has ${state.logView} again`,
