@@ -51,7 +51,8 @@ export class Load {
   readonly #states: LaneState[]
   readonly #intervalMs: number
   readonly #done = Promise.withResolvers<void>()
-  readonly #startMs: number
+  /** Request 0 of lane 0 is due now. */
+  readonly startMs: number
   #sent = 0
   #flying = 0
   #requests = 0
@@ -65,8 +66,8 @@ export class Load {
     this.#recorder = recorder
     this.#states = plan.lanes.map((lane) => ({ lane, sent: 0, flying: 0 }))
     this.#intervalMs = plan.rate === null ? 0 : (1000 * plan.lanes.length) / plan.rate
-    this.#startMs = now()
-    this.#lastMs = this.#startMs + plan.warmupMs
+    this.startMs = now()
+    this.#lastMs = this.startMs + plan.warmupMs
     // A failure may come before `finished` is asked for.
     this.#done.promise.catch(() => {})
   }
@@ -91,7 +92,7 @@ export class Load {
   /** Resolves when the last answer is here; rejects with the first failure, when nothing is on its way any more. */
   async finished(): Promise<LoadResult> {
     await this.#done.promise
-    const end = Math.min(this.#now(), this.#startMs + this.#plan.durationMs)
+    const end = Math.min(this.#now(), this.startMs + this.#plan.durationMs)
     let unsent = 0
     if (this.#plan.rate !== null) {
       this.#states.forEach((state, i) => {
@@ -103,18 +104,18 @@ export class Load {
     return {
       requests: this.#requests,
       messages: this.#messages,
-      elapsedMs: Math.max(0, this.#lastMs - this.#startMs - this.#plan.warmupMs),
+      elapsedMs: Math.max(0, this.#lastMs - this.startMs - this.#plan.warmupMs),
       unsent,
     }
   }
 
   /** Lanes take turns, so that the whole load is even and not only each lane. */
   #dueMs(lane: number, request: number): number {
-    return this.#startMs + (request + lane / this.#states.length) * this.#intervalMs
+    return this.startMs + (request + lane / this.#states.length) * this.#intervalMs
   }
 
   get #over(): boolean {
-    return this.#stopped || this.#sent >= this.#plan.requests || this.#now() - this.#startMs >= this.#plan.durationMs
+    return this.#stopped || this.#sent >= this.#plan.requests || this.#now() - this.startMs >= this.#plan.durationMs
   }
 
   #fill(index: number): void {
@@ -146,7 +147,7 @@ export class Load {
   }
 
   #count(messages: number, dueMs: number): void {
-    if (dueMs - this.#startMs < this.#plan.warmupMs) return
+    if (dueMs - this.startMs < this.#plan.warmupMs) return
     const now = this.#now()
     this.#requests++
     this.#messages += messages

@@ -1,13 +1,21 @@
 // The sleeping side of metronome.ts.
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { shared, intervalMs } = workerData as { shared: Int32Array; intervalMs: number }
+interface Given {
+  readonly shared: Int32Array
+  /** Milliseconds since the epoch. */
+  readonly start: number
+  readonly intervalMs: number
+}
 
-let next = performance.now() + intervalMs
+const { shared, start, intervalMs } = workerData as Given
+const startMs = start - performance.timeOrigin
+
+let beat = Math.ceil((performance.now() - startMs) / intervalMs)
 for (;;) {
-  const wait = next - performance.now()
+  const wait = startMs + beat * intervalMs - performance.now()
   if (wait > 0) Atomics.wait(shared, 1, 0, wait)
   if (Atomics.exchange(shared, 0, 1) === 0) parentPort?.postMessage(null)
-  // After a stall go on from now: the load loop catches up by itself.
-  next = Math.max(next + intervalMs, performance.now())
+  // After a stall the next beat is one to come: the load loop catches up by itself.
+  beat = Math.max(beat + 1, Math.ceil((performance.now() - startMs) / intervalMs))
 }

@@ -6,10 +6,13 @@ export interface Metronome {
   stop(): Promise<void>
 }
 
-export function startMetronome(intervalMs: number, tick: () => void): Metronome {
+/** Ticks at `startMs` (by this thread's `performance.now()`) plus whole intervals: in step with requests that are due then. */
+export function startMetronome(startMs: number, intervalMs: number, tick: () => void): Metronome {
   // [0]: 1 while a tick is on its way, so that a busy receiver is not buried; [1]: never changes, slept on.
   const shared = new Int32Array(new SharedArrayBuffer(8))
-  const worker = new Worker(new URL('./metronome-worker.ts', import.meta.url), { workerData: { shared, intervalMs } })
+  const worker = new Worker(new URL('./metronome-worker.ts', import.meta.url), {
+    workerData: { shared, start: performance.timeOrigin + startMs, intervalMs },
+  })
   worker.on('message', () => {
     Atomics.store(shared, 0, 0)
     tick()

@@ -21,7 +21,9 @@ export async function runLoad(io: CliIo, plan: LoadPlan, messageSize: number): P
   const tick = (): void => load.tick()
   const stop = (): void => load.stop()
   const ticking =
-    plan.rate === null ? slowTicks(tick) : startMetronome(Math.max(TICK_MS_MIN, Math.min(5, 1000 / plan.rate)), tick)
+    plan.rate === null
+      ? slowTicks(tick)
+      : startMetronome(load.startMs, Math.max(TICK_MS_MIN, Math.min(5, 1000 / plan.rate)), tick)
   const progress = showProgress(io, messageSize, () => load.messages, plan.durationMs)
   io.stop.addEventListener('abort', stop, { once: true })
   try {
