@@ -8,16 +8,9 @@
 // Every request is answered, once: with its reply, with 58 if it was certainly not taken, or with 57 if this node stopped
 // leading before it knew. Whatever a client sends ends in a typed status, or in the end of its own connection.
 import type { Clock, ExecuteResult, Log, Random } from '../../consensus/ports.ts'
-import type { ReadFrom } from '../../storage/partition.ts'
 import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
 import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
-import {
-  decodePollMessages,
-  encodePollReplyPrefix,
-  POLL_PREFIX_SIZE,
-  type PollMessages,
-} from '../protocol/commands/poll-messages.ts'
 import {
   decodeRegister,
   encodeRegisterEntry,
@@ -27,7 +20,6 @@ import {
   REGISTER_ENTRY_SIZE,
 } from '../protocol/commands/register.ts'
 import { decodeSendMessages } from '../protocol/commands/send-messages.ts'
-import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import { EvictionReason, Status } from '../protocol/errors.ts'
 import {
   At,
@@ -43,12 +35,13 @@ import {
 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
 import { Code, isInternal, isOperation, isPartition, isReplicated, Operation } from '../protocol/operations.ts'
-import type { PartitionEntry } from './catalog.ts'
 import type { ClientConnection } from './connection.ts'
+import { Door } from './door.ts'
+import { Polls } from './polls.ts'
 import { type HostFacts, isLocal, type NodeAddress, Reads } from './reads.ts'
 import type { ReplicaHost, ReplicaPort, SubmitOutcome } from './replica-port.ts'
 import { echoOf, evictionFrame, type RequestEcho, statusReply, writeReplyHeader } from './replies.ts'
-import { consumerKey, type StateMachine } from './state-machine.ts'
+import type { StateMachine } from './state-machine.ts'
 
 export interface DispatcherOptions {
   readonly replica: ReplicaPort
@@ -69,9 +62,6 @@ export interface DispatcherOptions {
 }
 
 const ROOT_USER = 0
-/** Polls that read at the same time, and messages of one poll. */
-const POLLS_MAX = 256
-const POLL_COUNT_MAX = 1_000_000
 /** Through the log under this number: a request that was refused at the door of an exactly-once session. */
 const OPERATION_REJECTED = 69
 /** Request numbers per connection that are noted as undecided; more than any session may have in flight. */
@@ -110,49 +100,16 @@ const BATCH_FAULTS: readonly number[] = [
   Status.invalidBatchChecksum,
 ]
 
-class Door {
-  readonly connection: ClientConnection
-  /** Set by the first login that was accepted. */
-  client = ''
-  clientId = new Uint32Array(4)
-  session = 0
-  exactlyOnce = false
-  /** Given to the replica and not answered. */
-  readonly undecided: RequestEcho[] = []
-  /** Not taken yet, in order. */
-  readonly waiting: Message[] = []
-  /** Polls that found no buffer. */
-  waitingPolls = 0
-  paused = false
-  /** Nothing is sent any more, nothing taken. */
-  gone = false
-
-  constructor(connection: ClientConnection) {
-    this.connection = connection
-  }
-}
-
-interface AutoCommit {
-  readonly door: Door
-  readonly echo: RequestEcho
-  readonly reply: Message
-}
-
 export class Dispatcher implements ReplicaHost {
   readonly #options: DispatcherOptions
   readonly #replica: ReplicaPort
   readonly #pool: MessagePool
   readonly #reads: Reads
+  readonly #polls: Polls
   readonly #doors = new Map<ClientConnection, Door>()
   readonly #byClient = new Map<string, Door>()
   /** Doors with waiting requests, in the order in which they began to wait. */
   #waiting: Door[] = []
-  #polls = 0
-  #waitingPolls: { door: Door; message: Message }[] = []
-  readonly #autoCommits = new Map<number, AutoCommit>()
-  #waitingCommits: { token: number; message: Message }[] = []
-  #tokenBase: number
-  #tokens = 0
   #sweepDue = 0
   #diskDue = 0
   #diskFull = false
@@ -161,7 +118,10 @@ export class Dispatcher implements ReplicaHost {
     this.#options = options
     this.#replica = options.replica
     this.#pool = options.pool
-    this.#tokenBase = options.random.below(2 ** 32) * 2 ** 20
+    this.#polls = new Polls(options, {
+      status: (door, echo, status) => this.#status(door, echo, status),
+      mayWait: (door, message) => this.#mayWait(door, message),
+    })
     this.#reads = new Reads({ ...options, connections: () => this.#doors.size })
   }
 
@@ -385,28 +345,16 @@ export class Dispatcher implements ReplicaHost {
     } else if (!this.#submit(door, message)) {
       door.waiting.push(message)
       this.#waiting.push(door)
-      this.#pause(door)
+      door.pause()
     }
   }
 
   /** False when a client has sent too much although it was told to stop: that ends its connection. */
   #mayWait(door: Door, message: Message): boolean {
-    if (door.waiting.length + door.waitingPolls < WAITING_MAX) return true
+    if (door.waits < WAITING_MAX) return true
     message.unref()
     this.#end(door, 'client-does-not-wait')
     return false
-  }
-
-  #pause(door: Door): void {
-    if (door.paused || door.gone) return
-    door.paused = true
-    door.connection.pause()
-  }
-
-  #resume(door: Door): void {
-    if (!door.paused || door.gone || door.waiting.length + door.waitingPolls > 0) return
-    door.paused = false
-    door.connection.resume()
   }
 
   /** False when there is no room: the caller keeps the reference. */
@@ -484,19 +432,13 @@ export class Dispatcher implements ReplicaHost {
   }
 
   onSpace(): void {
-    while (this.#waitingCommits.length > 0) {
-      const { token, message } = this.#waitingCommits[0] as { token: number; message: Message }
-      const outcome = this.#replica.submit(message)
-      if (outcome === 'busy') return
-      this.#waitingCommits.shift()
-      if (outcome !== 'accepted') this.#dropCommit(token, message)
-    }
+    if (!this.#polls.onSpace()) return
     while (this.#waiting.length > 0) {
       const door = this.#waiting[0] as Door
       const message = door.waiting.shift()
       if (message === undefined) {
         this.#waiting.shift()
-        this.#resume(door)
+        door.resume()
       } else if (!this.#submit(door, message)) {
         door.waiting.unshift(message)
         return
@@ -515,12 +457,9 @@ export class Dispatcher implements ReplicaHost {
         this.#status(door, this.#answeredAs(message, echoOf(message)), Status.transientNotAccepted)
         message.unref()
       }
-      this.#resume(door)
+      door.resume()
     }
-    for (const { message } of this.#waitingCommits.splice(0)) message.unref()
-    // The next primary may store these offsets yet: messages that were read for them must reach their consumer now, or never
-    // will. If it does not, the consumer gets them twice.
-    for (const token of this.#autoCommits.keys()) this.#releaseCommit(token)
+    this.#polls.onPrimaryLost()
   }
 
   // ---- reads ---------------------------------------------------------------------------------------------------------
@@ -545,7 +484,7 @@ export class Dispatcher implements ReplicaHost {
           return this.#evict(door, message, EvictionReason.noSession)
       }
     }
-    if (code === Code.pollMessages) return this.#onPoll(door, message)
+    if (code === Code.pollMessages) return this.#polls.take(door, message)
     this.#answer(door, message, code)
     message.unref()
   }
@@ -571,154 +510,15 @@ export class Dispatcher implements ReplicaHost {
     reply.unref()
   }
 
-  // ---- polls ---------------------------------------------------------------------------------------------------------
-
-  #onPoll(door: Door, message: Message): void {
-    if (this.#waitingPolls.length === 0 && this.#poll(door, message)) return
-    if (!this.#mayWait(door, message)) return
-    this.#waitingPolls.push({ door, message })
-    door.waitingPolls += 1
-    this.#pause(door)
-  }
-
-  /** Polls that found no buffer try again. */
-  #retryPolls(): void {
-    while (this.#waitingPolls.length > 0) {
-      const { door, message } = this.#waitingPolls[0] as { door: Door; message: Message }
-      if (door.gone) message.unref()
-      else if (!this.#poll(door, message)) return
-      this.#waitingPolls.shift()
-      door.waitingPolls -= 1
-      this.#resume(door)
-    }
-  }
-
-  /** False when it has to wait: the caller keeps the reference. */
-  #poll(door: Door, message: Message): boolean {
-    const echo = echoOf(message)
-    if (!this.#replica.isPrimary) {
-      this.#status(door, echo, Status.transientNotAccepted)
-      message.unref()
-      return true
-    }
-    let request: PollMessages
-    try {
-      request = decodePollMessages(new Reader(message.bytes, HEADER_SIZE, message.size))
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error
-      this.#status(door, echo, error.status)
-      message.unref()
-      return true
-    }
-    const { status, found } = this.#options.state.partition(request.stream, request.topic, request.partition)
-    const refused = request.consumer.kind === 'group' ? Status.consumerGroupIdNotFound : status
-    if (found === null || refused !== Status.ok) {
-      this.#status(door, echo, refused)
-      message.unref()
-      return true
-    }
-    const from = readFrom(found, request)
-    const nothing = request.count === 0 || (from.kind === 'offset' && from.offset >= found.log.nextOffset)
-    if (!nothing && this.#polls >= POLLS_MAX) return false
-    const size = nothing ? HEADER_SIZE + POLL_PREFIX_SIZE : this.#options.frameSizeMax
-    const reply = this.#pool.acquire(size, nothing ? 0 : this.#options.reserve)
-    if (reply === null) return false
-    message.unref()
-    this.#polls += 1
-    const at = HEADER_SIZE + POLL_PREFIX_SIZE
-    const bytesMax = this.#options.frameSizeMax - at
-    const read = { from, count: Math.min(request.count, POLL_COUNT_MAX), bytesMax }
-    found.log.read(
-      read,
-      reply.bytes.subarray(0, this.#options.frameSizeMax),
-      at,
-      ({ outcome, bytes, count, nextOffset }) => {
-        this.#polls -= 1
-        if (outcome === 'failed') {
-          this.#options.log.error('partition-unreadable', { directory: found.log.directory, offset: nextOffset })
-          reply.unref()
-          return this.#status(door, echo, Status.cannotReadMessage)
-        }
-        const writer = new Writer(reply.bytes, HEADER_SIZE, at)
-        encodePollReplyPrefix(writer, found.id, Math.max(0, found.log.nextOffset - 1), count)
-        writeReplyHeader(reply, echo, Status.ok, POLL_PREFIX_SIZE + bytes)
-        const compact = this.#compact(reply)
-        if (request.autoCommit && count > 0 && !door.gone)
-          return this.#autoCommit(door, echo, request, found, nextOffset - 1, compact)
-        if (!door.gone) door.connection.send(compact)
-        compact.unref()
-      },
-    )
-    return true
-  }
-
-  /** Moves a short reply into a short buffer: consumers of little would otherwise hold the large ones. */
-  #compact(reply: Message): Message {
-    const { size } = reply
-    if (size > reply.capacity / 4) return reply
-    const smaller = this.#pool.acquire(size)
-    if (smaller === null) return reply
-    if (smaller.capacity >= reply.capacity) {
-      smaller.unref()
-      return reply
-    }
-    smaller.bytes.set(reply.bytes.subarray(0, size))
-    reply.unref()
-    return smaller
-  }
-
-  /** Stores the offset through the log; the messages go out once it is stored. */
-  #autoCommit(
-    door: Door,
-    echo: RequestEcho,
-    { consumer, stream, topic }: PollMessages,
-    partition: PartitionEntry,
-    offset: number,
-    reply: Message,
-  ): void {
-    const message = this.#pool.acquire(HEADER_SIZE + 1024)
-    if (message === null) {
-      reply.unref()
-      return this.#status(door, echo, Status.transientNotAccepted)
-    }
-    clearHeader(message)
-    const writer = new Writer(message.bytes, HEADER_SIZE)
-    encodeStoreConsumerOffset(writer, { consumer, stream, topic, partition: partition.id, offset, ack: 'quorum' })
-    setU32(message.words, At.size, HEADER_SIZE + writer.length)
-    this.#tokens = (this.#tokens + 1) % 2 ** 20
-    const token = this.#tokenBase + this.#tokens
-    setU64(message.words, At.request.request, token)
-    message.bytes[At.request.operation] = Operation.storeConsumerOffset
-    this.#autoCommits.set(token, { door, echo, reply })
-    const outcome = this.#waitingCommits.length > 0 ? 'busy' : this.#replica.submit(message)
-    if (outcome === 'busy') this.#waitingCommits.push({ token, message })
-    else if (outcome !== 'accepted') this.#dropCommit(token, message)
-  }
-
-  #dropCommit(token: number, message: Message): void {
-    message.unref()
-    const commit = this.#autoCommits.get(token)
-    if (commit === undefined) return
-    this.#autoCommits.delete(token)
-    commit.reply.unref()
-    this.#status(commit.door, commit.echo, Status.transientNotAccepted)
-  }
+  // ---- housekeeping ----------------------------------------------------------------------------------------------------
 
   onInternalCommitted(token: number, _result: ExecuteResult): void {
-    this.#releaseCommit(token)
-  }
-
-  #releaseCommit(token: number): void {
-    const commit = this.#autoCommits.get(token)
-    if (commit === undefined) return
-    this.#autoCommits.delete(token)
-    if (!commit.door.gone) commit.door.connection.send(commit.reply)
-    commit.reply.unref()
+    this.#polls.onOffsetStored(token)
   }
 
   /** Buffers may have become free. Called after every event, and at least every few ticks. */
   onBuffers(): void {
-    if (this.#waitingPolls.length > 0) this.#retryPolls()
+    this.#polls.retry()
     const now = this.#options.clock.monotonicMs()
     if (now < this.#sweepDue) return
     this.#sweepDue = now + SWEEP_MS
@@ -758,12 +558,6 @@ function sameRequest(a: Numbered, b: Numbered): boolean {
 /** The upper half of a u64. */
 function high(words: Uint32Array, byte: number): number {
   return words[(byte >>> 2) + 1] as number
-}
-
-function readFrom(partition: PartitionEntry, { consumer, from }: PollMessages): ReadFrom {
-  if (from.kind !== 'next') return from
-  const stored = partition.offsets.get(consumerKey(consumer))
-  return { kind: 'offset', offset: stored === undefined ? 0 : stored + 1 }
 }
 
 /** Takes as long for a wrong text as for the right one of the same length. */

@@ -1,0 +1,45 @@
+// What a node knows of one client connection: who it speaks for, what is asked and not answered, what waits.
+import type { Message } from '../protocol/message.ts'
+import type { ClientConnection } from './connection.ts'
+import type { RequestEcho } from './replies.ts'
+
+export class Door {
+  readonly connection: ClientConnection
+  /** Set by the first login that was accepted. */
+  client = ''
+  clientId = new Uint32Array(4)
+  session = 0
+  exactlyOnce = false
+  /** Given to the replica and not answered. */
+  readonly undecided: RequestEcho[] = []
+  /** Not taken yet, in order. */
+  readonly waiting: Message[] = []
+  /** Polls that found no buffer. */
+  waitingPolls = 0
+  paused = false
+  /** Nothing is sent any more, nothing taken. */
+  gone = false
+
+  constructor(connection: ClientConnection) {
+    this.connection = connection
+  }
+
+  /** Frames that wait here; the bound on them is the dispatcher's. */
+  get waits(): number {
+    return this.waiting.length + this.waitingPolls
+  }
+
+  /** Nothing is read from the connection any more. */
+  pause(): void {
+    if (this.paused || this.gone) return
+    this.paused = true
+    this.connection.pause()
+  }
+
+  /** Reads again, if nothing waits. */
+  resume(): void {
+    if (!this.paused || this.gone || this.waits > 0) return
+    this.paused = false
+    this.connection.resume()
+  }
+}
