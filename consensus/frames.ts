@@ -9,6 +9,9 @@
 //   startView 12         primary to all: the log suffix of the new view, head first
 //   getView 14           "send me startView", with a nonce
 //   getHeaders 15 / headers 16, getPrepare 17   repair
+//   getCheckpoint 18 / checkpoint 19            "which checkpoint have you?"; its header is the body of the answer
+//   getBlock 20 / block 21                      bytes of a checkpoint's file or of a segment; a block without a body: gone.
+//                                               The body of getBlock is the segment's name, or empty for the checkpoint
 //
 //   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |
 //   | ping, pong      | op              | commit       | checkpointOp | sent ms    | digest (16)  |              | log_view, status | pipeline, slots | |
@@ -39,6 +42,8 @@ export const FrameAt = {
   getView: { nonce: 128 },
   getHeaders: { opMin: 128, opMax: 136 },
   getPrepare: { checksum: 128, op: 144 },
+  checkpoint: { digest: 128, op: 144, size: 152 },
+  block: { request: 128, op: 136, position: 144, length: 152 },
 } as const
 
 /** Headers in one `headers` frame: it fits into the smallest frame size that a cluster can be given. */

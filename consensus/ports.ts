@@ -1,5 +1,7 @@
 // What the pure core asks of the world. The server plugs sockets and io_uring in, the simulator virtual ones.
 import type { Message } from '../src/protocol/message.ts'
+import type { SegmentSpan } from '../storage/segment-audit.ts'
+import type { SegmentTransfer, TransferOptions } from '../storage/segment-transfer.ts'
 
 /** Sends are fire and forget: the bus takes its own references, may drop, and promises no delivery. */
 export interface Bus {
@@ -33,6 +35,10 @@ export interface ExecuteResult {
   body: Uint8Array
 }
 
+/** What a transfer asks of its owner. */
+export type TransferRequest = Pick<TransferOptions, 'blockSize' | 'fetch' | 'onSpan' | 'done'>
+export type Transfer = Pick<SegmentTransfer, 'start' | 'supply' | 'cancel' | 'position'>
+
 /** The replicated state machine as the replica sees it. Everything here is deterministic in the order of ops. */
 export interface StateMachine {
   /** False while too many bytes wait for the disk; the replica asks again on every tick and disk completion. */
@@ -40,7 +46,14 @@ export interface StateMachine {
   execute(prepare: Message): ExecuteResult
   /** The state after the last executed op, as bytes that are the same on every replica. Pads segment tails first. */
   snapshot(): Uint8Array
+  /** Takes the place of whatever the state was. The files that the snapshot refers to are on this disk, durable. */
   restore(snapshot: Uint8Array): void
+  /** The files that a snapshot refers to. */
+  segments(snapshot: Uint8Array): readonly SegmentSpan[]
+  /** Brings such files onto this disk; begins with `start`. Nothing is executed or flushed until it has ended. */
+  transfer(spans: readonly SegmentSpan[], options: TransferRequest): Transfer
+  /** Bytes of a file that a durable checkpoint refers to, for a replica that lacks them; `bytes` is aligned memory. */
+  readFile(name: string, position: number, bytes: Uint8Array, length: number, done: (good: boolean) => void): void
   /** Makes all segment data that the last snapshot refers to durable. */
   flush(done: (result: 'ok' | 'failed' | 'full') => void): void
   /** A checkpoint at `op` is durable: files that only older states refer to may go. */

@@ -54,6 +54,7 @@ import { ClientTable, type StoredReply } from './client-table.ts'
 import { FrameAt, HEADERS_PER_FRAME } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
 import { chooseLog, type DoViewChange, majority } from './quorum.ts'
+import { type Received, StateSync } from './state-sync.ts'
 
 /** Operations that consensus itself executes; all others belong to the state machine. */
 export const VsrOperation = { register: 1, logout: 3, rejected: 69 } as const
@@ -199,6 +200,9 @@ export class Replica implements ReplicaPort {
   #nonce = new Uint32Array(2)
   #wish = 0
   #behind = false
+  readonly #sync: StateSync
+  /** Checkpoint that was last taken from another replica; 0 when none was since the start. */
+  transferredOp = 0
 
   #now = 0
   #lastTickAt = 0
@@ -255,6 +259,20 @@ export class Replica implements ReplicaPort {
         wishUntil: 0,
       })
     }
+    this.#sync = new StateSync({
+      log: options.log,
+      checksummer: options.checksummer,
+      pool: options.pool,
+      checkpoints: options.checkpoints,
+      stateMachine: options.stateMachine,
+      frameSizeMax: g.frameSizeMax,
+      frame: (command, bodySize) => this.#frame(command, this.#superblock.state.view, bodySize),
+      send: (replica, frame) => this.#sendTo(replica, frame),
+      somePeer: (op, but) => this.#peerAbove(op, but),
+      statePart: (snapshot) => snapshot.subarray(4 + clientsSize(snapshot)),
+      install: (received) => this.#installCheckpoint(received),
+      onDiskFault: (what) => this.#halt('disk', what),
+    })
     this.#commitHeader = this.#superblock.state.checkpointHeader
     this.#journal.onFault = (what) => this.#halt('disk', what)
     this.#superblock.onFault = (what) => this.#halt('disk', what)
@@ -291,6 +309,11 @@ export class Replica implements ReplicaPort {
   /** Commit number and log are too old for what the others still hold: this replica needs their checkpoint. */
   get tooFarBehind(): boolean {
     return this.#behind
+  }
+
+  /** What is fetched from others, while this replica is too far behind. */
+  get transfer(): StateSync['progress'] {
+    return this.#sync.progress
   }
 
   get halted(): boolean {
@@ -360,9 +383,9 @@ export class Replica implements ReplicaPort {
   }
 
   #restore(snapshot: Uint8Array): void {
-    const clientsSize = new DataView(snapshot.buffer, snapshot.byteOffset).getUint32(0, true)
-    this.clients.restore(snapshot.subarray(4, 4 + clientsSize))
-    this.#stateMachine.restore(snapshot.subarray(4 + clientsSize))
+    const end = 4 + clientsSize(snapshot)
+    this.clients.restore(snapshot.subarray(4, end))
+    this.#stateMachine.restore(snapshot.subarray(end))
   }
 
   #openLog(done: () => void): void {
@@ -396,10 +419,15 @@ export class Replica implements ReplicaPort {
     if (this.replicaCount === 1) return this.#openSolo(done)
     this.commitMax = Math.max(this.commitMax, this.op - this.#pipelineMax, this.commitMin)
     this.#resetChain()
+    // A checkpoint of others, from a view that I never was in: my log ends before that view, wherever I left it.
+    const checkpointView = headerView(state.checkpointHeader)
     if (this.#journal.faultyAbove(this.op)) {
       this.status = 'recovering_head'
       this.#log.warn('recovering-head', { op: this.op, faulty: this.#journal.faultyCount })
       this.#newNonce()
+    } else if (checkpointView > this.view) {
+      this.status = 'view_change'
+      this.#enterView(checkpointView)
     } else if (state.logView === state.view && this.#primaryOf(this.view) !== this.index) {
       this.status = 'normal'
       this.#resetElection()
@@ -487,6 +515,7 @@ export class Replica implements ReplicaPort {
       this.#repairDue = this.#now + Timeouts.repair + this.#random.below(Timeouts.repair)
       this.#repair()
     }
+    this.#tickSync()
     this.#offerSpace()
     this.#notePrimary()
   }
@@ -629,6 +658,20 @@ export class Replica implements ReplicaPort {
         break
       case Command.getPrepare:
         this.#onGetPrepare(message, from)
+        break
+      case Command.getCheckpoint: {
+        const { checkpointOp, checkpointSize, checkpointDigest, checkpointHeader } = this.#superblock.state
+        this.#sync.onGetCheckpoint(from, checkpointOp, checkpointSize, checkpointDigest, checkpointHeader)
+        break
+      }
+      case Command.checkpoint:
+        this.#sync.onCheckpoint(message, from)
+        break
+      case Command.getBlock:
+        this.#sync.onGetBlock(message, from)
+        break
+      case Command.block:
+        this.#sync.onBlock(message, from)
         break
       default:
         this.#log.warn('unknown-command', { command, from })
@@ -1079,12 +1122,85 @@ export class Replica implements ReplicaPort {
   #declareBehind(op: number): void {
     if (this.#behind) return
     this.#behind = true
-    this.#log.error('too-far-behind', {
+    this.#log.warn('too-far-behind', {
       commit: this.commitMin,
       cluster: op,
       slots: this.#journal.slots,
-      what: 'the other replicas have overwritten the ops that this one lacks; it stays out until it is given their checkpoint',
+      what: 'the other replicas have overwritten the ops that this one lacks; it takes their checkpoint',
     })
+  }
+
+  // ---- state transfer ----------------------------------------------------------------------------------------------
+
+  #tickSync(): void {
+    if (this.#behind && !this.#sync.active && !this.#committing && !this.#checkpointing) {
+      const { checkpointOp, checkpointSize, checkpointDigest } = this.#superblock.state
+      this.#sync.start(checkpointOp, checkpointSize, checkpointDigest)
+    }
+    this.#sync.tick(this.#now)
+  }
+
+  #peerAbove(op: number, but: number): number {
+    const known: number[] = []
+    this.#peers.forEach((peer, r) => {
+      if (r !== this.index && peer.checkpoint > op && this.#now - peer.lastHeard <= Timeouts.abdicate) known.push(r)
+    })
+    const others = known.filter((r) => r !== but)
+    const choice = others.length > 0 ? others : known
+    return choice.length === 0 ? -1 : (choice[this.#random.below(choice.length)] as number)
+  }
+
+  /**
+   * Another replica's checkpoint, which holds committed ops only, takes the place of mine. My log stays what it is in the view
+   * that I left it in: everything up to the checkpoint is committed, so no view can end below it.
+   */
+  #installCheckpoint({ op, header, digest, snapshot }: Received): void {
+    const view = headerView(header)
+    if (view > this.view && this.status !== 'recovering_head') this.#enterView(view)
+    this.#checkpoints.write(op, snapshot, (written, ownDigest, size) => {
+      if (this.#halted) return
+      if (written !== 'ok') return this.#halt('disk', `checkpoint ${op} could not be written: ${written}`)
+      assert(equal128(ownDigest, 0, digest, 0), 'the same snapshot with another digest')
+      const before = this.#superblock.state
+      const previous = before.checkpointOp
+      const behind = headerOp(before.suffix[0] as Header) < op && this.op <= op
+      if (behind) this.#suffix = [header]
+      this.#superblock.update(
+        {
+          checkpointOp: op,
+          checkpointHeader: header,
+          checkpointDigest: digest,
+          checkpointSize: size,
+          commitMax: Math.max(this.commitMax, before.commitMax, op),
+          ...(behind ? { suffix: [header] } : {}),
+        },
+        () => {
+          if (!this.#halted) this.#checkpointInstalled(op, header, digest, snapshot, previous)
+        },
+      )
+    })
+  }
+
+  #checkpointInstalled(op: number, header: Header, digest: Uint32Array, snapshot: Uint8Array, previous: number): void {
+    this.#restore(snapshot)
+    this.#journal.checkpointDurable(op)
+    this.#stateMachine.checkpointDurable(op)
+    this.#checkpoints.keepOnly(op, previous, () => {})
+    this.#digests.set(op, digest)
+    this.commitMin = op
+    this.#commitHeader = header.slice()
+    this.commitMax = Math.max(this.commitMax, op)
+    this.op = Math.max(this.op, op)
+    this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
+    for (const cached of this.#cache.keys()) if (cached <= op) this.#cacheDrop(cached)
+    this.#repairs = []
+    this.transferredOp = op
+    this.#behind = false
+    this.#resetChain()
+    this.#sync.installed()
+    this.#log.info('state-transferred', { op })
+    this.#requestView()
+    this.#commitJournal()
   }
 
   // ---- commit ------------------------------------------------------------------------------------------------------
@@ -1112,6 +1228,8 @@ export class Replica implements ReplicaPort {
 
   /** Executes what is committed, in order, as far as it is known, here, and the state machine takes it. */
   #commitJournal(): void {
+    // A state that is about to be replaced stays as it is.
+    if (this.#sync.active) return
     while (!this.#committing && !this.#halted && this.commitMin < this.commitMax && this.commitMin < this.op) {
       this.#advanceChain()
       if (this.#chainedFrom > this.commitMin + 1) return
@@ -1550,6 +1668,7 @@ export class Replica implements ReplicaPort {
   #installLog(headers: readonly Header[], commitMax: number): void {
     const head = headerOp(headers[0] as Header)
     this.#behind = false
+    if (this.#sync.active && !this.#sync.installing) this.#sync.cancel()
     this.#progressAt = this.#now
     assert(head >= this.commitMin, 'a view began without ops that were executed here')
     this.#logView = this.view
@@ -1872,6 +1991,10 @@ export class Replica implements ReplicaPort {
 }
 
 const EMPTY = new Uint8Array(0)
+
+function clientsSize(snapshot: Uint8Array): number {
+  return new DataView(snapshot.buffer, snapshot.byteOffset).getUint32(0, true)
+}
 
 function bitCount(bits: number): number {
   let count = 0

@@ -1,8 +1,9 @@
 // The smallest state machine that can tell right from wrong: a running hash over everything executed, in order.
 // Scenarios about consensus alone use it; runs with segments use the real one.
-import type { ExecuteResult, StateMachine } from '../consensus/ports.ts'
+import type { ExecuteResult, StateMachine, Transfer, TransferRequest } from '../consensus/ports.ts'
 import { At, getU64 } from '../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../src/protocol/message.ts'
+import type { SegmentSpan } from '../storage/segment-audit.ts'
 
 export class Ledger implements StateMachine {
   #hash = 0x811c9dc5
@@ -36,6 +37,19 @@ export class Ledger implements StateMachine {
     const view = new DataView(snapshot.buffer, snapshot.byteOffset, 8)
     this.#hash = view.getUint32(0, true)
     this.#count = view.getUint32(4, true)
+  }
+
+  segments(): readonly SegmentSpan[] {
+    return []
+  }
+
+  transfer(spans: readonly SegmentSpan[], { done }: TransferRequest): Transfer {
+    const position = { spans: spans.length, of: spans.length }
+    return { start: () => done('ok'), supply: () => {}, cancel: () => {}, position }
+  }
+
+  readFile(_name: string, _position: number, _bytes: Uint8Array, _length: number, done: (good: boolean) => void): void {
+    done(false)
   }
 
   flush(done: (result: 'ok' | 'failed' | 'full') => void): void {

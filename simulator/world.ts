@@ -230,9 +230,9 @@ export class World {
     return found
   }
 
-  /** Live replicas that have what the cluster needs to go on; without those that are too far behind. */
+  /** Live replicas. */
   participants(): SimNode[] {
-    return this.nodes.filter((node) => node.alive && node.opened && node.replica !== null && !node.replica.tooFarBehind)
+    return this.nodes.filter((node) => node.alive && node.opened && node.replica !== null)
   }
 
   /** Clients have their answers, replicas agree and have nothing left to do. */

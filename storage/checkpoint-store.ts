@@ -92,6 +92,21 @@ export class CheckpointStore {
     step(0)
   }
 
+  /** Size of the file that holds a snapshot of this size: whole sectors. */
+  static fileSize(size: number): number {
+    return sectorCeil(PREFIX + size)
+  }
+
+  /** Raw bytes of a checkpoint's file, for a replica that lacks it; `bytes` is aligned memory. */
+  readFile(op: number, position: number, bytes: Uint8Array, length: number, done: (good: boolean) => void): void {
+    this.#disk.read(checkpointFile(op), position, bytes, 0, length, (result) => done(result === 'ok'))
+  }
+
+  /** The snapshot in the bytes of a checkpoint's file; null when they do not match the digest. */
+  open(file: Uint8Array, op: number, size: number, digest: Uint32Array): Uint8Array | null {
+    return this.#verified(file, op, size, digest)
+  }
+
   #verified(file: Uint8Array, op: number, size: number, digest: Uint32Array): Uint8Array | null {
     const words = new Uint32Array(file.buffer, 0, PREFIX / 4)
     const sum = new Uint32Array(4)

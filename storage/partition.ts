@@ -19,7 +19,9 @@ import {
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk } from './disk.ts'
+import type { SegmentSpan } from './segment-audit.ts'
 import { ENTRIES_PER_BLOCK, INDEX_STRIDE, SegmentIndex } from './segment-index.ts'
+import { segmentName, tooClose } from './segment-layout.ts'
 import { type ReadWindow, SegmentFile, type SegmentStore } from './segment-store.ts'
 
 export interface PartitionEnvironment {
@@ -67,6 +69,15 @@ export type PartitionImage = readonly [
   entries: readonly number[],
 ]
 
+/** The segments that an image refers to. */
+export function segmentSpans(directory: string, image: PartitionImage): SegmentSpan[] {
+  const [nextOffset, , , , segments] = image
+  return segments.map(([firstOffset, , size], i) => {
+    const { log, index } = segmentName(directory, firstOffset)
+    return { name: log, indexName: index, firstOffset, nextOffset: segments[i + 1]?.[0] ?? nextOffset, size }
+  })
+}
+
 class Segment {
   readonly firstOffset: number
   readonly firstTimestamp: number
@@ -80,21 +91,16 @@ class Segment {
   indexWritten = 0
 
   constructor(directory: string, firstOffset: number, firstTimestamp: number, size: number) {
-    const name = `${directory}/${String(firstOffset).padStart(20, '0')}`
+    const name = segmentName(directory, firstOffset)
     this.firstOffset = firstOffset
     this.firstTimestamp = firstTimestamp
-    this.file = new SegmentFile(`${name}.log`, size)
-    this.indexName = `${name}.index`
+    this.file = new SegmentFile(name.log, size)
+    this.indexName = name.index
   }
 
   get indexCount(): number {
     return this.indexFrom + this.index.count
   }
-}
-
-/** Does less than a header fit before the next sector boundary? */
-function tooClose(position: number): boolean {
-  return position % SECTOR_SIZE > SECTOR_SIZE - BATCH_HEADER_SIZE
 }
 
 const scratch: Slice = { from: 0, to: 0, count: 0 }

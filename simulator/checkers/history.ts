@@ -40,6 +40,8 @@ export class HistoryChecker {
       seen = { generation: node.generation, op: replica.checkpointOp }
       this.#seen.set(node, seen)
     }
+    // What came with another replica's checkpoint was not executed here.
+    seen.op = Math.max(seen.op, replica.transferredOp)
     while (seen.op < replica.commitMin) {
       seen.op += 1
       const header = journal.header(seen.op)
@@ -84,6 +86,9 @@ export class HistoryChecker {
       restore: (snapshot) => machine.restore(snapshot),
       flush: (done) => machine.flush(done),
       checkpointDurable: (op) => machine.checkpointDurable(op),
+      segments: (snapshot) => machine.segments(snapshot),
+      transfer: (spans, options) => machine.transfer(spans, options),
+      readFile: (name, position, bytes, length, done) => machine.readFile(name, position, bytes, length, done),
     }
   }
 

@@ -43,6 +43,10 @@ export const Command = {
   getHeaders: 15,
   headers: 16,
   getPrepare: 17,
+  getCheckpoint: 18,
+  checkpoint: 19,
+  getBlock: 20,
+  block: 21,
 } as const
 export type Command = (typeof Command)[keyof typeof Command]
 

@@ -2,7 +2,8 @@
 // 0; directories carry the op of the creation as well, so that a number that is used again never meets an earlier life's files.
 //
 //   streams (sorted by id) ─▶ topics (sorted by id) ─▶ partitions (id = index) ─▶ log, offsets of consumers
-import { Partition, type PartitionEnvironment, type PartitionImage } from '../../storage/partition.ts'
+import { Partition, type PartitionEnvironment, type PartitionImage, segmentSpans } from '../../storage/partition.ts'
+import type { SegmentSpan } from '../../storage/segment-audit.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import type { TopicOptions } from '../protocol/options.ts'
 import { decode, encode } from './encode.ts'
@@ -38,12 +39,18 @@ export interface StreamEntry {
   readonly topics: TopicEntry[]
 }
 
-export function streamDirectory(stream: StreamEntry): string {
+type Directory = Pick<StreamEntry, 'id' | 'op'>
+
+export function streamDirectory(stream: Directory): string {
   return `streams/${stream.id}.${stream.op}`
 }
 
-export function topicDirectory(stream: StreamEntry, topic: TopicEntry): string {
+export function topicDirectory(stream: Directory, topic: Directory): string {
   return `${streamDirectory(stream)}/topics/${topic.id}.${topic.op}`
+}
+
+function partitionDirectory(topicDirectory: string, id: number, op: number): string {
+  return `${topicDirectory}/partitions/${id}.${op}`
 }
 
 export function newPartition(
@@ -54,8 +61,8 @@ export function newPartition(
   createdAt: number,
   image?: PartitionImage,
 ): PartitionEntry {
-  const directory = `${topicDirectory}/partitions/${id}.${op}`
-  return { id, createdAt, op, log: new Partition(env, directory, image), offsets: new Map() }
+  const log = new Partition(env, partitionDirectory(topicDirectory, id, op), image)
+  return { id, createdAt, op, log, offsets: new Map() }
 }
 
 interface Numbered {
@@ -177,6 +184,19 @@ export function decodeCatalog(
     for (const row of rows) stream.topics.push(decodeTopic(stream, decode(row) as TopicRow, environment))
     return stream
   })
+}
+
+/** The segments that an image refers to, without making anything of it. */
+export function catalogSegments(image: CatalogImage): SegmentSpan[] {
+  const spans: SegmentSpan[] = []
+  for (const [streamId, , , streamOp, rows] of image) {
+    for (const row of rows) {
+      const [topicId, , , topicOp, , , partitions] = decode(row) as TopicRow
+      const directory = topicDirectory({ id: streamId, op: streamOp }, { id: topicId, op: topicOp })
+      for (const [id, , op, log] of partitions) spans.push(...segmentSpans(partitionDirectory(directory, id, op), log))
+    }
+  }
+  return spans
 }
 
 function decodeTopic(

@@ -4,10 +4,12 @@
 //   metadata op ─▶ catalog (streams, topics, partitions, consumer offsets)
 //   batch       ─▶ the partition it belongs to ─▶ storage/partition.ts
 //   checkpoint  ─▶ the catalog and the sizes of all segments as bytes, after the segments were flushed
-import type { ExecuteResult, StateMachine as StateMachinePort } from '../../consensus/ports.ts'
+import type { ExecuteResult, StateMachine as StateMachinePort, TransferRequest } from '../../consensus/ports.ts'
 import type { Disk } from '../../storage/disk.ts'
 import type { PartitionEnvironment } from '../../storage/partition.ts'
+import type { SegmentSpan } from '../../storage/segment-audit.ts'
 import { SegmentStore } from '../../storage/segment-store.ts'
+import { SegmentTransfer } from '../../storage/segment-transfer.ts'
 import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
 import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
@@ -36,6 +38,7 @@ import { writeResultOk, writeResultRejected } from '../protocol/result.ts'
 import { xxh32 } from '../protocol/xxh32.ts'
 import {
   type CatalogImage,
+  catalogSegments,
   decodeCatalog,
   encodeCatalog,
   findStream,
@@ -59,6 +62,8 @@ import {
 } from './limits.ts'
 
 const SNAPSHOT_VERSION = 1
+/** What other replicas may read here. */
+const SEGMENT_NAME = /^streams\/\d+\.\d+\/topics\/\d+\.\d+\/partitions\/\d+\.\d+\/\d{20}\.log$/
 
 export interface StateMachineOptions {
   readonly disk: Disk
@@ -366,13 +371,42 @@ export class StateMachine implements StateMachinePort {
     const [version, catalog, garbage] = decode(snapshot) as [number, CatalogImage, string[]]
     if (version !== SNAPSHOT_VERSION)
       throw new Error(`a snapshot of version ${version}; this release reads ${SNAPSHOT_VERSION}`)
+    const before = this.#directories()
+    for (const { topics } of this.#streams) for (const topic of topics) this.#forgetPartitions(topic.partitions)
     this.#streams = decodeCatalog(catalog, (options) => this.#environment(options))
+    const now = this.#directories()
     this.#garbage = []
-    this.#condemned = garbage
+    this.#indexes = []
+    this.#condemned = [...garbage, ...[...before].filter((directory) => !now.has(directory))]
     this.#removeCondemned()
     this.#touched.clear()
     this.#partitions = 0
     for (const stream of this.#streams) for (const topic of stream.topics) this.#partitions += topic.partitions.length
+  }
+
+  #directories(): Set<string> {
+    const logs = this.#streams.flatMap(({ topics }) => topics.flatMap(({ partitions }) => partitions))
+    return new Set(logs.map(({ log }) => log.directory))
+  }
+
+  segments(snapshot: Uint8Array): readonly SegmentSpan[] {
+    const [version, catalog] = decode(snapshot) as [number, CatalogImage]
+    return version === SNAPSHOT_VERSION ? catalogSegments(catalog) : []
+  }
+
+  transfer(spans: readonly SegmentSpan[], request: TransferRequest): SegmentTransfer {
+    return new SegmentTransfer(spans, {
+      ...request,
+      disk: this.#disk,
+      store: this.#store,
+      checksummer: this.#checksummer,
+      indexBlock: this.#indexBlock,
+    })
+  }
+
+  readFile(name: string, position: number, bytes: Uint8Array, length: number, done: (good: boolean) => void): void {
+    if (!SEGMENT_NAME.test(name)) return done(false)
+    this.#disk.read(name, position, bytes, 0, length, (result) => done(result === 'ok'))
   }
 
   flush(done: (result: 'ok' | 'failed' | 'full') => void): void {

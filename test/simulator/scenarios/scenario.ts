@@ -438,7 +438,7 @@ export class Cluster {
     for (const { replica, pool, index } of this.world.nodes) {
       assert.ok(replica !== null)
       assert.ok(
-        replica.tooFarBehind || replica.commitMin >= this.world.acknowledged.highestOp,
+        replica.commitMin >= this.world.acknowledged.highestOp,
         `replica ${index} lacks acknowledged ops: ${this.describe()}`,
       )
       assert.equal(pool?.used, 0, `replica ${index} holds buffers`)

@@ -1,0 +1,360 @@
+// How a replica whose missing ops nobody has any more comes back: it takes the checkpoint of another replica, and the segments
+// that this refers to. Until that is durable here its own state stays as it was, so it may crash at any point; what was fetched
+// is found again. The others go on meanwhile: if they have moved on too far once more, the next round has little left to fetch.
+//
+//   idle ─▶ own checkpoint read ─▶ asking a peer ─▶ its checkpoint's file ─▶ segments ─▶ install (the replica's) ─▶ idle
+//                                    ▲                    │                     │
+//                                    └──── silence, gone, damaged: another peer ┘
+//
+// Nothing that a peer gives is believed: the checkpoint must match its digest, every record its own checksum and place. The
+// digest is the peer's word, as its frames are; replicas compare the digests of equal checkpoints all the time.
+import { assert } from '../src/protocol/assert.ts'
+import type { Checksummer } from '../src/protocol/checksum.ts'
+import { Command, copy128, getU64, setU64 } from '../src/protocol/frame.ts'
+import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
+import { CheckpointStore } from '../storage/checkpoint-store.ts'
+import { HEADER_WORDS, type Header, headerOp, headerSealed } from '../storage/header.ts'
+import { FrameAt } from './frames.ts'
+import type { Log, StateMachine, Transfer } from './ports.ts'
+
+const BLOCK_SIZE_MAX = 512 * 1024
+/** Largest snapshot that is taken: a catalog beyond every limit of the state machine. */
+const SNAPSHOT_SIZE_MAX = 1024 * 1024 * 1024
+const BLOCKS_IN_FLIGHT = 4
+/** Milliseconds until a block is asked for again, and without progress until another peer is asked. */
+const RESEND_MS = 400
+const SILENCE_MS = 2000
+/** Reads for other replicas at the same time; more are not answered, and asked for again. */
+const SERVES_MAX = 4
+/** Large buffers that are left to what the log needs. */
+const RESERVE = 4
+
+/** Another replica's checkpoint, and the whole of it on this disk: ready to become this replica's. */
+export interface Received {
+  readonly op: number
+  readonly header: Header
+  readonly digest: Uint32Array
+  /** The state machine's part and the client table's, as in `Replica`. */
+  readonly snapshot: Uint8Array
+}
+
+/** Bytes of which file? Null: the checkpoint's. */
+interface Wanted {
+  readonly name: string | null
+  readonly position: number
+  readonly length: number
+  sentAt: number
+}
+
+export interface StateSyncOptions {
+  readonly log: Log
+  readonly checksummer: Checksummer
+  readonly pool: MessagePool
+  readonly checkpoints: CheckpointStore
+  readonly stateMachine: StateMachine
+  readonly frameSizeMax: number
+  /** A frame of this replica with its common fields set; null when no buffer is free. */
+  readonly frame: (command: number, bodySize: number) => Message | null
+  /** Seals, sends and releases. */
+  readonly send: (replica: number, frame: Message) => void
+  /** A replica, other than `but` if there is a choice, that may have a checkpoint above `op`; -1 when nobody is known. */
+  readonly somePeer: (op: number, but: number) => number
+  /** The state machine's part of a snapshot. */
+  readonly statePart: (snapshot: Uint8Array) => Uint8Array
+  readonly install: (received: Received) => void
+  readonly onDiskFault: (what: string) => void
+}
+
+type Phase = 'idle' | 'own' | 'asking' | 'checkpoint' | 'segments' | 'installing'
+
+interface Target {
+  readonly op: number
+  readonly size: number
+  readonly digest: Uint32Array
+  readonly header: Header
+  /** The checkpoint's file, as far as it is here. */
+  readonly file: Uint8Array
+  snapshot: Uint8Array | null
+}
+
+export class StateSync {
+  readonly #options: StateSyncOptions
+  readonly #blockSize: number
+  #phase: Phase = 'idle'
+  /** Counts the starts: what was begun for an earlier one is nobody's. */
+  #run = 0
+  #above = 0
+  #peer = -1
+  #target: Target | null = null
+  #transfer: Transfer | null = null
+  readonly #wanted = new Map<number, Wanted>()
+  #requests = 0
+  #fetchAt = 0
+  #askedAt = Number.NEGATIVE_INFINITY
+  #progressAt = 0
+  #now = 0
+  /** Segments that are whole and durable here, by name, with the size up to which. */
+  readonly #kept = new Map<string, number>()
+  #serving = 0
+
+  constructor(options: StateSyncOptions) {
+    this.#options = options
+    const room = Math.min(BLOCK_SIZE_MAX, options.frameSizeMax - HEADER_SIZE)
+    this.#blockSize = room - (room % SECTOR_SIZE)
+    assert(this.#blockSize >= SECTOR_SIZE)
+  }
+
+  get active(): boolean {
+    return this.#phase !== 'idle'
+  }
+
+  /** The state of this replica is about to be replaced: it must not change any more. */
+  get installing(): boolean {
+    return this.#phase === 'installing'
+  }
+
+  /** What is going on, for people; null when nothing is. */
+  get progress(): { readonly phase: string; readonly checkpoint: number; readonly segments: string } | null {
+    if (this.#phase === 'idle') return null
+    const at = this.#transfer?.position
+    return {
+      phase: this.#phase,
+      checkpoint: this.#target?.op ?? 0,
+      segments: at === undefined ? '' : `${at.spans}/${at.of}`,
+    }
+  }
+
+  /** Looks for a checkpoint above `op`, this replica's own, whose file has `size` and `digest`. */
+  start(op: number, size: number, digest: Uint32Array): void {
+    assert(this.#phase === 'idle')
+    this.#phase = 'own'
+    this.#above = op
+    this.#run += 1
+    this.#kept.clear()
+    this.#options.log.warn('state-transfer', { above: op })
+    if (op === 0) return this.#ask()
+    const run = this.#run
+    this.#options.checkpoints.read(op, size, digest, (snapshot) => {
+      if (run !== this.#run) return
+      const { stateMachine, statePart } = this.#options
+      // Without it everything is checked again, which takes longer.
+      if (snapshot !== null) {
+        for (const span of stateMachine.segments(statePart(snapshot))) this.#kept.set(span.name, span.size)
+      }
+      this.#ask()
+    })
+  }
+
+  /** It is not needed any more. Not while installing. */
+  cancel(): void {
+    assert(this.#phase !== 'installing')
+    this.#end()
+  }
+
+  /** The replica has installed what it was given, or will never. */
+  installed(): void {
+    assert(this.#phase === 'installing')
+    this.#end()
+  }
+
+  #end(): void {
+    this.#phase = 'idle'
+    this.#run += 1
+    this.#forgetTarget()
+  }
+
+  #forgetTarget(): void {
+    this.#transfer?.cancel()
+    this.#transfer = null
+    this.#target = null
+    this.#wanted.clear()
+  }
+
+  #ask(): void {
+    this.#forgetTarget()
+    this.#phase = 'asking'
+    this.#askedAt = Number.NEGATIVE_INFINITY
+    this.#progressAt = this.#now
+  }
+
+  /** Another peer, or the same one if there is only one. */
+  #giveUp(why: string): void {
+    this.#options.log.warn('state-transfer-interrupted', { peer: this.#peer, why })
+    this.#ask()
+  }
+
+  tick(now: number): void {
+    this.#now = now
+    if (this.#phase === 'asking') {
+      if (now - this.#askedAt < RESEND_MS) return
+      this.#askedAt = now
+      this.#peer = this.#options.somePeer(this.#above, this.#peer)
+      const frame = this.#peer < 0 ? null : this.#options.frame(Command.getCheckpoint, 0)
+      if (frame !== null) this.#options.send(this.#peer, frame)
+      return
+    }
+    if (this.#phase !== 'checkpoint' && this.#phase !== 'segments') return
+    if (this.#wanted.size === 0) this.#progressAt = now
+    if (now - this.#progressAt >= SILENCE_MS) return this.#giveUp('silence')
+    for (const [request, wanted] of this.#wanted) if (now - wanted.sentAt >= RESEND_MS) this.#request(request, wanted)
+  }
+
+  onCheckpoint(message: Message, from: number): void {
+    if (this.#phase !== 'asking' || from !== this.#peer || message.size !== 2 * HEADER_SIZE) return
+    const w = message.words
+    const op = getU64(w, FrameAt.checkpoint.op)
+    const size = getU64(w, FrameAt.checkpoint.size)
+    const header = w.slice(HEADER_SIZE >>> 2, (HEADER_SIZE >>> 2) + HEADER_WORDS)
+    if (op <= this.#above || size > SNAPSHOT_SIZE_MAX) return
+    if (!headerSealed(header, this.#options.checksummer) || headerOp(header) !== op) return
+    const at = FrameAt.checkpoint.digest >>> 2
+    this.#target = {
+      op,
+      size,
+      header,
+      digest: w.slice(at, at + 4),
+      file: new Uint8Array(CheckpointStore.fileSize(size)),
+      snapshot: null,
+    }
+    this.#phase = 'checkpoint'
+    this.#progressAt = this.#now
+    this.#fetchAt = 0
+    this.#options.log.info('state-transfer-checkpoint', { peer: from, op, size })
+    this.#fetchCheckpoint(this.#target)
+  }
+
+  #fetchCheckpoint({ file }: Target): void {
+    while (this.#fetchAt < file.length && this.#wanted.size < BLOCKS_IN_FLIGHT) {
+      const position = this.#fetchAt
+      const length = Math.min(this.#blockSize, file.length - position)
+      this.#fetchAt += length
+      this.#fetch(null, position, length)
+    }
+  }
+
+  #fetch(name: string | null, position: number, length: number): void {
+    this.#requests += 1
+    const wanted = { name, position, length, sentAt: this.#now }
+    this.#wanted.set(this.#requests, wanted)
+    this.#request(this.#requests, wanted)
+  }
+
+  #request(request: number, wanted: Wanted): void {
+    const name = wanted.name ?? ''
+    wanted.sentAt = this.#now
+    const frame = this.#options.frame(Command.getBlock, name.length)
+    if (frame === null) return
+    const w = frame.words
+    setU64(w, FrameAt.block.request, request)
+    setU64(w, FrameAt.block.op, this.#target?.op ?? 0)
+    setU64(w, FrameAt.block.position, wanted.position)
+    setU64(w, FrameAt.block.length, wanted.length)
+    for (let i = 0; i < name.length; i++) frame.bytes[HEADER_SIZE + i] = name.charCodeAt(i)
+    this.#options.send(this.#peer, frame)
+  }
+
+  onBlock(message: Message, from: number): void {
+    const target = this.#target
+    if (target === null || from !== this.#peer) return
+    const request = getU64(message.words, FrameAt.block.request)
+    const wanted = this.#wanted.get(request)
+    if (wanted === undefined || getU64(message.words, FrameAt.block.op) !== target.op) return
+    const length = message.size - HEADER_SIZE
+    if (length === 0) return this.#giveUp('gone')
+    if (length !== wanted.length) return
+    this.#wanted.delete(request)
+    this.#progressAt = this.#now
+    if (wanted.name !== null) {
+      this.#transfer?.supply(wanted.name, wanted.position, message.bytes, HEADER_SIZE, length)
+      return
+    }
+    target.file.set(message.bytes.subarray(HEADER_SIZE, message.size), wanted.position)
+    this.#fetchCheckpoint(target)
+    if (this.#wanted.size === 0) this.#openCheckpoint(target)
+  }
+
+  #openCheckpoint(target: Target): void {
+    const { checkpoints, stateMachine, statePart, log } = this.#options
+    const snapshot = checkpoints.open(target.file, target.op, target.size, target.digest)
+    if (snapshot === null) return this.#giveUp('checkpoint damaged')
+    target.snapshot = snapshot
+    this.#phase = 'segments'
+    const all = stateMachine.segments(statePart(snapshot))
+    const missing = all.filter((span) => this.#kept.get(span.name) !== span.size)
+    log.info('state-transfer-segments', { op: target.op, segments: all.length, missing: missing.length })
+    const run = this.#run
+    this.#transfer = stateMachine.transfer(missing, {
+      blockSize: this.#blockSize,
+      fetch: (name, position, length) => this.#fetch(name, position, length),
+      onSpan: (span) => {
+        this.#kept.set(span.name, span.size)
+        this.#progressAt = this.#now
+      },
+      done: (outcome) => {
+        if (run !== this.#run || this.#target !== target) return
+        if (outcome === 'ok') return this.#install(target, snapshot)
+        if (outcome === 'damaged') return this.#giveUp('segment damaged')
+        this.#options.onDiskFault(`a segment for checkpoint ${target.op} could not be written: ${outcome}`)
+      },
+    })
+    this.#transfer.start()
+  }
+
+  #install({ op, header, digest }: Target, snapshot: Uint8Array): void {
+    this.#phase = 'installing'
+    this.#options.install({ op, header, digest, snapshot })
+  }
+
+  // ---- for others ------------------------------------------------------------------------------------------------------
+
+  /** Answers with the newest durable checkpoint. */
+  onGetCheckpoint(from: number, op: number, size: number, digest: Uint32Array, header: Header): void {
+    if (op === 0) return
+    const frame = this.#options.frame(Command.checkpoint, HEADER_SIZE)
+    if (frame === null) return
+    const w = frame.words
+    copy128(w, FrameAt.checkpoint.digest, digest, 0)
+    setU64(w, FrameAt.checkpoint.op, op)
+    setU64(w, FrameAt.checkpoint.size, size)
+    w.set(header.subarray(0, HEADER_WORDS), HEADER_SIZE >>> 2)
+    this.#options.send(from, frame)
+  }
+
+  onGetBlock(message: Message, from: number): void {
+    const w = message.words
+    const request = getU64(w, FrameAt.block.request)
+    const op = getU64(w, FrameAt.block.op)
+    const position = getU64(w, FrameAt.block.position)
+    const length = getU64(w, FrameAt.block.length)
+    const whole = position % SECTOR_SIZE === 0 && length % SECTOR_SIZE === 0
+    if (!whole || length === 0 || length > this.#blockSize || this.#serving >= SERVES_MAX) return
+    const { pool, checkpoints, stateMachine } = this.#options
+    const buffer = pool.acquire(length, RESERVE)
+    if (buffer === null) return
+    this.#serving += 1
+    const answer = (good: boolean): void => {
+      this.#serving -= 1
+      const frame = this.#options.frame(Command.block, good ? length : 0)
+      if (frame !== null) {
+        setU64(frame.words, FrameAt.block.request, request)
+        setU64(frame.words, FrameAt.block.op, op)
+        setU64(frame.words, FrameAt.block.position, position)
+        setU64(frame.words, FrameAt.block.length, length)
+        if (good) frame.bytes.set(buffer.bytes.subarray(0, length), HEADER_SIZE)
+        this.#options.send(from, frame)
+      }
+      buffer.unref()
+    }
+    const name = ascii(message.bytes, HEADER_SIZE, message.size)
+    if (name === '') checkpoints.readFile(op, position, buffer.bytes, length, answer)
+    else stateMachine.readFile(name, position, buffer.bytes, length, answer)
+  }
+}
+
+const NAME_MAX = 512
+
+function ascii(bytes: Uint8Array, from: number, to: number): string {
+  let text = ''
+  for (let i = from; i < Math.min(to, from + NAME_MAX); i++) text += String.fromCharCode(bytes[i] as number)
+  return text
+}

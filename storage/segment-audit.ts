@@ -1,0 +1,97 @@
+// Reads a segment record by record, as far as everything in it is right: checksums, offsets without a gap, zeros where nothing
+// is. What it finds on the way is the segment's index, so whatever passes can be indexed anew.
+import { BATCH_HEADER_SIZE, baseOffset, baseTimestamp, batchLength, messageCount } from '../src/protocol/batch.ts'
+import type { Checksummer } from '../src/protocol/checksum.ts'
+import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
+import type { Disk } from './disk.ts'
+import { INDEX_STRIDE, SegmentIndex } from './segment-index.ts'
+import { tooClose } from './segment-layout.ts'
+import type { SegmentStore } from './segment-store.ts'
+
+/** A segment as a checkpoint describes it. */
+export interface SegmentSpan {
+  readonly name: string
+  readonly indexName: string
+  readonly firstOffset: number
+  /** One past the last message. */
+  readonly nextOffset: number
+  /** Bytes, whole sectors. */
+  readonly size: number
+}
+
+export interface AuditEnvironment {
+  readonly disk: Disk
+  readonly store: SegmentStore
+  readonly checksummer: Checksummer
+}
+
+/** How far a segment is known to be good, and the index of that part. */
+export class AuditProgress {
+  readonly index = new SegmentIndex()
+  position = 0
+  offset: number
+  /** Position of the last indexed record. */
+  indexed = 0
+
+  constructor(span: SegmentSpan) {
+    this.offset = span.firstOffset
+  }
+}
+
+/** Goes on from `progress` to the end of the span or the first byte that is wrong; `done` gets whether it came to the end. */
+export function auditSegment(
+  env: AuditEnvironment,
+  span: SegmentSpan,
+  progress: AuditProgress,
+  done: (whole: boolean) => void,
+): void {
+  if (progress.position >= span.size) return done(progress.offset === span.nextOffset)
+  env.store.withBuffer((bytes, release) => {
+    const start = progress.position - (progress.position % SECTOR_SIZE)
+    const length = Math.min(bytes.length - (bytes.length % SECTOR_SIZE), span.size - start)
+    env.disk.read(span.name, start, bytes, 0, length, (result) => {
+      const before = progress.position
+      const good = result === 'ok' && walk(env.checksummer, span, progress, bytes.subarray(0, length), start)
+      release()
+      // A record that a whole buffer does not hold is larger than any can be.
+      if (good && progress.position > before) auditSegment(env, span, progress, done)
+      else done(false)
+    })
+  })
+}
+
+/** False at the first thing that is wrong; true when more bytes are needed, or none. */
+function walk(
+  checksummer: Checksummer,
+  span: SegmentSpan,
+  progress: AuditProgress,
+  bytes: Uint8Array,
+  start: number,
+): boolean {
+  while (progress.position < start + bytes.length) {
+    const { position } = progress
+    const at = position - start
+    const length = tooClose(position) ? 0 : batchLength(bytes, at)
+    if (length === 0) {
+      const end = sectorCeil(position)
+      if (end === position || !isZero(bytes, at, end - start)) return false
+      progress.position = end
+      continue
+    }
+    if (length < BATCH_HEADER_SIZE || length > span.size - position) return false
+    if (at + length > bytes.length) return true
+    if (baseOffset(bytes, at) !== progress.offset || checksummer.verifyBatch(bytes, at, at + length) !== 0) return false
+    if (position === 0 || position - progress.indexed >= INDEX_STRIDE) {
+      progress.index.append(progress.offset, baseTimestamp(bytes, at), position)
+      progress.indexed = position
+    }
+    progress.offset += messageCount(bytes, at)
+    progress.position += length
+  }
+  return true
+}
+
+function isZero(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] !== 0) return false
+  return true
+}
