@@ -300,6 +300,7 @@ export class ReplicaNode {
       op: replica.op,
       commit: replica.commitMin,
       checkpoint: replica.checkpointOp,
+      transfer: replica.transfer,
       durability: 'disk',
       driver: { kind: this.#driver.kind, reason: this.#driver.reason },
       connections: this.#clients.size,

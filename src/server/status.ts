@@ -26,6 +26,8 @@ export interface ReplicaStatus {
   readonly op: number
   readonly commit: number
   readonly checkpoint: number
+  /** While the node takes a checkpoint of another one because it is too far behind: which, and segments that are here, of all. */
+  readonly transfer: { readonly phase: string; readonly checkpoint: number; readonly segments: string } | null
   readonly durability: 'disk' | 'memory'
   readonly driver: { readonly kind: string; readonly reason: string }
   readonly connections: number

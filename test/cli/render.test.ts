@@ -87,6 +87,7 @@ const node = (replica: number, change: Partial<NodeStatus> = {}): NodeStatus => 
   op: 10,
   commit: 10,
   checkpoint: 0,
+  transfer: null,
   durability: 'disk',
   driver: { kind: 'io_uring', reason: '' },
   connections: 0,

@@ -1,5 +1,6 @@
 // galgo status: every node as it sees itself, and whether the cluster takes requests.
 import { Command, Option } from 'commander'
+import type { NodeStatus } from '../../server/status.ts'
 import { CliError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type ConnectionFlags, connectionOf, withConnection } from '../flags.ts'
@@ -100,7 +101,7 @@ function render(answers: readonly NodeAnswer[], summary: Summary): string {
         }
       : {
           node: status.replica,
-          role: status.isPrimary ? 'primary' : status.status === 'normal' ? 'backup' : status.status,
+          role: roleOf(status),
           client: status.addresses.client,
           http,
           view: status.view,
@@ -130,4 +131,10 @@ function render(answers: readonly NodeAnswer[], summary: Summary): string {
     { title: 'checkpoint', value: (row) => row.checkpoint, align: 'right' },
     { title: 'pid', value: (row) => row.pid, align: 'right' },
   ])}${tail}`
+}
+
+function roleOf({ isPrimary, status, transfer }: NodeStatus): string {
+  if (isPrimary) return 'primary'
+  if (transfer !== null) return 'catching up'
+  return status === 'normal' ? 'backup' : status
 }
