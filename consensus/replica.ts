@@ -1151,8 +1151,8 @@ export class Replica implements ReplicaPort {
   }
 
   /**
-   * Another replica's checkpoint, which holds committed ops only, takes the place of mine. My log stays what it is in the view
-   * that I left it in: everything up to the checkpoint is committed, so no view can end below it.
+   * Another replica's checkpoint, which holds committed ops only, takes the place of mine. What I told, or will tell, about the
+   * end of my log in the view that I left stays the same: no view can end below what is committed.
    */
   #installCheckpoint({ op, header, digest, snapshot }: Received): void {
     const view = headerView(header)
@@ -1163,8 +1163,6 @@ export class Replica implements ReplicaPort {
       assert(equal128(ownDigest, 0, digest, 0), 'the same snapshot with another digest')
       const before = this.#superblock.state
       const previous = before.checkpointOp
-      const behind = headerOp(before.suffix[0] as Header) < op && this.op <= op
-      if (behind) this.#suffix = [header]
       this.#superblock.update(
         {
           checkpointOp: op,
@@ -1172,7 +1170,6 @@ export class Replica implements ReplicaPort {
           checkpointDigest: digest,
           checkpointSize: size,
           commitMax: Math.max(this.commitMax, before.commitMax, op),
-          ...(behind ? { suffix: [header] } : {}),
         },
         () => {
           if (!this.#halted) this.#checkpointInstalled(op, header, digest, snapshot, previous)

@@ -1,0 +1,243 @@
+// Segments that come from another replica: what is here and good is kept, the rest is fetched, and nothing counts that is not
+// right. In the end log and index are the same bytes as the peer's.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SeededRandom } from '../../simulator/random.ts'
+import { SECTOR_SIZE } from '../../src/protocol/message.ts'
+import { Partition, type PartitionImage, segmentSpans } from '../../storage/partition.ts'
+import type { SegmentSpan } from '../../storage/segment-audit.ts'
+import { SegmentStore } from '../../storage/segment-store.ts'
+import { SegmentTransfer, type TransferOutcome } from '../../storage/segment-transfer.ts'
+import { sealedBatch } from '../state/prepares.ts'
+import { allocate, checksummer, Rig } from './rig.ts'
+
+const RECORD_MAX = 32 * 1024
+const BLOCK = 3 * SECTOR_SIZE
+const DIRECTORY = 'streams/0.1/topics/0.2/partitions/0.3'
+
+function newStore(rig: Rig): SegmentStore {
+  return new SegmentStore({
+    disk: rig.disk,
+    allocate,
+    recordSizeMax: RECORD_MAX,
+    largeChunks: 4,
+    smallChunks: 4,
+    readBuffers: 2,
+  })
+}
+
+function aligned(size: number): Uint8Array {
+  const memory = allocate(size)
+  return new Uint8Array(memory.buffer, memory.offset, size)
+}
+
+/** A replica with a partition of `segments` segments, and what its checkpoint says. */
+class Peer {
+  readonly rig: Rig
+  readonly spans: readonly SegmentSpan[]
+
+  constructor(seed: number, segments: number) {
+    this.rig = new Rig(seed)
+    const random = new SeededRandom(seed)
+    const store = newStore(this.rig)
+    const env = {
+      store,
+      disk: this.rig.disk,
+      checksummer,
+      segmentSizeMax: 200 * 1024,
+      indexBlock: aligned(SECTOR_SIZE),
+    }
+    const partition = new Partition(env, DIRECTORY)
+    while (partition.segmentsCount <= segments && partition.nextOffset < 3000) {
+      const payloads = Array.from({ length: 1 + random.below(8) }, () =>
+        new Uint8Array(random.below(3000)).fill(random.below(256)),
+      )
+      const batch = sealedBatch(payloads)
+      while (!store.canAppend()) assert.ok(this.rig.step())
+      partition.append(batch, 0, batch.length, 0, 10 * partition.nextOffset)
+      if (random.chance(0.05)) this.#checkpoint(store, partition)
+    }
+    this.spans = segmentSpans(DIRECTORY, this.#checkpoint(store, partition))
+  }
+
+  #checkpoint(store: SegmentStore, partition: Partition): PartitionImage {
+    partition.pad()
+    const dirty = partition.dirtyIndexes()
+    const image = partition.image()
+    assert.equal(
+      this.rig.result<string>((done) => store.flush(done)),
+      'ok',
+    )
+    for (const index of dirty) this.rig.result<string>((done) => partition.writeIndex(index, done))
+    return image
+  }
+
+  bytes(name: string, position: number, length: number): Uint8Array {
+    return this.rig.disk.durable(name, position, length)
+  }
+}
+
+interface Run {
+  readonly outcome: TransferOutcome
+  readonly fetched: number
+  readonly whole: readonly string[]
+}
+
+/** Lets a transfer run to its end; `change` may spoil what the peer gives. */
+function transfer(
+  rig: Rig,
+  peer: Peer,
+  change: (bytes: Uint8Array, name: string, position: number) => Uint8Array = (bytes) => bytes,
+  until = Number.POSITIVE_INFINITY,
+): Run {
+  let fetched = 0
+  let outcome: TransferOutcome | null = null
+  const whole: string[] = []
+  const asked: { name: string; position: number; length: number }[] = []
+  const running = new SegmentTransfer(peer.spans, {
+    disk: rig.disk,
+    store: newStore(rig),
+    checksummer,
+    indexBlock: aligned(SECTOR_SIZE),
+    blockSize: BLOCK,
+    fetch: (name, position, length) => asked.push({ name, position, length }),
+    onSpan: ({ name }) => whole.push(name),
+    done: (result) => {
+      assert.equal(outcome, null, 'done once')
+      outcome = result
+    },
+  })
+  running.start()
+  while (outcome === null && fetched < until) {
+    const next = asked.pop()
+    if (next === undefined) {
+      assert.ok(rig.step(), 'nothing asked for and nothing under way')
+      continue
+    }
+    const bytes = change(peer.bytes(next.name, next.position, next.length), next.name, next.position)
+    fetched += bytes.length
+    running.supply(next.name, next.position, bytes, 0, bytes.length)
+  }
+  running.cancel()
+  rig.settle()
+  return { outcome: outcome ?? 'failed', fetched, whole }
+}
+
+function assertSame(rig: Rig, peer: Peer): void {
+  for (const { name, indexName, size } of peer.spans) {
+    assert.deepEqual(rig.disk.durable(name, 0, size), peer.bytes(name, 0, size), name)
+    const { length } = peer.rig.disk.contents(indexName)
+    assert.ok(length > 0)
+    assert.deepEqual(rig.disk.durable(indexName, 0, length), peer.bytes(indexName, 0, length), indexName)
+  }
+}
+
+const total = (peer: Peer): number => peer.spans.reduce((sum, { size }) => sum + size, 0)
+
+test('onto an empty disk, everything comes once, and is durable, with its index', () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const peer = new Peer(seed, 3)
+    assert.ok(peer.spans.length >= 3)
+    const rig = new Rig(seed)
+    const { outcome, fetched, whole } = transfer(rig, peer)
+    assert.equal(outcome, 'ok')
+    assert.equal(fetched, total(peer))
+    assert.deepEqual(
+      whole,
+      peer.spans.map(({ name }) => name),
+    )
+    assertSame(rig, peer)
+  }
+})
+
+test('what is here and good is not fetched again', () => {
+  const peer = new Peer(7, 3)
+  const rig = new Rig(7)
+  assert.equal(transfer(rig, peer).outcome, 'ok')
+  const again = transfer(rig, peer)
+  assert.equal(again.outcome, 'ok')
+  assert.equal(again.fetched, 0)
+})
+
+test('interrupted anywhere, by a power cut, it goes on: every byte comes about once', () => {
+  const peer = new Peer(11, 2)
+  const rig = new Rig(11)
+  let fetched = 0
+  let rounds = 0
+  for (; rounds < 100; rounds++) {
+    const part = transfer(rig, peer, undefined, 60_000)
+    fetched += part.fetched
+    if (part.outcome === 'ok') break
+    rig.disk.crash(true)
+  }
+  assert.ok(rounds > 3, `only ${rounds} interruptions`)
+  assertSame(rig, peer)
+  assert.ok(fetched < 100 * 60_000)
+})
+
+test('bit rot here: only what is bad, and what follows it in a piece, is fetched', () => {
+  const peer = new Peer(13, 3)
+  const rig = new Rig(13)
+  assert.equal(transfer(rig, peer).outcome, 'ok')
+  const [first, second] = peer.spans as [SegmentSpan, SegmentSpan]
+  rig.disk.corrupt(first.name, 3)
+  rig.disk.corrupt(second.name, 20)
+  const { outcome, fetched } = transfer(rig, peer)
+  assert.equal(outcome, 'ok')
+  assert.ok(fetched > 0 && fetched < total(peer), `${fetched} of ${total(peer)}`)
+  assertSame(rig, peer)
+})
+
+test('a peer whose copy is rotten is not believed; what it gave that is good is kept', () => {
+  const peer = new Peer(17, 2)
+  const [, second] = peer.spans as [SegmentSpan, SegmentSpan]
+  for (const spoiled of [100, second.size >>> 1]) {
+    const rig = new Rig(17)
+    const bad = transfer(rig, peer, (bytes, name, position) => {
+      if (name !== second.name || spoiled < position || spoiled >= position + bytes.length) return bytes
+      const changed = bytes.slice()
+      changed[spoiled - position] = (changed[spoiled - position] as number) ^ 1
+      return changed
+    })
+    assert.equal(bad.outcome, 'damaged')
+    assert.equal(bad.whole.length, 1)
+    const good = transfer(rig, peer)
+    assert.equal(good.outcome, 'ok')
+    assert.ok(good.fetched < total(peer))
+    assertSame(rig, peer)
+  }
+})
+
+test('zeros, another segment’s bytes, a later record in an earlier one’s place: all damaged', () => {
+  const peer = new Peer(19, 2)
+  const [first, second] = peer.spans as [SegmentSpan, SegmentSpan]
+  const spoilers: ((bytes: Uint8Array, position: number) => Uint8Array)[] = [
+    (bytes) => new Uint8Array(bytes.length),
+    (bytes, position) => peer.bytes(second.name, position, bytes.length),
+    (bytes, position) => peer.bytes(first.name, position + BLOCK, bytes.length),
+  ]
+  for (const spoil of spoilers) {
+    const rig = new Rig(19)
+    const run = transfer(rig, peer, (bytes, name, position) => (name === first.name ? spoil(bytes, position) : bytes))
+    assert.equal(run.outcome, 'damaged')
+    assert.deepEqual(run.whole, [])
+  }
+})
+
+test('padding that is not zero is damage: segments are compared byte by byte', () => {
+  const peer = new Peer(23, 1)
+  const [span] = peer.spans as [SegmentSpan]
+  const rig = new Rig(23)
+  assert.equal(transfer(rig, peer).outcome, 'ok')
+  const end = peer.bytes(span.name, span.size - SECTOR_SIZE, SECTOR_SIZE)
+  assert.equal(end[SECTOR_SIZE - 1], 0, 'this segment ends with padding')
+  const changed = end.slice()
+  changed[SECTOR_SIZE - 1] = 1
+  const buffer = aligned(SECTOR_SIZE)
+  buffer.set(changed)
+  rig.result((done) => rig.disk.write(span.name, span.size - SECTOR_SIZE, buffer, 0, SECTOR_SIZE, done))
+  const again = transfer(rig, peer)
+  assert.equal(again.outcome, 'ok')
+  assert.ok(again.fetched > 0)
+  assertSame(rig, peer)
+})
