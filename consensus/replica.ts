@@ -575,11 +575,11 @@ export class Replica implements ReplicaPort {
     this.#resendDue = this.#now
   }
 
-  /** Have enough replicas been heard, recently, for a quorum that includes this one? */
+  /** Have enough replicas been heard, recently, for a quorum that includes this one? Not those that have left my view. */
   #hearsQuorum(): boolean {
     let heard = 1
     this.#peers.forEach((peer, r) => {
-      if (r !== this.index && this.#now - peer.lastHeard <= Timeouts.abdicate) heard += 1
+      if (r !== this.index && peer.view <= this.view && this.#now - peer.lastHeard <= Timeouts.abdicate) heard += 1
     })
     return heard >= this.#quorum
   }
@@ -1163,13 +1163,15 @@ export class Replica implements ReplicaPort {
       assert(equal128(ownDigest, 0, digest, 0), 'the same snapshot with another digest')
       const before = this.#superblock.state
       const previous = before.checkpointOp
+      // Known from here on, also to what is made durable before the checkpoint is mine.
+      this.commitMax = Math.max(this.commitMax, before.commitMax, op)
       this.#superblock.update(
         {
           checkpointOp: op,
           checkpointHeader: header,
           checkpointDigest: digest,
           checkpointSize: size,
-          commitMax: Math.max(this.commitMax, before.commitMax, op),
+          commitMax: this.commitMax,
         },
         () => {
           if (!this.#halted) this.#checkpointInstalled(op, header, digest, snapshot, previous)
@@ -1186,7 +1188,6 @@ export class Replica implements ReplicaPort {
     this.#digests.set(op, digest)
     this.commitMin = op
     this.#commitHeader = header.slice()
-    this.commitMax = Math.max(this.commitMax, op)
     this.op = Math.max(this.op, op)
     this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
     for (const cached of this.#cache.keys()) if (cached <= op) this.#cacheDrop(cached)

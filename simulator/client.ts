@@ -62,6 +62,8 @@ export class SimClient {
   #lastProgress = 0
   #finished = false
   #moving = false
+  /** Somebody said that the session is gone: a register finds out whether it is, and what was unanswered waits for that. */
+  #doubted: { readonly session: number; readonly unanswered: readonly Request[] } | null = null
   answered = 0
   resent = 0
 
@@ -83,7 +85,7 @@ export class SimClient {
   }
 
   get idle(): boolean {
-    return this.#finished && this.#unanswered.length === 0
+    return this.#finished && this.#unanswered.length === 0 && this.#doubted === null
   }
 
   get unanswered(): readonly Request[] {
@@ -166,6 +168,7 @@ export class SimClient {
       const view = new DataView(body.buffer, body.byteOffset, body.length)
       this.session = view.getUint32(8, true) + view.getUint32(12, true) * 0x1_0000_0000
       assert(this.session > 0, 'a registration without a session')
+      this.#resume()
       return
     }
     this.answered += 1
@@ -173,16 +176,30 @@ export class SimClient {
     this.#world.onAcknowledged(this, { request, op: getU64(words, At.reply.op), status, body })
   }
 
+  /** A register was answered: with the session that was doubted, or with another one, and then what was asked is undecided. */
+  #resume(): void {
+    const doubted = this.#doubted
+    if (doubted === null) return
+    this.#doubted = null
+    if (doubted.session === this.session) {
+      this.#unanswered.push(...doubted.unanswered)
+      this.#tryNext()
+      return
+    }
+    this.#number = 0
+    this.#finished = false
+    this.#world.onUndecided(this, doubted.unanswered)
+  }
+
   /** The node did not take the request. */
   onRefused(number: number, outcome: SubmitOutcome): void {
     if (!this.#unanswered.some((r) => r.number === number)) return
     if (outcome === 'no-session' && this.session !== 0 && number > 0) {
-      const undecided = this.#unanswered
+      // Perhaps by a primary that others have replaced, and that has not heard of it.
+      this.#doubted = { session: this.session, unanswered: this.#unanswered }
       this.#unanswered = []
       this.session = 0
-      this.#number = 0
-      this.#finished = false
-      this.#world.onUndecided(this, undecided)
+      this.#send(this.#request(0, REGISTER, registerBody()))
     }
     if (outcome === 'not-primary' && !this.#moving) {
       this.#moving = true
