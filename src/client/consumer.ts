@@ -132,10 +132,12 @@ export class Consumer implements AsyncIterable<PolledMessage> {
   async #poll(from: PollFrom, left: number): Promise<Polled | null> {
     const { stream, topic, partition = 0, batchSize = 1000, name } = this.#options
     const count = Math.min(batchSize, left)
+    let wake = (): void => {}
     const stopped = new Promise<null>((resolve) => {
-      if (this.#closed) resolve(null)
-      else this.#closing.push(() => resolve(null))
+      wake = () => resolve(null)
     })
+    if (this.#closed) wake()
+    else this.#closing.push(wake)
     const polling = this.#client.poll({
       stream,
       topic,
@@ -144,10 +146,13 @@ export class Consumer implements AsyncIterable<PolledMessage> {
       count,
       ...(name === undefined ? {} : { consumer: name }),
     })
-    const polled = await Promise.race([polling, stopped])
-    this.#closing.pop()
-    if (polled === null) polling.catch(() => {})
-    return polled
+    try {
+      const polled = await Promise.race([polling, stopped])
+      if (polled === null) polling.catch(() => {})
+      return polled
+    } finally {
+      this.#closing = this.#closing.filter((other) => other !== wake)
+    }
   }
 
   async #start(): Promise<PollFrom> {

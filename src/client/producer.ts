@@ -58,11 +58,11 @@ class Batch {
   sealed = false
   timer: Timer | null = null
 
-  constructor(target: number | 'balanced', bytes: Uint8Array, prefixLength: number) {
+  constructor(target: number | 'balanced', bytes: Uint8Array, prefixLength: number, sizeMax: number) {
     this.target = target
     this.bytes = bytes
     this.prefixLength = prefixLength
-    this.builder = new BatchBuilder(bytes, prefixLength)
+    this.builder = new BatchBuilder(bytes, prefixLength, prefixLength + sizeMax)
   }
 }
 
@@ -242,7 +242,7 @@ export class Producer {
       if (error instanceof ProtocolError) throw new GalgoError('invalid-argument', error.message, { cause: error })
       throw error
     }
-    const batch = new Batch(target, bytes, writer.position)
+    const batch = new Batch(target, bytes, writer.position, Math.max(batchBytes, BATCH_HEADER_SIZE + size))
     this.#open.set(target, batch)
     batch.timer = this.#env.after(lingerMs, () => this.#seal(batch))
     return batch

@@ -40,7 +40,7 @@ export interface Golden<T = unknown> {
 export function hex(text: string): Uint8Array {
   const bytes: number[] = []
   for (const part of text.match(/"[^"]*"|[0-9a-f]+/g) ?? []) {
-    if (part.startsWith('"')) bytes.push(...[...part.slice(1, -1)].map((c) => c.charCodeAt(0)))
+    if (part.startsWith('"')) bytes.push(...new TextEncoder().encode(part.slice(1, -1)))
     else for (let i = 0; i < part.length; i += 2) bytes.push(Number.parseInt(part.slice(i, i + 2), 16))
   }
   return Uint8Array.from(bytes)

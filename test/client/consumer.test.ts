@@ -1,0 +1,159 @@
+// Consumers: every message once and in order, no more fetched than is used, and an end that is one.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Client, type ConsumerOptions, GalgoError, type PolledMessage } from '../../src/index.ts'
+import { Code, Operation } from '../../src/protocol/operations.ts'
+import { sealedBatch } from '../state/prepares.ts'
+import { FakeCluster, settle } from './fake-cluster.ts'
+
+/** `batches` of `size` messages; the payload is the offset. */
+async function filled(batches: number, size = 10): Promise<{ cluster: FakeCluster; client: Client }> {
+  const cluster = new FakeCluster(3)
+  fill(cluster, batches, size)
+  return { cluster, client: await cluster.result(cluster.connect()) }
+}
+
+function fill(cluster: FakeCluster, batches: number, size: number): void {
+  for (let i = 0; i < batches; i++) {
+    const next = cluster.store(0, sealedBatch([Uint8Array.of(0)]))
+    cluster.batches[0]?.pop()
+    const texts = Array.from({ length: size }, (_, j) => new TextEncoder().encode(String(next + j)))
+    cluster.store(0, sealedBatch(texts))
+  }
+}
+
+const PLACE = { stream: 's', topic: 't' } as const
+const text = ({ payload }: PolledMessage): string => new TextDecoder().decode(payload)
+const polls = (cluster: FakeCluster): number => cluster.asked.filter(({ code }) => code === Code.pollMessages).length
+const upTo = (count: number, from = 0): number[] => Array.from({ length: count - from }, (_, i) => from + i)
+
+async function offsets(client: Client, options: Partial<ConsumerOptions> = {}): Promise<number[]> {
+  const seen: number[] = []
+  for await (const message of client.consumer({ ...PLACE, ...options })) {
+    assert.equal(text(message), String(message.offset))
+    seen.push(message.offset)
+  }
+  return seen
+}
+
+test('everything, in order, once, and then the end', async () => {
+  const { cluster, client } = await filled(25)
+  assert.deepEqual(await cluster.result(offsets(client, { batchSize: 30 })), upTo(250))
+})
+
+test('an empty partition ends at once', async () => {
+  const { cluster, client } = await filled(0)
+  assert.deepEqual(await cluster.result(offsets(client)), [])
+})
+
+test('from an offset, the newest, and only so many', async () => {
+  const { cluster, client } = await filled(5)
+  assert.deepEqual(await cluster.result(offsets(client, { from: { offset: 40 } })), upTo(50, 40))
+  assert.deepEqual(await cluster.result(offsets(client, { count: 7 })), upTo(7))
+})
+
+test('one poll ahead, and no more, while messages are used', async () => {
+  const { cluster, client } = await filled(20)
+  const reader = client.consumer({ ...PLACE, batchSize: 10 })[Symbol.asyncIterator]()
+  await cluster.result(reader.next())
+  await cluster.run(10_000)
+  assert.equal(polls(cluster), 2)
+  for (let i = 1; i < 11; i++) await cluster.result(reader.next())
+  await cluster.run(10_000)
+  assert.equal(polls(cluster), 3)
+  await cluster.result(Promise.resolve(reader.return?.()))
+})
+
+test('following: what comes later is read, asking gets slower while nothing comes', async () => {
+  const { cluster, client } = await filled(1)
+  const stop = new AbortController()
+  const seen: number[] = []
+  const reading = (async () => {
+    for await (const { offset } of client.consumer({ ...PLACE, follow: true, signal: stop.signal })) seen.push(offset)
+  })()
+  await cluster.run(100)
+  assert.deepEqual(seen, upTo(10))
+  const before = polls(cluster)
+  await cluster.run(10_000)
+  assert.ok(polls(cluster) - before <= 210, `${polls(cluster) - before} polls in 10 s`)
+  fill(cluster, 1, 10)
+  await cluster.run(100)
+  assert.deepEqual(seen, upTo(20))
+  stop.abort()
+  await cluster.result(reading)
+})
+
+test('an AbortSignal ends a consumer that waits for an answer that does not come', async () => {
+  const { cluster, client } = await filled(1)
+  cluster.hold = true
+  const stop = new AbortController()
+  const reading = offsets(client, { signal: stop.signal })
+  await settle()
+  stop.abort()
+  assert.deepEqual(await cluster.result(reading), [])
+  const aborted = new AbortController()
+  aborted.abort()
+  assert.deepEqual(await cluster.result(offsets(client, { signal: aborted.signal })), [])
+})
+
+test('a failover goes unnoticed', async () => {
+  const { cluster, client } = await filled(10)
+  const reader = client.consumer({ ...PLACE, batchSize: 10 })[Symbol.asyncIterator]()
+  const seen: number[] = []
+  for (let i = 0; i < 100; i++) {
+    if (i === 15) {
+      cluster.leader = 1
+      cluster.kill(0)
+    }
+    const { value } = await cluster.result(reader.next())
+    seen.push((value as PolledMessage).offset)
+  }
+  assert.deepEqual(seen, upTo(100))
+})
+
+test('a name goes on where it stopped, and only what was used counts', async () => {
+  const { cluster, client } = await filled(3)
+  const taken = (async () => {
+    for await (const { offset } of client.consumer({ ...PLACE, name: 'billing' })) if (offset === 12) break
+  })()
+  await cluster.result(taken)
+  // The message at which the loop was left was used up to the break, but the loop never came back for the next one.
+  assert.equal(cluster.offsets.get('billing'), 11)
+  const rest = await cluster.result(offsets(client, { name: 'billing' }))
+  assert.deepEqual(rest, upTo(30, 12))
+  assert.equal(cluster.offsets.get('billing'), 29)
+  assert.deepEqual(await cluster.result(offsets(client, { name: 'billing' })), [])
+})
+
+test('without auto-commit only commit stores', async () => {
+  const { cluster, client } = await filled(2)
+  const consumer = client.consumer({ ...PLACE, name: 'manual', autoCommit: false })
+  const reading = (async () => {
+    for await (const message of consumer) if (message.offset === 5) await consumer.commit(message)
+  })()
+  await cluster.result(reading)
+  assert.equal(cluster.offsets.get('manual'), 5)
+  const stores = cluster.asked.filter(({ operation }) => operation === Operation.storeConsumerOffset)
+  assert.equal(stores.length, 1)
+})
+
+test('what was not stored as it claims is not handed out', async () => {
+  const { cluster, client } = await filled(2)
+  const batch = cluster.batches[0]?.[1] as Uint8Array
+  batch[batch.length - 1] = (batch[batch.length - 1] as number) ^ 1
+  const seen: number[] = []
+  const reading = (async () => {
+    for await (const { offset } of client.consumer({ ...PLACE, batchSize: 10 })) seen.push(offset)
+  })()
+  await assert.rejects(
+    cluster.result(reading),
+    (error) => error instanceof GalgoError && error.code === 'corrupt-message',
+  )
+  assert.deepEqual(seen, upTo(10))
+})
+
+test('options that contradict each other are said to', async () => {
+  const { client } = await filled(0)
+  assert.throws(() => client.consumer({ ...PLACE, autoCommit: true }), /needs a name/)
+  assert.throws(() => client.consumer({ ...PLACE, from: 'next' }), /needs a name/)
+})
