@@ -188,6 +188,11 @@ export class VirtualDisk implements Disk {
     this.#file(file).unreadable.add(sector)
   }
 
+  /** A sector that failed to read can be read again. */
+  makeReadable(file: FileName, sector: number): void {
+    this.#file(file).unreadable.delete(sector)
+  }
+
   /** The same files, for running a scenario's past into several futures. */
   copyFrom(other: VirtualDisk): void {
     this.#files.clear()

@@ -69,9 +69,11 @@ export class ScenarioClient {
   readonly cannotReach = new Set<number>()
   readonly cannotHear = new Set<number>()
   readonly #cluster: Cluster
+  readonly #exactlyOnce: boolean
 
-  constructor(cluster: Cluster, index: number) {
+  constructor(cluster: Cluster, index: number, exactlyOnce: boolean) {
     this.#cluster = cluster
+    this.#exactlyOnce = exactlyOnce
     this.index = index
     this.id = Uint32Array.of(index + 1, 0x51, 0x52, 0x53)
     this.key = getKey(this.id, 0)
@@ -79,6 +81,11 @@ export class ScenarioClient {
 
   get idle(): boolean {
     return this.unanswered.length === 0
+  }
+
+  /** Asks for a session: the one that it has, or another. */
+  register(): void {
+    this.ask(REGISTER, Uint8Array.of(0, 0, 0, 0, this.#exactlyOnce ? 1 : 0, 0, 0, 0))
   }
 
   /** A request more, sent to every node once. Its number. */
@@ -130,8 +137,12 @@ export class ScenarioClient {
     if (operation === REGISTER) {
       if (asked === undefined) return
       const view = new DataView(body.buffer, body.byteOffset, body.length)
-      this.session = view.getUint32(8, true)
-      this.number = 0
+      const session = view.getUint32(8, true)
+      if (session !== this.session) {
+        this.session = session
+        this.number = 0
+        this.answers.clear()
+      }
     } else {
       const first = this.answers.get(number)
       if (first !== undefined) assert.deepEqual(answer, first, `request ${number} was answered twice, differently`)
@@ -198,13 +209,19 @@ export class Cluster {
   // ---- clients --------------------------------------------------------------------------------------------------------
 
   /** A new client with a session. */
-  client(): ScenarioClient {
-    const client = new ScenarioClient(this, this.clients.length)
+  client({ exactlyOnce = true } = {}): ScenarioClient {
+    const client = new ScenarioClient(this, this.clients.length, exactlyOnce)
     this.clients.push(client)
     this.world.clients.push(client as unknown as SimClient)
-    client.ask(REGISTER, Uint8Array.of(0, 0, 0, 0, 1, 0, 0, 0))
+    client.register()
     this.answered(client)
     return client
+  }
+
+  /** This client is no more: nobody waits for it. */
+  forget(client: ScenarioClient): void {
+    client.unanswered = []
+    this.clients.splice(this.clients.indexOf(client), 1)
   }
 
   /** One request after the other, each answered. The op of the last. */
@@ -272,6 +289,16 @@ export class Cluster {
     this.until(() => indexes.every((index) => this.node(index).opened), 'the restart')
   }
 
+  /** The process stands still; what comes meanwhile it finds when it goes on. */
+  pause(index: number, ms: number): void {
+    this.world.pause(index, ms * MS)
+  }
+
+  /** The others see the connections of this one end, and want another primary if it was theirs. */
+  disconnect(index: number): void {
+    for (const node of this.world.nodes) if (node.index !== index) node.replica?.onReplicaDisconnected(index)
+  }
+
   run(ms: number): void {
     this.world.run(ms * MS)
   }
@@ -308,6 +335,14 @@ export class Cluster {
   /** Such frames are lost from now on, until the answer is called. */
   drop(which: Which, matches: (message: Message) => boolean = () => true): () => void {
     return this.#rule(which, (_from, _to, message) => !matches(message))
+  }
+
+  /** All frames from and to this replica are lost, until the answer is called. */
+  silence(index: number): () => void {
+    const undo = [this.drop({ from: index }), this.drop({ to: index })]
+    return () => {
+      for (const pass of undo) pass()
+    }
   }
 
   /** Keeps a copy of such frames from now on. */
@@ -382,6 +417,20 @@ export class Cluster {
     this.node(index).disk.makeUnreadable(JOURNAL_FILE, this.#prepareSector(op))
   }
 
+  /** The sectors cannot be read for a while; after all they can. */
+  readablePrepare(index: number, op: number): void {
+    this.node(index).disk.makeReadable(JOURNAL_FILE, this.#prepareSector(op))
+  }
+
+  /** Both writes of these ops never came to the disk: their places hold zeros. */
+  erase(index: number, ...ops: number[]): void {
+    const { disk } = this.node(index)
+    for (const op of ops) {
+      disk.erase(JOURNAL_FILE, this.#prepareSector(op))
+      disk.erase(JOURNAL_FILE, op % this.options.journalSlots)
+    }
+  }
+
   /** Bit rot in the redundant header of `op`. */
   corruptHeader(index: number, ...ops: number[]): void {
     const { disk } = this.node(index)
@@ -410,6 +459,21 @@ export class Cluster {
   /** Sooner or later these replicas have executed everything up to `op`. */
   expectCommit(op: number, ...indexes: number[]): void {
     for (const index of indexes) this.until(() => this.replica(index).commitMin >= op, `op ${op} at replica ${index}`)
+  }
+
+  /** Sooner or later the logs of these replicas end at `op`. */
+  expectHead(op: number, ...indexes: number[]): void {
+    for (const index of indexes) this.until(() => this.replica(index).op === op, `head ${op} at replica ${index}`)
+  }
+
+  expectPrimary(index: number): void {
+    this.until(() => this.world.primary()?.index === index, `replica ${index} as primary`)
+  }
+
+  /** Whatever happened, nobody took it for a damaged disk. */
+  expectNoDamage(): void {
+    const damaged = this.lines.filter((line) => / faulty=[1-9]/.test(line) || line.includes(' recovering-head '))
+    assert.deepEqual(damaged, [])
   }
 
   /** These replicas wait: their commit number is and stays below `op`. */
