@@ -4,7 +4,7 @@
 // earlier process made may still be volatile, so nothing counts as synced at the start: `sync` of a file syncs those of its
 // directories that were not synced since their last new entry.
 import { mkdirSync } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errno, type IoDriver } from 'io-uring-napi'
 import type { Log } from '../../consensus/ports.ts'
@@ -12,6 +12,7 @@ import type { Disk, DiskDone, DiskResult, FileName } from '../../storage/disk.ts
 import { assert } from '../protocol/assert.ts'
 import { SECTOR_SIZE } from '../protocol/message.ts'
 import { messageOf, systemCode } from './errors.ts'
+import { Trash } from './trash.ts'
 
 /** Open files at once; the one unused for longest is closed for the next. */
 export const OPEN_FILES_MAX = 512
@@ -37,6 +38,7 @@ export class DriverDisk implements Disk {
   readonly #root: string
   readonly #log: Log
   readonly #afterEvent: () => void
+  readonly #trash: Trash
   readonly #files = new Map<FileName, OpenFile>()
   #useCounter = 0
   /** Counts the entries made in a directory by this process; '' is the root. */
@@ -50,6 +52,7 @@ export class DriverDisk implements Disk {
     this.#root = options.root
     this.#log = options.log
     this.#afterEvent = options.afterEvent ?? (() => {})
+    this.#trash = new Trash(options.root, options.log)
   }
 
   /** Operations that were not answered yet. */
@@ -97,7 +100,7 @@ export class DriverDisk implements Disk {
       if (name === file || name.startsWith(`${file}/`)) this.#entriesSynced.delete(name)
     }
     this.#inFlight += 1
-    rm(this.#pathOf(file), { recursive: true, force: true }).then(
+    this.#trash.take(this.#pathOf(file)).then(
       () => this.#finish(0, 'remove', file, done),
       (error: unknown) => this.#finish(this.#errnoOf(error), 'remove', file, done),
     )
@@ -122,6 +125,7 @@ export class DriverDisk implements Disk {
 
   /** Gives up all descriptors; operations under way still finish. */
   close(): void {
+    this.#trash.close()
     for (const { fd } of this.#files.values()) this.#driver.closeFile(fd)
     this.#files.clear()
   }
