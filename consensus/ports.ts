@@ -36,7 +36,7 @@ export interface ExecuteResult {
 }
 
 /** What a transfer asks of its owner. */
-export type TransferRequest = Pick<TransferOptions, 'blockSize' | 'fetch' | 'onSpan' | 'done'>
+export type TransferRequest = Pick<TransferOptions, 'blockSize' | 'live' | 'fetch' | 'onSpan' | 'done'>
 export type Transfer = Pick<SegmentTransfer, 'start' | 'supply' | 'cancel' | 'position'>
 
 /** The replicated state machine as the replica sees it. Everything here is deterministic in the order of ops. */
@@ -52,6 +52,10 @@ export interface StateMachine {
   segments(snapshot: Uint8Array): readonly SegmentSpan[]
   /** Brings such files onto this disk; begins with `start`. Nothing is executed or flushed until it has ended. */
   transfer(spans: readonly SegmentSpan[], options: TransferRequest): Transfer
+  /** Of all messages that a durable checkpoint counts, one segment after the other, without end while there are any. */
+  scrub(onDamage: (span: SegmentSpan) => void): void
+  /** Is this segment still one of a partition? */
+  hasSegment(name: string): boolean
   /** Bytes of a file that a durable checkpoint refers to, for a replica that lacks them; `bytes` is aligned memory. */
   readFile(name: string, position: number, bytes: Uint8Array, length: number, done: (good: boolean) => void): void
   /** Makes all segment data that the last snapshot refers to durable. */

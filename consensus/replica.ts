@@ -33,7 +33,7 @@ import {
   setU32,
   setU64,
 } from '../src/protocol/frame.ts'
-import { HEADER_SIZE, type Message, type MessagePool } from '../src/protocol/message.ts'
+import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
 import type { PeerState, ReplicaHost, ReplicaPort, ReplicaStatus, SubmitOutcome } from '../src/state/replica-port.ts'
 import type { CheckpointStore } from '../storage/checkpoint-store.ts'
 import {
@@ -50,10 +50,11 @@ import {
 } from '../storage/header.ts'
 import { headerOf, type Journal, prepareIntact, sealFrame, stampFrame } from '../storage/journal.ts'
 import type { Superblock } from '../storage/superblock.ts'
-import { ClientTable, type StoredReply } from './client-table.ts'
+import { ClientTable, type Session, type StoredReply } from './client-table.ts'
 import { FrameAt, HEADERS_PER_FRAME } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
 import { chooseLog, type DoViewChange, majority } from './quorum.ts'
+import { SegmentRepair } from './segment-repair.ts'
 import { type Received, StateSync } from './state-sync.ts'
 
 /** Operations that consensus itself executes; all others belong to the state machine. */
@@ -81,6 +82,8 @@ export const Timeouts = {
   repairExpiry: 150,
   /** The log does not outrun a replica that is alive and came forward within this time. */
   patience: 2000,
+  /** Between two reads of the scrubber, of a frame's size or somewhat more. */
+  scrub: 100,
   /** More time than this between two ticks was a stall of this process, and is not counted. */
   tickMax: 50,
 } as const
@@ -88,6 +91,8 @@ assert(Timeouts.heartbeat * 4 <= Timeouts.election)
 assert(Timeouts.ping * 4 <= Timeouts.abdicate)
 
 const REPAIRS_MAX = 8
+/** Of files that other replicas ask for. */
+const BLOCK_SIZE_MAX = 512 * 1024
 const REPAIR_READS_MAX = 8
 
 export type Halt =
@@ -190,8 +195,8 @@ export class Replica implements ReplicaPort {
   #pipeline: PipelineEntry[] = []
   /** Prepares by op that are held in memory until they are executed. */
   readonly #cache = new Map<number, Message>()
-  /** Highest request number prepared and not yet executed, per client. */
-  readonly #inFlight = new Map<string, number>()
+  /** Per client: the highest request number prepared and not yet executed, and the session that it belongs to. */
+  readonly #inFlight = new Map<string, { readonly session: number; readonly number: number }>()
   #spaceWanted = false
 
   /** What my doViewChange for the current view says; the same until the view is over. */
@@ -201,6 +206,8 @@ export class Replica implements ReplicaPort {
   #wish = 0
   #behind = false
   readonly #sync: StateSync
+  readonly #segmentRepair: SegmentRepair
+  #scrubDue = 0
   /** Checkpoint that was last taken from another replica; 0 when none was since the start. */
   transferredOp = 0
 
@@ -259,19 +266,30 @@ export class Replica implements ReplicaPort {
         wishUntil: 0,
       })
     }
-    this.#sync = new StateSync({
+    const room = Math.min(BLOCK_SIZE_MAX, g.frameSizeMax - HEADER_SIZE)
+    const fetching = {
       log: options.log,
+      stateMachine: options.stateMachine,
+      blockSize: room - (room % SECTOR_SIZE),
+      frame: (command: number, bodySize: number) => this.#frame(command, this.#superblock.state.view, bodySize),
+      send: (replica: number, frame: Message) => this.#sendTo(replica, frame),
+      onDiskFault: (what: string) => this.#halt('disk', what),
+    }
+    const firstRequest = this.#random.below(2 ** 32) * 2 ** 16
+    this.#sync = new StateSync({
+      ...fetching,
       checksummer: options.checksummer,
       pool: options.pool,
       checkpoints: options.checkpoints,
-      stateMachine: options.stateMachine,
-      frameSizeMax: g.frameSizeMax,
-      frame: (command, bodySize) => this.#frame(command, this.#superblock.state.view, bodySize),
-      send: (replica, frame) => this.#sendTo(replica, frame),
+      firstRequest,
       somePeer: (op, but) => this.#peerAbove(op, but),
       statePart: (snapshot) => snapshot.subarray(4 + clientsSize(snapshot)),
       install: (received) => this.#installCheckpoint(received),
-      onDiskFault: (what) => this.#halt('disk', what),
+    })
+    this.#segmentRepair = new SegmentRepair({
+      ...fetching,
+      firstRequest: firstRequest + 2 ** 15,
+      somePeer: (but) => this.#peerAbove(0, but),
     })
     this.#commitHeader = this.#superblock.state.checkpointHeader
     this.#journal.onFault = (what) => this.#halt('disk', what)
@@ -309,6 +327,11 @@ export class Replica implements ReplicaPort {
   /** Commit number and log are too old for what the others still hold: this replica needs their checkpoint. */
   get tooFarBehind(): boolean {
     return this.#behind
+  }
+
+  /** Segments that are known to be damaged here, and those that were made whole since the start. */
+  get segmentRepairs(): { readonly damaged: number; readonly repaired: number } {
+    return { damaged: this.#segmentRepair.damaged, repaired: this.#segmentRepair.repaired }
   }
 
   /** What is fetched from others, while this replica is too far behind. */
@@ -399,12 +422,17 @@ export class Replica implements ReplicaPort {
       if (header === null) continue
       const promised = op <= head && op >= bottom ? (suffix[head - op] as Header) : null
       const allowed =
-        promised !== null
+        promised !== null && !isReserved(promised)
           ? sameHeader(header, promised)
           : op > head
             ? state.logView === state.view && headerView(header) === state.logView
             : headerView(header) <= state.logView
-      if (!allowed) this.#journal.drop(op)
+      // Unknown when the view was left, and readable now: repaired since, or a sector that comes and goes. It may have been
+      // acknowledged, so it stays known, and is not called absent, unless the op after it follows another one.
+      const next = promised === null ? undefined : suffix[head - op - 1]
+      const replaced =
+        promised !== null && isReserved(promised) && next !== undefined && !isReserved(next) && !isParent(header, next)
+      if (!allowed || replaced) this.#journal.drop(op)
     }
     for (const header of suffix) {
       const op = headerOp(header)
@@ -485,6 +513,11 @@ export class Replica implements ReplicaPort {
         done()
       },
     )
+  }
+
+  /** A write that the state machine began by itself was refused. */
+  onDiskFault(what: string): void {
+    this.#halt('disk', what)
   }
 
   #halt(reason: Halt, what: string): void {
@@ -672,6 +705,7 @@ export class Replica implements ReplicaPort {
         break
       case Command.block:
         this.#sync.onBlock(message, from)
+        this.#segmentRepair.onBlock(message, from)
         break
       default:
         this.#log.warn('unknown-command', { command, from })
@@ -774,13 +808,14 @@ export class Replica implements ReplicaPort {
     const operation = request.bytes[At.request.operation] as number
     const number = getU64(w, At.request.request)
     const internal = client === '0.0.0.0'
+    const sessionNumber = getU64(w, At.request.session)
     let numbered = false
     if (!internal && operation !== VsrOperation.register) {
       const session = this.clients.get(client)
-      if (!session || session.session !== getU64(w, At.request.session)) return 'no-session'
-      numbered = operation !== VsrOperation.logout && (session.exactlyOnce || operation < PARTITION_OPERATION_FIRST)
+      if (!session || session.session !== sessionNumber) return this.#withoutSession(sessionNumber)
+      numbered = isNumbered(session, operation)
       if (numbered) {
-        const last = Math.max(session.request, this.#inFlight.get(client) ?? 0)
+        const last = Math.max(session.request, this.#lastInFlight(client, sessionNumber))
         if (number <= session.request) return this.#repeat(request, client, number)
         if (number <= last) return 'in-flight'
         if (session.exactlyOnce && number !== last + 1) return 'gap'
@@ -788,9 +823,23 @@ export class Replica implements ReplicaPort {
       }
     }
     if (!this.#hasSpace()) return this.#busy()
-    if (numbered) this.#inFlight.set(client, number)
+    if (numbered) this.#inFlight.set(client, { session: sessionNumber, number })
     this.#prepare(request)
     return 'accepted'
+  }
+
+  /**
+   * A session is named by its register's op. One that stands in the log may be about to begin: an earlier primary has executed
+   * it and answered. One above my head proves that others have gone on without me.
+   */
+  #withoutSession(sessionNumber: number): SubmitOutcome {
+    if (sessionNumber > this.op) return 'not-primary'
+    return sessionNumber > this.commitMin ? this.#busy() : 'no-session'
+  }
+
+  #lastInFlight(client: string, session: number): number {
+    const inFlight = this.#inFlight.get(client)
+    return inFlight?.session === session ? inFlight.number : 0
   }
 
   #busy(): 'busy' {
@@ -1138,6 +1187,16 @@ export class Replica implements ReplicaPort {
       this.#sync.start(checkpointOp, checkpointSize, checkpointDigest)
     }
     this.#sync.tick(this.#now)
+    this.#tickScrub()
+  }
+
+  /** Looks for bit rot in what is stored, one read at a time, and has it repaired. */
+  #tickScrub(): void {
+    const mayTransfer = !this.#sync.active && !this.#behind
+    this.#segmentRepair.tick(this.#now, mayTransfer)
+    if (!mayTransfer || this.#now < this.#scrubDue || this.#segmentRepair.damaged > 0) return
+    this.#scrubDue = this.#now + Timeouts.scrub
+    this.#stateMachine.scrub((span) => this.#segmentRepair.add(span))
   }
 
   #peerAbove(op: number, but: number): number {
@@ -1308,13 +1367,14 @@ export class Replica implements ReplicaPort {
     }
     if (operation === VsrOperation.logout) {
       this.clients.logout(client, sessionNumber)
-      this.#inFlight.delete(client)
       this.#answer(header, client, { status: 0, body: EMPTY }, operation)
       return
     }
+    // Executed or without effect: either way it is not on its way any more, and the client's next session owes it nothing.
+    if (this.#lastInFlight(client, sessionNumber) === number) this.#inFlight.delete(client)
     const session = this.clients.get(client)
     const alive = session !== null && session.session === sessionNumber
-    const numbered = alive && (session.exactlyOnce || operation < PARTITION_OPERATION_FIRST)
+    const numbered = alive && isNumbered(session, operation)
     if (!alive || (numbered && number <= session.request)) {
       // The session ended, or the same request stands twice in the log: it has no effect the second time.
       return
@@ -1338,7 +1398,6 @@ export class Replica implements ReplicaPort {
         }
       : null
     this.clients.commit(client, sessionNumber, op, reply)
-    if (numbered && (this.#inFlight.get(client) ?? 0) <= number) this.#inFlight.delete(client)
     this.#answer(header, client, result, answered)
   }
 
@@ -1733,9 +1792,7 @@ export class Replica implements ReplicaPort {
     this.#wish = 0
     this.#inFlight.clear()
     for (const entry of this.#pipeline) {
-      const client = getKey(entry.header, At.prepare.client)
-      const number = getU64(entry.header, At.prepare.request)
-      if (number > (this.#inFlight.get(client) ?? 0)) this.#inFlight.set(client, number)
+      this.#noteInFlight(entry.header)
       entry.sentAt = this.#now - Timeouts.retransmit
       this.#acknowledge(entry.header)
     }
@@ -1743,6 +1800,17 @@ export class Replica implements ReplicaPort {
     if (this.replicaCount > 1) this.#sendCommit()
     this.#commitPipeline()
     this.#notePrimary()
+  }
+
+  /** A request that an earlier primary prepared. One of a session that is not alive has no effect and bars nobody's way. */
+  #noteInFlight(header: Header): void {
+    const client = getKey(header, At.prepare.client)
+    const sessionNumber = getU64(header, At.prepare.session)
+    const number = getU64(header, At.prepare.request)
+    const session = this.clients.get(client)
+    if (session?.session !== sessionNumber || !isNumbered(session, headerOperation(header))) return
+    if (number > this.#lastInFlight(client, sessionNumber))
+      this.#inFlight.set(client, { session: sessionNumber, number })
   }
 
   #loadForPipeline(op: number, header: Header): void {
@@ -1989,6 +2057,12 @@ export class Replica implements ReplicaPort {
 }
 
 const EMPTY = new Uint8Array(0)
+
+/** Does the operation advance the session's request number? */
+function isNumbered(session: Session, operation: number): boolean {
+  if (operation === VsrOperation.register || operation === VsrOperation.logout) return false
+  return session.exactlyOnce || operation < PARTITION_OPERATION_FIRST
+}
 
 function clientsSize(snapshot: Uint8Array): number {
   return new DataView(snapshot.buffer, snapshot.byteOffset).getUint32(0, true)

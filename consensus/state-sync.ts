@@ -14,15 +14,15 @@ import { Command, copy128, getU64, setU64 } from '../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
 import { CheckpointStore } from '../storage/checkpoint-store.ts'
 import { HEADER_WORDS, type Header, headerOp, headerSealed } from '../storage/header.ts'
+import { BlockFetcher, type BlockFetcherOptions } from './block-fetcher.ts'
 import { FrameAt } from './frames.ts'
 import type { Log, StateMachine, Transfer } from './ports.ts'
 
-const BLOCK_SIZE_MAX = 512 * 1024
 /** Largest snapshot that is taken: a catalog beyond every limit of the state machine. */
 const SNAPSHOT_SIZE_MAX = 1024 * 1024 * 1024
 const BLOCKS_IN_FLIGHT = 4
-/** Milliseconds until a block is asked for again, and without progress until another peer is asked. */
-const RESEND_MS = 400
+/** Milliseconds until another peer is asked for its checkpoint, and without a block until another one is asked. */
+const ASK_MS = 400
 const SILENCE_MS = 2000
 /** Reads for other replicas at the same time; more are not answered, and asked for again. */
 const SERVES_MAX = 4
@@ -38,25 +38,14 @@ export interface Received {
   readonly snapshot: Uint8Array
 }
 
-/** Bytes of which file? Null: the checkpoint's. */
-interface Wanted {
-  readonly name: string | null
-  readonly position: number
-  readonly length: number
-  sentAt: number
-}
-
-export interface StateSyncOptions {
+export interface StateSyncOptions extends BlockFetcherOptions {
   readonly log: Log
   readonly checksummer: Checksummer
   readonly pool: MessagePool
   readonly checkpoints: CheckpointStore
   readonly stateMachine: StateMachine
-  readonly frameSizeMax: number
-  /** A frame of this replica with its common fields set; null when no buffer is free. */
-  readonly frame: (command: number, bodySize: number) => Message | null
-  /** Seals, sends and releases. */
-  readonly send: (replica: number, frame: Message) => void
+  readonly blockSize: number
+  readonly firstRequest: number
   /** A replica, other than `but` if there is a choice, that may have a checkpoint above `op`; -1 when nobody is known. */
   readonly somePeer: (op: number, but: number) => number
   /** The state machine's part of a snapshot. */
@@ -79,19 +68,15 @@ interface Target {
 
 export class StateSync {
   readonly #options: StateSyncOptions
-  readonly #blockSize: number
+  readonly #fetcher: BlockFetcher
   #phase: Phase = 'idle'
   /** Counts the starts: what was begun for an earlier one is nobody's. */
   #run = 0
   #above = 0
-  #peer = -1
   #target: Target | null = null
   #transfer: Transfer | null = null
-  readonly #wanted = new Map<number, Wanted>()
-  #requests = 0
   #fetchAt = 0
   #askedAt = Number.NEGATIVE_INFINITY
-  #progressAt = 0
   #now = 0
   /** Segments that are whole and durable here, by name, with the size up to which. */
   readonly #kept = new Map<string, number>()
@@ -99,9 +84,7 @@ export class StateSync {
 
   constructor(options: StateSyncOptions) {
     this.#options = options
-    const room = Math.min(BLOCK_SIZE_MAX, options.frameSizeMax - HEADER_SIZE)
-    this.#blockSize = room - (room % SECTOR_SIZE)
-    assert(this.#blockSize >= SECTOR_SIZE)
+    this.#fetcher = new BlockFetcher(options, options.firstRequest)
   }
 
   get active(): boolean {
@@ -167,40 +150,40 @@ export class StateSync {
     this.#transfer?.cancel()
     this.#transfer = null
     this.#target = null
-    this.#wanted.clear()
+    this.#fetcher.begin(this.#fetcher.peer, 0)
   }
 
   #ask(): void {
     this.#forgetTarget()
     this.#phase = 'asking'
     this.#askedAt = Number.NEGATIVE_INFINITY
-    this.#progressAt = this.#now
   }
 
   /** Another peer, or the same one if there is only one. */
   #giveUp(why: string): void {
-    this.#options.log.warn('state-transfer-interrupted', { peer: this.#peer, why })
+    this.#options.log.warn('state-transfer-interrupted', { peer: this.#fetcher.peer, why })
     this.#ask()
+    this.#askedAt = this.#now
   }
 
   tick(now: number): void {
     this.#now = now
+    this.#fetcher.tick(now)
     if (this.#phase === 'asking') {
-      if (now - this.#askedAt < RESEND_MS) return
+      if (now - this.#askedAt < ASK_MS) return
       this.#askedAt = now
-      this.#peer = this.#options.somePeer(this.#above, this.#peer)
-      const frame = this.#peer < 0 ? null : this.#options.frame(Command.getCheckpoint, 0)
-      if (frame !== null) this.#options.send(this.#peer, frame)
+      const peer = this.#options.somePeer(this.#above, this.#fetcher.peer)
+      this.#fetcher.begin(peer, 0)
+      const frame = peer < 0 ? null : this.#options.frame(Command.getCheckpoint, 0)
+      if (frame !== null) this.#options.send(peer, frame)
       return
     }
-    if (this.#phase !== 'checkpoint' && this.#phase !== 'segments') return
-    if (this.#wanted.size === 0) this.#progressAt = now
-    if (now - this.#progressAt >= SILENCE_MS) return this.#giveUp('silence')
-    for (const [request, wanted] of this.#wanted) if (now - wanted.sentAt >= RESEND_MS) this.#request(request, wanted)
+    const fetching = this.#phase === 'checkpoint' || this.#phase === 'segments'
+    if (fetching && this.#fetcher.silence >= SILENCE_MS) this.#giveUp('silence')
   }
 
   onCheckpoint(message: Message, from: number): void {
-    if (this.#phase !== 'asking' || from !== this.#peer || message.size !== 2 * HEADER_SIZE) return
+    if (this.#phase !== 'asking' || from !== this.#fetcher.peer || message.size !== 2 * HEADER_SIZE) return
     const w = message.words
     const op = getU64(w, FrameAt.checkpoint.op)
     const size = getU64(w, FrameAt.checkpoint.size)
@@ -217,60 +200,34 @@ export class StateSync {
       snapshot: null,
     }
     this.#phase = 'checkpoint'
-    this.#progressAt = this.#now
+    this.#fetcher.begin(from, op)
     this.#fetchAt = 0
     this.#options.log.info('state-transfer-checkpoint', { peer: from, op, size })
     this.#fetchCheckpoint(this.#target)
   }
 
   #fetchCheckpoint({ file }: Target): void {
-    while (this.#fetchAt < file.length && this.#wanted.size < BLOCKS_IN_FLIGHT) {
+    while (this.#fetchAt < file.length && this.#fetcher.waiting < BLOCKS_IN_FLIGHT) {
       const position = this.#fetchAt
-      const length = Math.min(this.#blockSize, file.length - position)
+      const length = Math.min(this.#options.blockSize, file.length - position)
       this.#fetchAt += length
-      this.#fetch(null, position, length)
+      this.#fetcher.fetch(null, position, length)
     }
-  }
-
-  #fetch(name: string | null, position: number, length: number): void {
-    this.#requests += 1
-    const wanted = { name, position, length, sentAt: this.#now }
-    this.#wanted.set(this.#requests, wanted)
-    this.#request(this.#requests, wanted)
-  }
-
-  #request(request: number, wanted: Wanted): void {
-    const name = wanted.name ?? ''
-    wanted.sentAt = this.#now
-    const frame = this.#options.frame(Command.getBlock, name.length)
-    if (frame === null) return
-    const w = frame.words
-    setU64(w, FrameAt.block.request, request)
-    setU64(w, FrameAt.block.op, this.#target?.op ?? 0)
-    setU64(w, FrameAt.block.position, wanted.position)
-    setU64(w, FrameAt.block.length, wanted.length)
-    for (let i = 0; i < name.length; i++) frame.bytes[HEADER_SIZE + i] = name.charCodeAt(i)
-    this.#options.send(this.#peer, frame)
   }
 
   onBlock(message: Message, from: number): void {
     const target = this.#target
-    if (target === null || from !== this.#peer) return
-    const request = getU64(message.words, FrameAt.block.request)
-    const wanted = this.#wanted.get(request)
-    if (wanted === undefined || getU64(message.words, FrameAt.block.op) !== target.op) return
-    const length = message.size - HEADER_SIZE
-    if (length === 0) return this.#giveUp('gone')
-    if (length !== wanted.length) return
-    this.#wanted.delete(request)
-    this.#progressAt = this.#now
+    if (target === null) return
+    const wanted = this.#fetcher.take(message, from)
+    if (wanted === null) return
+    if (wanted === 'gone') return this.#giveUp('gone')
     if (wanted.name !== null) {
-      this.#transfer?.supply(wanted.name, wanted.position, message.bytes, HEADER_SIZE, length)
+      this.#transfer?.supply(wanted.name, wanted.position, message.bytes, HEADER_SIZE, wanted.length)
       return
     }
     target.file.set(message.bytes.subarray(HEADER_SIZE, message.size), wanted.position)
     this.#fetchCheckpoint(target)
-    if (this.#wanted.size === 0) this.#openCheckpoint(target)
+    if (this.#fetcher.waiting === 0) this.#openCheckpoint(target)
   }
 
   #openCheckpoint(target: Target): void {
@@ -284,11 +241,11 @@ export class StateSync {
     log.info('state-transfer-segments', { op: target.op, segments: all.length, missing: missing.length })
     const run = this.#run
     this.#transfer = stateMachine.transfer(missing, {
-      blockSize: this.#blockSize,
-      fetch: (name, position, length) => this.#fetch(name, position, length),
+      blockSize: this.#options.blockSize,
+      live: false,
+      fetch: (name, position, length) => this.#fetcher.fetch(name, position, length),
       onSpan: (span) => {
         this.#kept.set(span.name, span.size)
-        this.#progressAt = this.#now
       },
       done: (outcome) => {
         if (run !== this.#run || this.#target !== target) return
@@ -327,7 +284,7 @@ export class StateSync {
     const position = getU64(w, FrameAt.block.position)
     const length = getU64(w, FrameAt.block.length)
     const whole = position % SECTOR_SIZE === 0 && length % SECTOR_SIZE === 0
-    if (!whole || length === 0 || length > this.#blockSize || this.#serving >= SERVES_MAX) return
+    if (!whole || length === 0 || length > this.#options.blockSize || this.#serving >= SERVES_MAX) return
     const { pool, checkpoints, stateMachine } = this.#options
     const buffer = pool.acquire(length, RESERVE)
     if (buffer === null) return

@@ -48,6 +48,12 @@ export class Ledger implements StateMachine {
     return { start: () => done('ok'), supply: () => {}, cancel: () => {}, position }
   }
 
+  scrub(): void {}
+
+  hasSegment(): boolean {
+    return false
+  }
+
   readFile(_name: string, _position: number, _bytes: Uint8Array, _length: number, done: (good: boolean) => void): void {
     done(false)
   }

@@ -5,12 +5,13 @@ import { StateMachine } from '../src/state/state-machine.ts'
 import { checkSegments } from './checkers/segments.ts'
 import { allocate, type SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
+import { SegmentRot } from './segment-rot.ts'
 import { Violation } from './violation.ts'
 import { Workload } from './workload.ts'
 import { CALM_NETWORK, World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
-const LIVENESS_MICROS_MAX = 30_000_000
+const LIVENESS_MICROS_MAX = 60_000_000
 
 export interface SwarmOptions {
   readonly seed: number
@@ -36,7 +37,7 @@ export interface SwarmResult {
   readonly views: number
 }
 
-export type Fault = 'crash' | 'power' | 'blackout' | 'partition' | 'one-way' | 'pause' | 'clock'
+export type Fault = 'crash' | 'power' | 'blackout' | 'partition' | 'one-way' | 'pause' | 'clock' | 'rot'
 
 interface Rates {
   /** Mean microseconds between faults of a kind; 0 for never. */
@@ -45,6 +46,7 @@ interface Rates {
   readonly partition: number
   readonly pause: number
   readonly clock: number
+  readonly rot: number
   readonly powerShare: number
   readonly oneWayShare: number
   /** Mean microseconds that a fault lasts. */
@@ -91,6 +93,7 @@ function draw(
       partition: often(300_000, 5_000_000),
       pause: often(300_000, 5_000_000),
       clock: often(500_000, 5_000_000),
+      rot: often(200_000, 4_000_000),
       powerShare: random.pick([0, 0.5, 1]),
       oneWayShare: random.pick([0, 0.5, 1]),
       downtime: random.pick([50_000, 500_000, 2_000_000]),
@@ -129,6 +132,7 @@ export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResul
     'one-way': 0,
     pause: 0,
     clock: 0,
+    rot: 0,
   }
   let outcome: Outcome = 'held'
   let what = ''
@@ -141,14 +145,15 @@ export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResul
       timeout: random.between(300_000, 800_000),
       pace: random.pick([1000, 10_000, 50_000]),
     })
-    injectFaults(world, random, rates, faults)
+    injectFaults(world, random, rates, faults, new SegmentRot(world, machines, random))
     const stop = world.scheduler.now + SAFETY_MICROS_MAX
     world.runUntil(
       () => world.clients.every((client) => client.idle) && world.scheduler.now >= stop / 6,
       SAFETY_MICROS_MAX,
     )
     heal(world)
-    if (!world.runUntil(() => world.converged(), LIVENESS_MICROS_MAX)) {
+    const scrubbed = faults.rot === 0 ? () => true : scrubbing(world, machines)
+    if (!world.runUntil(() => world.converged() && scrubbed(), LIVENESS_MICROS_MAX)) {
       outcome = 'liveness'
       what = `the cluster did not finish within ${LIVENESS_MICROS_MAX / 1e6} s of virtual time after it was healed: ${describe(world)}`
     } else {
@@ -180,7 +185,13 @@ export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResul
   }
 }
 
-function injectFaults(world: World, random: SeededRandom, rates: Rates, faults: Record<Fault, number>): void {
+function injectFaults(
+  world: World,
+  random: SeededRandom,
+  rates: Rates,
+  faults: Record<Fault, number>,
+  rot: SegmentRot,
+): void {
   const all = world.nodes.map((node) => node.index)
   const down = (): number => 1 + random.below(2 * rates.downtime)
   const repeat = (mean: number, action: () => void): void => {
@@ -221,6 +232,11 @@ function injectFaults(world: World, random: SeededRandom, rates: Rates, faults: 
       world.scheduler.after(down(), () => world.network.heal())
     })
   }
+  if (all.length > 1) {
+    repeat(rates.rot, () => {
+      if (rot.inject()) faults.rot += 1
+    })
+  }
   repeat(rates.pause, () => {
     faults.pause += 1
     world.pause(random.pick(all), down())
@@ -246,6 +262,18 @@ function heal(world: World): void {
     node.pausedUntil = 0
     world.restart(node.index)
   }
+}
+
+/** Has every replica read everything that it stores since now, and repaired what it found? */
+function scrubbing(world: World, machines: ReadonlyMap<SimNode, StateMachine>): () => boolean {
+  const before = new Map(world.nodes.map((node) => [machines.get(node), machines.get(node)?.scrubRounds ?? 0]))
+  return () =>
+    world.nodes.every((node) => {
+      const machine = machines.get(node)
+      if (machine === undefined || node.replica === null) return false
+      // The round under way began before.
+      return machine.scrubRounds >= (before.get(machine) ?? 0) + 2 && node.replica.segmentRepairs.damaged === 0
+    })
 }
 
 function checkEnd(world: World): void {

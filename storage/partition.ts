@@ -74,9 +74,25 @@ export function segmentSpans(directory: string, image: PartitionImage): SegmentS
   const [nextOffset, , , , segments] = image
   return segments.map(([firstOffset, , size], i) => {
     const { log, index } = segmentName(directory, firstOffset)
-    return { name: log, indexName: index, firstOffset, nextOffset: segments[i + 1]?.[0] ?? nextOffset, size }
+    return {
+      name: log,
+      indexName: index,
+      firstOffset,
+      nextOffset: segments[i + 1]?.[0] ?? nextOffset,
+      size,
+      ended: i < segments.length - 1,
+    }
   })
 }
+
+interface Extent {
+  readonly segments: number
+  /** Bytes of the last of them. */
+  readonly size: number
+  readonly nextOffset: number
+}
+
+const NOTHING: Extent = { segments: 0, size: 0, nextOffset: 0 }
 
 class Segment {
   readonly firstOffset: number
@@ -119,6 +135,9 @@ export class Partition {
   /** Offset of a record's first message → its segment and position. */
   readonly #cursors = new Map<number, { segment: Segment; position: number }>()
   removed = false
+  /** What the last snapshot counts, and what the last durable checkpoint does. */
+  #counted: Extent = NOTHING
+  #durable: Extent = NOTHING
 
   constructor(env: PartitionEnvironment, directory: string, image?: PartitionImage) {
     this.#env = env
@@ -137,6 +156,8 @@ export class Partition {
     }
     const last = this.#segments[this.#segments.length - 1]
     if (last === undefined) return
+    this.noteSnapshot()
+    this.noteDurable()
     last.indexFrom -= entries.length / 3
     for (let i = 0; i < entries.length; i += 3)
       last.index.append(entries[i] as number, entries[i + 1] as number, entries[i + 2] as number)
@@ -153,6 +174,31 @@ export class Partition {
       size: file.size,
       indexName,
       indexCount,
+    }))
+  }
+
+  /** A snapshot counts everything that is here now. */
+  noteSnapshot(): void {
+    const last = this.#segments[this.#segments.length - 1]
+    if (last !== undefined)
+      this.#counted = { segments: this.#segments.length, size: last.file.size, nextOffset: this.nextOffset }
+  }
+
+  /** The checkpoint of that snapshot is durable. */
+  noteDurable(): void {
+    this.#durable = this.#counted
+  }
+
+  /** The segments as far as a durable checkpoint counts them: these bytes are on disk and do not change any more. */
+  durableSpans(): SegmentSpan[] {
+    const { segments, size, nextOffset } = this.#durable
+    return this.#segments.slice(0, segments).map(({ firstOffset, file, indexName }, i) => ({
+      name: file.name,
+      indexName,
+      firstOffset,
+      nextOffset: i === segments - 1 ? nextOffset : (this.#segments[i + 1] as Segment).firstOffset,
+      size: i === segments - 1 ? size : file.size,
+      ended: i < this.#segments.length - 1,
     }))
   }
 

@@ -17,6 +17,8 @@ export interface SegmentSpan {
   readonly nextOffset: number
   /** Bytes, whole sectors. */
   readonly size: number
+  /** Nothing is appended to it any more. */
+  readonly ended: boolean
 }
 
 export interface AuditEnvironment {
@@ -29,6 +31,8 @@ export interface AuditEnvironment {
 export class AuditProgress {
   readonly index = new SegmentIndex()
   position = 0
+  /** End of the last record: zeros after it are only padding if what follows them is right. */
+  recordEnd = 0
   offset: number
   /** Position of the last indexed record. */
   indexed = 0
@@ -45,23 +49,35 @@ export function auditSegment(
   progress: AuditProgress,
   done: (whole: boolean) => void,
 ): void {
-  if (progress.position >= span.size) return done(progress.offset === span.nextOffset)
+  auditPiece(env, span, progress, (found) => {
+    if (found === 'more') auditSegment(env, span, progress, done)
+    else done(found === 'whole')
+  })
+}
+
+/** As `auditSegment`, one read further. */
+export function auditPiece(
+  env: AuditEnvironment,
+  span: SegmentSpan,
+  progress: AuditProgress,
+  done: (found: 'more' | 'whole' | 'damaged') => void,
+): void {
+  if (progress.position >= span.size) return done(progress.offset === span.nextOffset ? 'whole' : 'damaged')
   env.store.withBuffer((bytes, release) => {
     const start = progress.position - (progress.position % SECTOR_SIZE)
     const length = Math.min(bytes.length - (bytes.length % SECTOR_SIZE), span.size - start)
     env.disk.read(span.name, start, bytes, 0, length, (result) => {
       const before = progress.position
-      const good = result === 'ok' && walk(env.checksummer, span, progress, bytes.subarray(0, length), start)
+      const good = result === 'ok' && auditBytes(env.checksummer, span, progress, bytes.subarray(0, length), start)
       release()
       // A record that a whole buffer does not hold is larger than any can be.
-      if (good && progress.position > before) auditSegment(env, span, progress, done)
-      else done(false)
+      done(good && progress.position > before ? 'more' : 'damaged')
     })
   })
 }
 
-/** False at the first thing that is wrong; true when more bytes are needed, or none. */
-function walk(
+/** Goes on in bytes that lie at `start` of the file. False at the first thing that is wrong; true when more bytes are needed, or none. */
+export function auditBytes(
   checksummer: Checksummer,
   span: SegmentSpan,
   progress: AuditProgress,
@@ -87,6 +103,7 @@ function walk(
     }
     progress.offset += messageCount(bytes, at)
     progress.position += length
+    progress.recordEnd = progress.position
   }
   return true
 }

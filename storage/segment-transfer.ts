@@ -1,21 +1,19 @@
-// Brings the segments that a checkpoint of another replica refers to onto this disk. What is here already is checked first and
-// kept as far as it is good; the rest is fetched in blocks, written, and checked like the rest. Nothing of a peer is believed:
-// a record counts once its checksum and its offset are right here. Interrupted, it goes on where it was.
+// Brings segments that another replica has onto this disk, or repairs them here. What is here already is checked first and kept
+// as far as it is good; for what is not, a piece is fetched into memory and checked there, and only what is right of it is
+// written: bytes of a peer never take the place of bytes that were not proven wrong. Interrupted, it goes on where it was.
 //
 //   span ─▶ audit ─▶ end reached ─▶ index written, both synced ─▶ next span
 //             │  ▲
-//             ▼  │ blocks written
-//           fetch from the first byte that is not good; twice the same byte: damaged
+//             ▼  │ records that are right, written over what was there
+//           piece from the first byte that is not good ─▶ its first record is not right: damaged
 
-import { SECTOR_SIZE } from '../src/protocol/message.ts'
+import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk } from './disk.ts'
-import { type AuditEnvironment, AuditProgress, auditSegment, type SegmentSpan } from './segment-audit.ts'
+import { type AuditEnvironment, AuditProgress, auditBytes, auditSegment, type SegmentSpan } from './segment-audit.ts'
 import { ENTRIES_PER_BLOCK } from './segment-index.ts'
 
-/** Blocks asked for and not written yet. */
+/** Blocks that are on their way at the same time. */
 const WINDOW = 4
-/** Blocks fetched before they are checked, at least. */
-const BATCH = 16
 
 /** `damaged`: what the peer gave for a span does not fit; another one may have it right. */
 export type TransferOutcome = 'ok' | 'damaged' | 'failed' | 'full'
@@ -24,8 +22,12 @@ export interface TransferOptions extends AuditEnvironment {
   readonly disk: Disk
   /** Aligned memory for one block of an index file. */
   readonly indexBlock: Uint8Array
-  /** Bytes per block, whole sectors; no more than a read buffer of the store holds. */
+  /** Memory for a piece: as much as a read buffer of the store, for one transfer at a time. */
+  readonly piece: Uint8Array
+  /** Bytes per block, whole sectors. */
   readonly blockSize: number
+  /** The segments are in use: what was appended to them since stays. */
+  readonly live: boolean
   /** Asks for bytes of a file; they come back by `supply`, or the owner asks again. */
   readonly fetch: (name: string, position: number, length: number) => void
   /** A span is whole and durable. */
@@ -40,10 +42,10 @@ export class SegmentTransfer {
   #progress: AuditProgress | null = null
   /** Lengths of the blocks that are on their way, by position. */
   readonly #wanted = new Map<number, number>()
-  #writing = 0
+  /** The piece: position of its first byte, of the next block to ask for, and of its end. */
+  #pieceFrom = 0
   #fetchAt = 0
-  #fetchEnd = 0
-  #fetchedFrom = -1
+  #pieceEnd = 0
   #ended = false
 
   constructor(spans: readonly SegmentSpan[], options: TransferOptions) {
@@ -76,7 +78,8 @@ export class SegmentTransfer {
     const span = this.#spans[this.#current]
     if (span === undefined) return this.#finish('ok')
     this.#progress = new AuditProgress(span)
-    this.#fetchedFrom = -1
+    this.#pieceFrom = 0
+    this.#pieceEnd = 0
     this.#audit(span, this.#progress)
   }
 
@@ -84,27 +87,34 @@ export class SegmentTransfer {
     auditSegment(this.#options, span, progress, (whole) => {
       if (this.#ended) return
       if (whole) return this.#writeIndex(span, progress)
-      const from = progress.position - (progress.position % SECTOR_SIZE)
-      if (from === this.#fetchedFrom || from >= span.size) return this.#finish('damaged')
-      this.#fetchedFrom = from
-      this.#fetchAt = from
-      const { blockSize, store } = this.#options
-      this.#fetchEnd = Math.min(span.size, from + Math.max(BATCH * blockSize, store.readBufferSize))
+      progress.position = progress.recordEnd
+      if (progress.position >= span.size) return this.#finish('damaged')
+      this.#nextPiece(span, progress.position - (progress.position % SECTOR_SIZE))
       this.#fetch(span)
+      if (!this.#ended && this.#wanted.size === 0) this.#checkPiece(span, progress)
     })
+  }
+
+  /** A piece that begins at `from`, with what the last one has of it. */
+  #nextPiece(span: SegmentSpan, from: number): void {
+    const { piece } = this.#options
+    const kept = from >= this.#pieceFrom && from < this.#pieceEnd
+    if (kept) piece.copyWithin(0, from - this.#pieceFrom, this.#pieceEnd - this.#pieceFrom)
+    this.#fetchAt = kept ? this.#pieceEnd : from
+    this.#pieceFrom = from
+    this.#pieceEnd = Math.min(span.size, from + piece.length - (piece.length % SECTOR_SIZE))
   }
 
   #fetch(span: SegmentSpan): void {
     const { blockSize, fetch } = this.#options
-    while (this.#fetchAt < this.#fetchEnd && this.#wanted.size + this.#writing < WINDOW) {
+    while (this.#fetchAt < this.#pieceEnd && this.#wanted.size < WINDOW) {
       const position = this.#fetchAt
-      const length = Math.min(blockSize, this.#fetchEnd - position)
+      const length = Math.min(blockSize, this.#pieceEnd - position)
       this.#fetchAt += length
       this.#wanted.set(position, length)
       fetch(span.name, position, length)
       if (this.#ended) return
     }
-    if (this.#wanted.size + this.#writing === 0) this.#audit(span, this.#progress as AuditProgress)
   }
 
   /** bytes[from, from + length) of a file, as a peer has them. Ignored when they are not waited for. */
@@ -112,22 +122,40 @@ export class SegmentTransfer {
     const span = this.#spans[this.#current]
     if (this.#ended || span?.name !== name || this.#wanted.get(position) !== length) return
     this.#wanted.delete(position)
-    this.#writing += 1
-    const copy = bytes.slice(from, from + length)
-    this.#options.store.withBuffer((buffer, release) => {
-      buffer.set(copy)
-      this.#options.disk.write(name, position, buffer, 0, length, (result) => {
-        release()
-        this.#writing -= 1
-        if (this.#ended) return
-        if (result !== 'ok') return this.#finish(result === 'full' ? 'full' : 'failed')
-        this.#fetch(span)
+    this.#options.piece.set(bytes.subarray(from, from + length), position - this.#pieceFrom)
+    this.#fetch(span)
+    if (this.#wanted.size === 0) this.#checkPiece(span, this.#progress as AuditProgress)
+  }
+
+  /** Writes the records of the piece that are right, up to the first that is not. */
+  #checkPiece(span: SegmentSpan, progress: AuditProgress): void {
+    const { piece, checksummer, store, disk } = this.#options
+    const from = progress.position
+    auditBytes(checksummer, span, progress, piece.subarray(0, this.#pieceEnd - this.#pieceFrom), this.#pieceFrom)
+    const whole = progress.position >= span.size && progress.offset === span.nextOffset
+    if (!whole) progress.position = progress.recordEnd
+    const end = progress.position
+    if (end === from) return this.#finish('damaged')
+    const start = this.#pieceFrom
+    const length = sectorCeil(end) - start
+    store.withBuffer((buffer, release) => {
+      // What lies around these records in the first and the last sector stays as it is here.
+      disk.read(span.name, start, buffer, 0, length, (result) => {
+        if (this.#ended) return release()
+        if (result !== 'ok') buffer.fill(0, 0, length)
+        buffer.set(piece.subarray(from - start, end - start), from - start)
+        disk.write(span.name, start, buffer, 0, length, (written) => {
+          release()
+          if (this.#ended) return
+          if (written !== 'ok') return this.#finish(written === 'full' ? 'full' : 'failed')
+          this.#audit(span, progress)
+        })
       })
     })
   }
 
   #writeIndex(span: SegmentSpan, { index }: AuditProgress): void {
-    const { disk, indexBlock, checksummer } = this.#options
+    const { disk, indexBlock, checksummer, live } = this.#options
     const synced = (result: string): void => {
       if (this.#ended) return
       if (result !== 'ok') return this.#finish(result === 'full' ? 'full' : 'failed')
@@ -135,8 +163,11 @@ export class SegmentTransfer {
       this.#options.onSpan(span)
       this.#next()
     }
+    // A segment that grows has entries behind these, some of them perhaps in the same block.
+    const count = span.ended || !live ? index.count : index.count - (index.count % ENTRIES_PER_BLOCK)
     const step = (first: number): void => {
-      if (first >= index.count) {
+      if (first >= count) {
+        if (count === 0) return disk.sync(span.name, synced)
         return disk.sync(span.indexName, (result) => {
           if (result === 'ok') disk.sync(span.name, synced)
           else synced(result)

@@ -23,6 +23,9 @@ export class HistoryChecker {
   readonly #executed = new Map<string, number>()
   readonly #lastNumber = new Map<string, number>()
 
+  /** Which requests have a number of their own in their session; all, in sessions that are exactly-once. */
+  isNumbered: (prepare: Message) => boolean = () => true
+
   get length(): number {
     return this.#entries.length - 1
   }
@@ -86,6 +89,8 @@ export class HistoryChecker {
       restore: (snapshot) => machine.restore(snapshot),
       flush: (done) => machine.flush(done),
       checkpointDurable: (op) => machine.checkpointDurable(op),
+      scrub: (onDamage) => machine.scrub(onDamage),
+      hasSegment: (name) => machine.hasSegment(name),
       segments: (snapshot) => machine.segments(snapshot),
       transfer: (spans, options) => machine.transfer(spans, options),
       readFile: (name, position, bytes, length, done) => machine.readFile(name, position, bytes, length, done),
@@ -97,19 +102,7 @@ export class HistoryChecker {
     const client = getKey(prepare.words, At.prepare.client)
     const session = getU64(prepare.words, At.prepare.session)
     const number = getU64(prepare.words, At.prepare.request)
-    const request = `${client}/${session}/${number}`
-    const before = this.#executed.get(request)
-    if (before !== undefined && before !== op) {
-      throw new Violation('exactly-once', `request ${request} was executed as op ${before} and again as op ${op}`)
-    }
-    if (before === undefined) {
-      this.#executed.set(request, op)
-      const last = this.#lastNumber.get(`${client}/${session}`) ?? 0
-      if (number !== last + 1) {
-        throw new Violation('session-order', `session ${client}/${session} executed request ${number} after ${last}`)
-      }
-      this.#lastNumber.set(`${client}/${session}`, number)
-    }
+    if (this.isNumbered(prepare)) this.#countRequest(`${client}/${session}`, number, op)
     const hash = hashOf(result)
     const known = this.#results.get(op)
     if (known === undefined) this.#results.set(op, hash)
@@ -122,6 +115,19 @@ export class HistoryChecker {
   }
 
   readonly #results = new Map<number, number>()
+
+  #countRequest(session: string, number: number, op: number): void {
+    const request = `${session}/${number}`
+    const before = this.#executed.get(request)
+    if (before === op) return
+    if (before !== undefined)
+      throw new Violation('exactly-once', `request ${request} was executed as op ${before} and again as op ${op}`)
+    this.#executed.set(request, op)
+    const last = this.#lastNumber.get(session) ?? 0
+    if (number !== last + 1)
+      throw new Violation('session-order', `session ${session} executed request ${number} after ${last}`)
+    this.#lastNumber.set(session, number)
+  }
 }
 
 function hashOf(result: ExecuteResult): number {

@@ -134,7 +134,12 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   const client = new Client(session, environment, options.checksummer ?? createChecksummer(), () =>
     options.signal?.removeEventListener('abort', abort),
   )
-  await client.learnServers()
+  try {
+    await client.learnServers()
+  } finally {
+    // Closed, or about to be, before anybody has it: that is the signal's doing, and said as such.
+    options.signal?.throwIfAborted()
+  }
   return client
 }
 

@@ -168,6 +168,10 @@ export class ReplicaNode {
       checkpointInterval: geometry.checkpointInterval,
       largeChunks: LARGE_CHUNKS,
       readBuffers: READ_BUFFERS,
+      onFault: (result) =>
+        this.#replica.onDiskFault(
+          `messages could not be written to their segment: ${result === 'full' ? 'the disk is full, make room' : 'the disk failed, look at its log'}`,
+        ),
     })
     this.#replica = new Replica({
       bus: {
@@ -301,6 +305,7 @@ export class ReplicaNode {
       commit: replica.commitMin,
       checkpoint: replica.checkpointOp,
       transfer: replica.transfer,
+      segments: replica.segmentRepairs,
       durability: 'disk',
       driver: { kind: this.#driver.kind, reason: this.#driver.reason },
       connections: this.#clients.size,

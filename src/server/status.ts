@@ -28,6 +28,8 @@ export interface ReplicaStatus {
   readonly checkpoint: number
   /** While the node takes a checkpoint of another one because it is too far behind: which, and segments that are here, of all. */
   readonly transfer: { readonly phase: string; readonly checkpoint: number; readonly segments: string } | null
+  /** Segments that are known to be damaged, and those that were repaired from another node since the start. */
+  readonly segments: { readonly damaged: number; readonly repaired: number }
   readonly durability: 'disk' | 'memory'
   readonly driver: { readonly kind: string; readonly reason: string }
   readonly connections: number

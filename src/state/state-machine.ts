@@ -7,6 +7,7 @@
 import type { ExecuteResult, StateMachine as StateMachinePort, TransferRequest } from '../../consensus/ports.ts'
 import type { Disk } from '../../storage/disk.ts'
 import type { PartitionEnvironment } from '../../storage/partition.ts'
+import { Scrubber } from '../../storage/scrubber.ts'
 import type { SegmentSpan } from '../../storage/segment-audit.ts'
 import { SegmentStore } from '../../storage/segment-store.ts'
 import { SegmentTransfer } from '../../storage/segment-transfer.ts'
@@ -93,6 +94,9 @@ export class StateMachine implements StateMachinePort {
   readonly #checksummer: Checksummer
   readonly #segmentSize: number | undefined
   readonly #indexBlock: Uint8Array
+  /** For transfers, which may run beside a flush. */
+  readonly #transferBlock: Uint8Array
+  #transferPiece: Uint8Array | null = null
   #streams: StreamEntry[] = []
   #partitions = 0
   /**
@@ -107,6 +111,9 @@ export class StateMachine implements StateMachinePort {
   #indexes: { partition: PartitionEntry; dirty: { segment: unknown; until: number } }[] = []
   /** Appended to since the last snapshot. */
   readonly #touched = new Set<PartitionEntry>()
+  /** In the last snapshot with more than before. */
+  readonly #counted: PartitionEntry[] = []
+  readonly #scrubber: Scrubber
   readonly #writer = new Writer()
 
   constructor(options: StateMachineOptions) {
@@ -122,8 +129,11 @@ export class StateMachine implements StateMachinePort {
       readBuffers: options.readBuffers,
       ...(options.onFault === undefined ? {} : { onFault: options.onFault }),
     })
-    const block = options.allocate(SECTOR_SIZE)
-    this.#indexBlock = new Uint8Array(block.buffer, block.offset, SECTOR_SIZE)
+    const blocks = options.allocate(2 * SECTOR_SIZE)
+    this.#indexBlock = new Uint8Array(blocks.buffer, blocks.offset, SECTOR_SIZE)
+    this.#transferBlock = new Uint8Array(blocks.buffer, blocks.offset + SECTOR_SIZE, SECTOR_SIZE)
+    const env = { disk: options.disk, store: this.#store, checksummer: options.checksummer }
+    this.#scrubber = new Scrubber(env, () => this.#durableSpans())
   }
 
   get streams(): readonly StreamEntry[] {
@@ -358,6 +368,8 @@ export class StateMachine implements StateMachinePort {
     for (const partition of this.#touched) {
       if (partition.log.removed) continue
       partition.log.pad()
+      partition.log.noteSnapshot()
+      this.#counted.push(partition)
       for (const dirty of partition.log.dirtyIndexes()) this.#indexes.push({ partition, dirty })
     }
     this.#touched.clear()
@@ -380,6 +392,8 @@ export class StateMachine implements StateMachinePort {
     this.#condemned = [...garbage, ...[...before].filter((directory) => !now.has(directory))]
     this.#removeCondemned()
     this.#touched.clear()
+    this.#counted.length = 0
+    this.#scrubber.restart()
     this.#partitions = 0
     for (const stream of this.#streams) for (const topic of stream.topics) this.#partitions += topic.partitions.length
   }
@@ -400,8 +414,30 @@ export class StateMachine implements StateMachinePort {
       disk: this.#disk,
       store: this.#store,
       checksummer: this.#checksummer,
-      indexBlock: this.#indexBlock,
+      indexBlock: this.#transferBlock,
+      piece: (this.#transferPiece ??= new Uint8Array(this.#store.readBufferSize)),
     })
+  }
+
+  *#durableSpans(): Generator<SegmentSpan> {
+    for (const { topics } of this.#streams)
+      for (const { partitions } of topics) for (const { log } of partitions) yield* log.durableSpans()
+  }
+
+  scrub(onDamage: (span: SegmentSpan) => void): void {
+    this.#scrubber.step((span) => {
+      if (this.hasSegment(span.name)) onDamage(span)
+    })
+  }
+
+  /** Rounds that the scrubber has finished. */
+  get scrubRounds(): number {
+    return this.#scrubber.rounds
+  }
+
+  hasSegment(name: string): boolean {
+    for (const span of this.#durableSpans()) if (span.name === name) return true
+    return false
   }
 
   readFile(name: string, position: number, bytes: Uint8Array, length: number, done: (good: boolean) => void): void {
@@ -425,6 +461,7 @@ export class StateMachine implements StateMachinePort {
   }
 
   checkpointDurable(_op: number): void {
+    for (const { log } of this.#counted.splice(0)) log.noteDurable()
     this.#removeCondemned()
   }
 

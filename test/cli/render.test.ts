@@ -88,6 +88,7 @@ const node = (replica: number, change: Partial<NodeStatus> = {}): NodeStatus => 
   commit: 10,
   checkpoint: 0,
   transfer: null,
+  segments: { damaged: 0, repaired: 0 },
   durability: 'disk',
   driver: { kind: 'io_uring', reason: '' },
   connections: 0,

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { type Client, GalgoError, type GalgoErrorCode } from '../../src/index.ts'
 import { Status } from '../../src/protocol/errors.ts'
 import { At, setU32 } from '../../src/protocol/frame.ts'
-import { Operation } from '../../src/protocol/operations.ts'
+import { Code, Operation } from '../../src/protocol/operations.ts'
 import { FakeCluster, type FakeNode, replyFrame, settle } from './fake-cluster.ts'
 
 async function rejects(promise: Promise<unknown>, code: GalgoErrorCode, message: RegExp): Promise<void> {
@@ -79,6 +79,14 @@ test('an AbortSignal ends connecting, and a client', async () => {
   await settle()
   stop.abort()
   await gaveUp
+  // In between: logged in already, and asking for the other nodes.
+  const half = new FakeCluster()
+  const during = new AbortController()
+  half.override = ({ code }) => {
+    if (code === Code.clusterMetadata) during.abort()
+    return undefined
+  }
+  await assert.rejects(half.result(half.connect({ signal: during.signal })), { name: 'AbortError' })
   const other = new FakeCluster()
   const later = new AbortController()
   const client = await other.result(other.connect({ signal: later.signal }))

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runSeed } from '../../simulator/swarm.ts'
 
-const SEEDS = 150
+const SEEDS = 300
 
 test(`seeds 1 to ${SEEDS} hold`, () => {
   let faults = 0

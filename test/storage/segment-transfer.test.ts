@@ -100,6 +100,8 @@ function transfer(
     checksummer,
     indexBlock: aligned(SECTOR_SIZE),
     blockSize: BLOCK,
+    piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
+    live: false,
     fetch: (name, position, length) => asked.push({ name, position, length }),
     onSpan: ({ name }) => whole.push(name),
     done: (result) => {
@@ -165,14 +167,14 @@ test('interrupted anywhere, by a power cut, it goes on: every byte comes about o
   let fetched = 0
   let rounds = 0
   for (; rounds < 100; rounds++) {
-    const part = transfer(rig, peer, undefined, 60_000)
+    const part = transfer(rig, peer, undefined, 80_000)
     fetched += part.fetched
     if (part.outcome === 'ok') break
     rig.disk.crash(true)
   }
   assert.ok(rounds > 3, `only ${rounds} interruptions`)
   assertSame(rig, peer)
-  assert.ok(fetched < 100 * 60_000)
+  assert.ok(fetched < 100 * 80_000)
 })
 
 test('bit rot here: only what is bad, and what follows it in a piece, is fetched', () => {
@@ -239,5 +241,51 @@ test('padding that is not zero is damage: segments are compared byte by byte', (
   const again = transfer(rig, peer)
   assert.equal(again.outcome, 'ok')
   assert.ok(again.fetched > 0)
+  assertSame(rig, peer)
+})
+
+test('damage at the peer does not spread: what is good here stays, what is bad here is repaired', () => {
+  const peer = new Peer(29, 3)
+  const rig = new Rig(29)
+  assert.equal(transfer(rig, peer).outcome, 'ok')
+  const [span] = peer.spans as [SegmentSpan]
+  for (let bad = 0; bad < span.size / SECTOR_SIZE; bad += 7) {
+    rig.disk.corrupt(span.name, bad)
+    // The peer has lost another part of the same segment, further on.
+    const lost = bad * SECTOR_SIZE + 2 * RECORD_MAX
+    const { outcome } = transfer(rig, peer, (bytes, name, position) => {
+      if (name !== span.name) return bytes
+      const changed = bytes.slice()
+      for (let i = 0; i < changed.length; i++) if (position + i >= lost) changed[i] = 0xdd
+      return changed
+    })
+    assert.equal(outcome, 'ok')
+    assertSame(rig, peer)
+  }
+})
+
+test('zeros are no padding unless what follows them is right: a peer that has not written yet destroys nothing', () => {
+  const peer = new Peer(31, 2)
+  const [span] = peer.spans as [SegmentSpan]
+  for (let bad = 0; bad < span.size / SECTOR_SIZE; bad += 5) {
+    const rig = new Rig(31)
+    assert.equal(transfer(rig, peer).outcome, 'ok')
+    rig.disk.corrupt(span.name, bad)
+    const before = rig.disk.durable(span.name, 0, span.size)
+    const empty = transfer(rig, peer, (bytes, name) => (name === span.name ? new Uint8Array(bytes.length) : bytes))
+    assert.equal(empty.outcome, 'damaged')
+    assert.deepEqual(rig.disk.durable(span.name, 0, span.size), before)
+    assert.equal(transfer(rig, peer).outcome, 'ok')
+    assertSame(rig, peer)
+  }
+})
+
+test('zeros in place of a record, as of a write that was lost, are found and repaired', () => {
+  const peer = new Peer(37, 2)
+  const [span] = peer.spans as [SegmentSpan]
+  const rig = new Rig(37)
+  assert.equal(transfer(rig, peer).outcome, 'ok')
+  for (let sector = 0; sector < span.size / SECTOR_SIZE; sector += 3) rig.disk.erase(span.name, sector)
+  assert.equal(transfer(rig, peer).outcome, 'ok')
   assertSame(rig, peer)
 })

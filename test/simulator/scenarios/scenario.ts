@@ -48,7 +48,7 @@ const PATIENCE_MS = 10_000
 const REGISTER = 1
 const METADATA_OPERATION = 64
 
-interface Asked {
+export interface Asked {
   readonly number: number
   readonly operation: number
   readonly frame: Uint8Array
@@ -112,6 +112,11 @@ export class ScenarioClient {
   /** Everything unanswered again, in order. */
   resend(): void {
     for (const asked of this.unanswered) this.#send(asked)
+  }
+
+  /** What was asked last. */
+  asked(): Asked {
+    return this.unanswered[this.unanswered.length - 1] as Asked
   }
 
   /** An answered request again: what comes must be the first answer. */
@@ -209,12 +214,18 @@ export class Cluster {
   // ---- clients --------------------------------------------------------------------------------------------------------
 
   /** A new client with a session. */
-  client({ exactlyOnce = true } = {}): ScenarioClient {
-    const client = new ScenarioClient(this, this.clients.length, exactlyOnce)
-    this.clients.push(client)
-    this.world.clients.push(client as unknown as SimClient)
+  client(): ScenarioClient {
+    const client = this.newcomer()
     client.register()
     this.answered(client)
+    return client
+  }
+
+  /** A new client that has not asked for a session yet. */
+  newcomer({ exactlyOnce = true } = {}): ScenarioClient {
+    const client = new ScenarioClient(this, this.world.clients.length, exactlyOnce)
+    this.clients.push(client)
+    this.world.clients.push(client as unknown as SimClient)
     return client
   }
 
@@ -238,15 +249,22 @@ export class Cluster {
     assert.ok(this.#answeredWithin(client, PATIENCE_MS), `requests stay without answer: ${this.describe()}`)
   }
 
+  /** The client has its answers, or its session is gone; says whether it still has it. */
+  decided(client: ScenarioClient): boolean {
+    const gone = (): boolean => client.refusals.includes('no-session')
+    assert.ok(this.#answeredWithin(client, PATIENCE_MS, gone) || gone(), `requests stay undecided: ${this.describe()}`)
+    return !gone()
+  }
+
   /** What the client asked for stays undone, however often it asks. */
   expectUnanswered(client = this.clients[0] as ScenarioClient, ms = 3000): void {
     assert.ok(!client.idle, 'nothing is asked')
     assert.ok(!this.#answeredWithin(client, ms), `answered after all: ${this.describe()}`)
   }
 
-  #answeredWithin(client: ScenarioClient, ms: number): boolean {
+  #answeredWithin(client: ScenarioClient, ms: number, hopeless = () => false): boolean {
     const until = this.world.scheduler.now + ms * MS
-    while (this.world.scheduler.now < until) {
+    while (this.world.scheduler.now < until && !hopeless()) {
       if (this.world.runUntil(() => client.idle, 100 * MS)) return true
       client.resend()
     }
@@ -481,6 +499,13 @@ export class Cluster {
     this.run(3000)
     for (const index of indexes)
       assert.ok(this.replica(index).commitMin < op, `replica ${index} executed op ${op}: ${this.describe()}`)
+  }
+
+  /** The op is durable at this replica, with its header. */
+  holds(index: number, op: number): boolean {
+    const { journal } = this.node(index)
+    const header = journal?.header(op) ?? null
+    return header !== null && journal?.holds(header) === true
   }
 
   logged(index: number, code: string): boolean {

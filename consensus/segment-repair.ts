@@ -1,0 +1,124 @@
+// Segments in which bit rot was found are made whole again from another replica: what is wrong is fetched, checked, and written
+// in place. Until then readers get an error for what is damaged, never wrong bytes.
+//
+//   damaged ─▶ queue ─▶ fetched from a peer ─▶ whole
+//                ▲            │ silence, gone, damaged there too: later, from another one
+//                └────────────┘
+
+import { HEADER_SIZE, type Message } from '../src/protocol/message.ts'
+import type { SegmentSpan } from '../storage/segment-audit.ts'
+import { BlockFetcher, type BlockFetcherOptions } from './block-fetcher.ts'
+import type { Log, StateMachine, Transfer } from './ports.ts'
+
+/** Damaged segments that are remembered; others are found again by the next round of the scrubber. */
+const QUEUE_MAX = 1024
+const SILENCE_MS = 2000
+/** Milliseconds until a segment that nobody could repair is tried again. */
+const RETRY_MS = 5000
+
+export interface SegmentRepairOptions extends BlockFetcherOptions {
+  readonly log: Log
+  readonly stateMachine: StateMachine
+  readonly blockSize: number
+  /** Some other replica that is there, other than `but` if there is a choice; -1 when nobody is. */
+  readonly somePeer: (but: number) => number
+  readonly onDiskFault: (what: string) => void
+  readonly firstRequest: number
+}
+
+export class SegmentRepair {
+  readonly #options: SegmentRepairOptions
+  readonly #fetcher: BlockFetcher
+  readonly #queue = new Map<string, SegmentSpan>()
+  #current: SegmentSpan | null = null
+  #transfer: Transfer | null = null
+  #retryAt = 0
+  #now = 0
+  repaired = 0
+
+  constructor(options: SegmentRepairOptions) {
+    this.#options = options
+    this.#fetcher = new BlockFetcher(options, options.firstRequest)
+  }
+
+  /** Segments that are known to be damaged. */
+  get damaged(): number {
+    return this.#queue.size
+  }
+
+  add(span: SegmentSpan): void {
+    if (this.#queue.has(span.name) || this.#queue.size >= QUEUE_MAX) return
+    this.#options.log.error('segment-damaged', { segment: span.name })
+    this.#queue.set(span.name, span)
+  }
+
+  /** `mayBegin`: the state machine has no other transfer. */
+  tick(now: number, mayBegin: boolean): void {
+    this.#now = now
+    this.#fetcher.tick(now)
+    if (this.#current !== null) {
+      if (!mayBegin) this.#drop()
+      else if (this.#fetcher.silence >= SILENCE_MS) this.#later('silence')
+      return
+    }
+    if (!mayBegin || now < this.#retryAt) return
+    const [span] = this.#queue.values()
+    if (span === undefined) return
+    if (!this.#options.stateMachine.hasSegment(span.name)) {
+      this.#queue.delete(span.name)
+      return
+    }
+    const peer = this.#options.somePeer(this.#fetcher.peer)
+    if (peer >= 0) this.#begin(span, peer)
+  }
+
+  #begin(span: SegmentSpan, peer: number): void {
+    const { stateMachine, blockSize, log, onDiskFault } = this.#options
+    this.#current = span
+    this.#fetcher.begin(peer, 0)
+    this.#transfer = stateMachine.transfer([span], {
+      blockSize,
+      live: true,
+      fetch: (name, position, length) => this.#fetcher.fetch(name, position, length),
+      onSpan: () => {},
+      done: (outcome) => {
+        if (this.#current !== span) return
+        if (outcome === 'damaged') return this.#later('damaged there too, or not there yet')
+        this.#drop()
+        if (outcome === 'ok') {
+          this.#queue.delete(span.name)
+          this.repaired += 1
+          log.info('segment-repaired', { segment: span.name, peer })
+        } else if (stateMachine.hasSegment(span.name)) {
+          onDiskFault(`${span.name} could not be repaired: ${outcome}`)
+        }
+      },
+    })
+    this.#transfer.start()
+  }
+
+  /** The next of the queue first; this one after the others. */
+  #later(why: string): void {
+    const span = this.#current as SegmentSpan
+    this.#options.log.warn('segment-not-repaired', { segment: span.name, peer: this.#fetcher.peer, why })
+    this.#drop()
+    this.#queue.delete(span.name)
+    this.#queue.set(span.name, span)
+    this.#retryAt = this.#now + RETRY_MS / this.#queue.size
+  }
+
+  #drop(): void {
+    this.#transfer?.cancel()
+    this.#transfer = null
+    this.#current = null
+    this.#fetcher.begin(this.#fetcher.peer, 0)
+  }
+
+  onBlock(message: Message, from: number): void {
+    const wanted = this.#fetcher.take(message, from)
+    if (wanted === null || this.#current === null) return
+    if (wanted === 'gone') return this.#later('gone')
+    if (wanted.name !== null)
+      this.#transfer?.supply(wanted.name, wanted.position, message.bytes, HEADER_SIZE, wanted.length)
+  }
+}
