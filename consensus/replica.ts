@@ -205,6 +205,8 @@ export class Replica implements ReplicaPort {
   #nonce = new Uint32Array(2)
   #wish = 0
   #behind = false
+  /** My checkpoint is damaged: I have my log, and vote with it, but nothing can be executed until I have another one. */
+  #stateLost = false
   readonly #sync: StateSync
   readonly #segmentRepair: SegmentRepair
   #scrubDue = 0
@@ -326,7 +328,7 @@ export class Replica implements ReplicaPort {
 
   /** Commit number and log are too old for what the others still hold: this replica needs their checkpoint. */
   get tooFarBehind(): boolean {
-    return this.#behind
+    return this.#behind || this.#stateLost
   }
 
   /** Segments that are known to be damaged here, and those that were made whole since the start. */
@@ -393,14 +395,21 @@ export class Replica implements ReplicaPort {
     const openJournal = (): void => this.#journal.open(state.checkpointOp, () => this.#openLog(done))
     if (state.checkpointOp === 0) return openJournal()
     this.#checkpoints.read(state.checkpointOp, state.checkpointSize, state.checkpointDigest, (snapshot) => {
-      if (snapshot === null) {
+      if (snapshot !== null) {
+        this.#restore(snapshot)
+        this.#digests.set(state.checkpointOp, state.checkpointDigest)
+      } else if (this.replicaCount === 1) {
         return this.#halt(
           'checkpoint-corrupt',
-          `checkpoint ${state.checkpointOp} cannot be read or does not match its digest`,
+          `checkpoint ${state.checkpointOp} cannot be read or does not match its digest, and there is no other replica to ask`,
         )
+      } else {
+        this.#log.error('checkpoint-damaged', {
+          checkpoint: state.checkpointOp,
+          what: 'it is taken from another replica',
+        })
+        this.#stateLost = true
       }
-      this.#restore(snapshot)
-      this.#digests.set(state.checkpointOp, state.checkpointDigest)
       openJournal()
     })
   }
@@ -1182,9 +1191,9 @@ export class Replica implements ReplicaPort {
   // ---- state transfer ----------------------------------------------------------------------------------------------
 
   #tickSync(): void {
-    if (this.#behind && !this.#sync.active && !this.#committing && !this.#checkpointing) {
+    if (this.tooFarBehind && !this.#sync.active && !this.#committing && !this.#checkpointing) {
       const { checkpointOp, checkpointSize, checkpointDigest } = this.#superblock.state
-      this.#sync.start(checkpointOp, checkpointSize, checkpointDigest)
+      this.#sync.start(this.#stateLost ? checkpointOp - 1 : checkpointOp, checkpointSize, checkpointDigest)
     }
     this.#sync.tick(this.#now)
     this.#tickScrub()
@@ -1192,7 +1201,7 @@ export class Replica implements ReplicaPort {
 
   /** Looks for bit rot in what is stored, one read at a time, and has it repaired. */
   #tickScrub(): void {
-    const mayTransfer = !this.#sync.active && !this.#behind
+    const mayTransfer = !this.#sync.active && !this.tooFarBehind
     this.#segmentRepair.tick(this.#now, mayTransfer)
     if (!mayTransfer || this.#now < this.#scrubDue || this.#segmentRepair.damaged > 0) return
     this.#scrubDue = this.#now + Timeouts.scrub
@@ -1253,6 +1262,7 @@ export class Replica implements ReplicaPort {
     this.#repairs = []
     this.transferredOp = op
     this.#behind = false
+    this.#stateLost = false
     this.#resetChain()
     this.#sync.installed()
     this.#log.info('state-transferred', { op })
@@ -1286,7 +1296,7 @@ export class Replica implements ReplicaPort {
   /** Executes what is committed, in order, as far as it is known, here, and the state machine takes it. */
   #commitJournal(): void {
     // A state that is about to be replaced stays as it is.
-    if (this.#sync.active) return
+    if (this.#sync.active || this.#stateLost) return
     while (!this.#committing && !this.#halted && this.commitMin < this.commitMax && this.commitMin < this.op) {
       this.#advanceChain()
       if (this.#chainedFrom > this.commitMin + 1) return
@@ -1697,9 +1707,10 @@ export class Replica implements ReplicaPort {
       return
     }
     const head = headerOp(outcome.headers[0] as Header)
-    if (head > this.#journal.windowEnd || head - this.#journal.slots > this.commitMin) {
-      // I cannot hold this log: somebody else must lead it.
-      this.#declareBehind(head)
+    const tooLong = head > this.#journal.windowEnd || head - this.#journal.slots > this.commitMin
+    if (tooLong || this.#stateLost) {
+      // I cannot hold this log, or not execute it: somebody else must lead it.
+      if (tooLong) this.#declareBehind(head)
       this.#wishFor(this.view + 1)
       return
     }
@@ -1725,7 +1736,7 @@ export class Replica implements ReplicaPort {
   #installLog(headers: readonly Header[], commitMax: number): void {
     const head = headerOp(headers[0] as Header)
     this.#behind = false
-    if (this.#sync.active && !this.#sync.installing) this.#sync.cancel()
+    if (this.#sync.active && !this.#sync.installing && !this.#stateLost) this.#sync.cancel()
     this.#progressAt = this.#now
     assert(head >= this.commitMin, 'a view began without ops that were executed here')
     this.#logView = this.view

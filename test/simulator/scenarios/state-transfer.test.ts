@@ -160,3 +160,79 @@ test('of five, two are too far behind at the same time', () => {
   cluster.request(5)
   cluster.expectWhole()
 })
+
+/** The newest checkpoint of a replica that is down is rotten. */
+function spoilCheckpoint(cluster: Cluster, index: number, checkpoint: number): void {
+  assert.ok(checkpoint > 0)
+  cluster.node(index).disk.corrupt(checkpointFile(checkpoint), 0)
+}
+
+test('a damaged checkpoint of its own is taken from another replica; the log stays, and counts', () => {
+  for (const power of [false, true]) {
+    const cluster = new Cluster()
+    const roles = cluster.roles()
+    for (const index of roles) {
+      cluster.expectCommit(cluster.request(20), ...roles)
+      const { checkpointOp } = cluster.replica(index)
+      if (power) cluster.powerOff(index)
+      else cluster.crash(index)
+      spoilCheckpoint(cluster, index, checkpointOp)
+      cluster.restart(index)
+      assert.ok(cluster.logged(index, 'checkpoint-damaged'))
+      cluster.expectCommit(cluster.request(), index)
+      assert.equal(cluster.replica(index).tooFarBehind, false)
+    }
+    cluster.expectWhole()
+  }
+})
+
+test('without its checkpoint a replica does not lead, but its log helps another one to', () => {
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  cluster.expectCommit(cluster.request(20), a, b, c)
+  const { checkpointOp } = cluster.replica(b)
+  cluster.crash(b)
+  const op = cluster.request(2)
+  spoilCheckpoint(cluster, b, checkpointOp)
+  // The blocks of its checkpoint do not reach it for a while.
+  const stop = cluster.drop({ to: b, command: Command.block })
+  cluster.restart(b)
+  cluster.until(() => cluster.replica(b).op >= op, 'the log')
+  cluster.crash(a)
+  const later = cluster.request(2)
+  assert.equal(cluster.world.primary()?.index, c)
+  assert.ok(cluster.replica(b).tooFarBehind)
+  assert.ok(cluster.replica(b).commitMin < op, 'nothing is executed on a state that is not there')
+  stop()
+  cluster.expectCommit(later, b)
+  cluster.expectWhole()
+})
+
+test('a power cut while the checkpoint is taken anew: it is taken again', () => {
+  for (let step = 0; step < 12; step++) {
+    const cluster = new Cluster({ seed: 50 + step })
+    const [a, b, c] = cluster.roles()
+    cluster.expectCommit(cluster.request(20), a, b, c)
+    const { checkpointOp } = cluster.replica(c)
+    cluster.crash(c)
+    spoilCheckpoint(cluster, c, checkpointOp)
+    cluster.restart(c)
+    cluster.until(() => cluster.replica(c).transfer !== null, 'the transfer')
+    cluster.run(step * 0.25)
+    cluster.powerOff(c)
+    cluster.restart(c)
+    cluster.expectCommit(cluster.request(), c)
+    cluster.expectWhole()
+  }
+})
+
+test('alone, a damaged checkpoint stops the replica: there is nobody to ask', () => {
+  const cluster = new Cluster({ replicas: 1 })
+  cluster.request(20)
+  const { checkpointOp } = cluster.replica(0)
+  cluster.crash(0)
+  spoilCheckpoint(cluster, 0, checkpointOp)
+  cluster.world.restart(0)
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt')
+  assert.equal(cluster.world.halts[0]?.reason, 'checkpoint-corrupt')
+})
