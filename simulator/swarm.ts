@@ -5,7 +5,7 @@ import { StateMachine } from '../src/state/state-machine.ts'
 import { checkSegments } from './checkers/segments.ts'
 import { allocate, type SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
-import { SegmentRot } from './segment-rot.ts'
+import { Rot } from './rot.ts'
 import { Violation } from './violation.ts'
 import { Workload } from './workload.ts'
 import { CALM_NETWORK, World, type WorldOptions } from './world.ts'
@@ -145,7 +145,7 @@ export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResul
       timeout: random.between(300_000, 800_000),
       pace: random.pick([1000, 10_000, 50_000]),
     })
-    injectFaults(world, random, rates, faults, new SegmentRot(world, machines, random))
+    injectFaults(world, random, rates, faults, new Rot(world, machines, random))
     const stop = world.scheduler.now + SAFETY_MICROS_MAX
     world.runUntil(
       () => world.clients.every((client) => client.idle) && world.scheduler.now >= stop / 6,
@@ -185,13 +185,7 @@ export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResul
   }
 }
 
-function injectFaults(
-  world: World,
-  random: SeededRandom,
-  rates: Rates,
-  faults: Record<Fault, number>,
-  rot: SegmentRot,
-): void {
+function injectFaults(world: World, random: SeededRandom, rates: Rates, faults: Record<Fault, number>, rot: Rot): void {
   const all = world.nodes.map((node) => node.index)
   const down = (): number => 1 + random.below(2 * rates.downtime)
   const repeat = (mean: number, action: () => void): void => {

@@ -9,6 +9,8 @@ import { Violation } from '../violation.ts'
 
 export class PromiseChecker {
   prepareOks = 0
+  /** `replica slot` of prepares that rotted after they were written: what was durable may be gone behind the replica's back. */
+  readonly rotten = new Set<string>()
 
   onSend(node: SimNode, message: Message): void {
     const state = node.superblock?.state
@@ -50,6 +52,7 @@ export class PromiseChecker {
     const op = getU64(message.words, FrameAt.prepareOk.op)
     const { journalSlots, frameSizeMax } = node.geometry
     const slot = op % journalSlots
+    if (this.rotten.has(`${node.index} ${slot}`)) return
     const positions = [slot * SECTOR_SIZE, journalSlots * SECTOR_SIZE + slot * frameSizeMax]
     for (const position of positions) {
       const bytes = node.disk.durable(JOURNAL_FILE, position, SECTOR_SIZE)
