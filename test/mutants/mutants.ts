@@ -1,0 +1,162 @@
+// Single defects that the simulator must find. Each replaces text of the source, once; a text that is not there any more, or is
+// there twice, fails the test, so this list follows the code.
+
+export interface Mutant {
+  readonly name: string
+  /** Path, text, and what takes its place. */
+  readonly changes: readonly (readonly [file: string, text: string, instead: string])[]
+  /** Seeds from 1 on, one of which fails; or the file of directed scenarios of which one does. */
+  readonly seeds: number | string
+}
+
+const REPLICA = 'consensus/replica.ts'
+const QUORUM = 'consensus/quorum.ts'
+const JOURNAL = 'storage/journal.ts'
+
+function mutant(name: string, seeds: number | string, ...changes: Mutant['changes']): Mutant {
+  return { name, seeds, changes }
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  mutant('an op is committed with one acknowledgement', 50, [
+    REPLICA,
+    'entry && bitCount(entry.acks) >= this.#quorum;',
+    'entry && bitCount(entry.acks) >= 1;',
+  ]),
+  mutant(
+    'a prepare is acknowledged before it is durable',
+    50,
+    [REPLICA, 'if (!this.#viewDurable || !this.#journal.holds(header)) return', 'if (!this.#viewDurable) return'],
+    [
+      REPLICA,
+      'this.#journal.write(message, () => this.#onWritten(op, header))',
+      'this.#journal.write(message, () => this.#onWritten(op, header)); this.#acknowledge(header)',
+    ],
+  ),
+  mutant('the longest log wins, not the newest', 'view-change', [
+    QUORUM,
+    'const logView = Math.max(...messages.map((m) => m.logView))',
+    'const longest = Math.max(...messages.map((m) => m.op)); const logView = Math.max(...messages.filter((m) => m.op === longest).map((m) => m.logView))',
+  ]),
+  mutant('a damaged slot counts as one that never held anything', 300, [
+    REPLICA,
+    'return this.#journal.isDirty(op) && !this.#journal.isFaulty(op) && !this.#journal.readable(known)',
+    'return this.#journal.isDirty(op) && !this.#journal.readable(known)',
+  ]),
+  mutant('a blank in a vote counts as a nack for what is known since', 'recovery', [
+    REPLICA,
+    'if (known === null) return !this.#journal.isFaulty(op) && isReserved(header)',
+    'if (known === null) return isReserved(header)',
+  ]),
+  mutant(
+    'a vote is sent before the view is durable',
+    50,
+    [
+      REPLICA,
+      "if (state.view !== this.view || this.status !== 'view_change' || this.#logView >= this.view) return",
+      "if (this.status !== 'view_change' || this.#logView >= this.view) return",
+    ],
+    [
+      REPLICA,
+      '    const suffix = this.#suffix\n    this.#superblock.update(',
+      '    const suffix = this.#suffix\n    this.#sendDoViewChange()\n    this.#superblock.update(',
+    ],
+  ),
+  mutant('one nack is enough to drop an op', 300, [QUORUM, 'nacks >= quorum.nack) break', 'nacks >= 1) break']),
+  mutant('an op without a copy is kept out without being sure', 300, [
+    QUORUM,
+    'if (header === null || (copies === 0 && op > opMin)) {',
+    'if (header !== null && copies === 0 && op > opMin) break\n    if (header === null) {',
+  ]),
+  mutant('one vote is enough for a new view', 50, [
+    QUORUM,
+    'if (messages.length < quorum.viewChange) return',
+    'if (messages.length < 1) return',
+  ]),
+  mutant('a replica that cannot tell where its log ends joins as if it could', 'recovery', [
+    REPLICA,
+    'if (this.#journal.faultyAbove(this.op)) {',
+    'if (this.#journal.faultyAbove(this.op) && this.op < 0) {',
+  ]),
+  mutant('any startView brings a recovering replica back', 'recovery', [
+    REPLICA,
+    'if (!mine && view <= this.#superblock.state.view) return',
+    '',
+  ]),
+  mutant('what an earlier view left in the journal comes back at a start', 100, [
+    REPLICA,
+    'if (!allowed || replaced) this.#journal.drop(op)',
+    '',
+  ]),
+  mutant(
+    'a repeated request is a new one',
+    50,
+    [
+      REPLICA,
+      "if (number <= session.request) return this.#repeat(request, client, number)\n        if (number <= last) return 'in-flight'",
+      '',
+    ],
+    [REPLICA, "if (session.exactlyOnce && number !== last + 1) return 'gap'", ''],
+  ),
+  mutant('answers are not kept in checkpoints', 100, [
+    'consensus/client-table.ts',
+    'entry.replies.push(reply)',
+    'if (op % 4 !== 0) entry.replies.push(reply)',
+  ]),
+  mutant('a checkpoint counts before its segments are flushed', 100, [
+    REPLICA,
+    'this.#stateMachine.flush((flushed) => {',
+    "const early = (then: (flushed: string) => void): void => { this.#stateMachine.flush(() => {}); then('ok') }\n    early((flushed) => {",
+  ]),
+  mutant('a checkpoint counts before its file is synced', 100, [
+    'storage/checkpoint-store.ts',
+    'if (at === file.length) return this.#disk.sync(checkpointFile(op), finish)',
+    "if (at === file.length) return finish('ok')",
+  ]),
+  mutant('an op is executed although the chain below it is not known', 100, [
+    REPLICA,
+    'if (this.#chainedFrom > this.commitMin + 1) return\n      const op',
+    'const op',
+  ]),
+  mutant('a repaired prepare is not compared with the header that is known', 'recovery', [
+    REPLICA,
+    'if (known === null || !sameHeader(known, header)) return\n    this.#repairs',
+    'if (known === null) return\n    this.#repairs',
+  ]),
+  mutant('a transferred checkpoint is not compared with its digest', 'state-transfer', [
+    'consensus/state-sync.ts',
+    'const snapshot = checkpoints.open(target.file, target.op, target.size, target.digest)',
+    'const snapshot = target.file.slice(64, 64 + target.size)',
+  ]),
+  mutant('fetched segments are written without a look', 300, [
+    'storage/segment-transfer.ts',
+    "    if (!whole) progress.position = progress.recordEnd\n    const end = progress.position\n    if (end === from) return this.#finish('damaged')",
+    '    if (!whole) progress.position = progress.recordEnd\n    const end = this.#pieceEnd',
+  ]),
+  mutant('a state transfer leaves out the last segment', 100, [
+    'consensus/state-sync.ts',
+    'const missing = all.filter((span) => this.#kept.get(span.name) !== span.size)',
+    'const missing = all.filter((span) => this.#kept.get(span.name) !== span.size).slice(1)',
+  ]),
+  mutant(
+    'prepares are not synced',
+    100,
+    [JOURNAL, '    this.#disk.sync(JOURNAL_FILE, (result) => {', '    this.#later((result: string) => {'],
+    [
+      JOURNAL,
+      '  #sync(then: () => void): void {',
+      "  #later(done: (result: string) => void): void {\n    this.#disk.list('nothing', () => done('ok'))\n  }\n\n  #sync(then: () => void): void {",
+    ],
+  ),
+  mutant('acknowledgements of another view count', 'view-change', [
+    REPLICA,
+    'if (getU32(w, At.view) !== this.view || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
+    'if (this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
+  ]),
+  mutant('an older view may begin again', 'view-change', [
+    REPLICA,
+    'if (view < this.view || this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
+    'if (this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
+  ]),
+  mutant('the scrubber looks at nothing', 100, ['storage/scrubber.ts', "if (found === 'damaged') onDamage(span)", '']),
+]
