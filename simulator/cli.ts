@@ -1,10 +1,16 @@
 // `galgo sim`: seeds from the command line, results as text or JSON. The exit code tells what kind of failure came first.
+import { availableParallelism } from 'node:os'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { type Outcome, runSeed, type SwarmResult } from './swarm.ts'
+import { runFleet } from './fleet.ts'
+import { FAULTS, type FaultName, type Outcome, runSeed, type SwarmResult } from './swarm.ts'
 
 export interface SimulatorIo {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
+  /** Ends after the seeds that have begun. */
+  readonly stop: AbortSignal
+  /** Lines may be written over. */
+  readonly isTerminal: boolean
 }
 
 export const EXIT_CODES: Readonly<Record<Outcome, number>> = { held: 0, crash: 127, liveness: 128, safety: 129 }
@@ -14,7 +20,9 @@ const SEED_END = 2 ** 48
 
 interface Options {
   readonly seed?: number
-  readonly seeds: number
+  readonly seeds?: number
+  readonly jobs: number
+  readonly faults?: readonly FaultName[]
   readonly from?: number
   readonly replicas?: number
   readonly log: boolean
@@ -39,14 +47,16 @@ function define(io: SimulatorIo): Command {
   return new Command('galgo sim')
     .description('Run whole clusters under random faults in virtual time; the same seed gives the same run.')
     .option('--seed <n>', 'run this one seed and print a summary', whole(0, SEED_END - 1))
-    .option('--seeds <n>', 'how many seeds to run', whole(1, 1e9), 100)
+    .option('--seeds <n>', 'how many seeds to run; until stopped when absent', whole(1, 1e9))
     .option('--from <n>', 'first of them; a random one when absent', whole(0, SEED_END - 1))
     .option('--replicas <n>', '1, 3 or 5; drawn by the seed when absent', replicaCount)
+    .option('--faults <list>', `only these, with commas: ${FAULTS.join(', ')}`, faultList)
+    .option('--jobs <n>', 'seeds at a time', whole(1, 256), availableParallelism())
     .option('--log', 'with --seed: a line for everything that replicas log', false)
     .option('--format <format>', 'text or json', format, 'text')
     .addHelpText(
       'after',
-      '\nExit codes: 0 everything held, 127 a crash, 128 the cluster did not finish, 129 a promise was broken.\n\nExample:\n  galgo sim --seeds 500 --from 1',
+      '\nExit codes: 0 everything held, 127 a crash, 128 the cluster did not finish, 129 a promise was broken.\nThe first failure decides. A failure prints the command that replays it.\n\nExamples:\n  galgo sim\n  galgo sim --seeds 500 --from 1\n  galgo sim --seed 42 --log',
     )
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err })
@@ -56,49 +66,95 @@ function one(seed: number, options: Options, io: SimulatorIo): number {
   const result = runSeed({
     seed,
     replicaCount: options.replicas,
+    faults: options.faults,
     onLog: options.log ? (line) => io.out(`${line}\n`) : undefined,
   })
   io.out(options.format === 'json' ? `${JSON.stringify(result)}\n` : summary(result))
   return EXIT_CODES[result.outcome]
 }
 
+class Tally {
+  readonly failures: SwarmResult[] = []
+  readonly faults = new Map<string, number>()
+  readonly #started = performance.now()
+  seeds = 0
+  events = 0
+  simulatedMicros = 0
+
+  add(result: SwarmResult): void {
+    this.seeds += 1
+    this.events += result.events
+    this.simulatedMicros += result.simulatedMicros
+    for (const [fault, count] of Object.entries(result.faults))
+      this.faults.set(fault, (this.faults.get(fault) ?? 0) + count)
+    if (result.outcome !== 'held') this.failures.push(result)
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#started) / 1000
+  }
+
+  /** Simulated time by real time, all cores together. */
+  get speed(): number {
+    return this.simulatedMicros / 1e6 / this.seconds
+  }
+
+  get line(): string {
+    const faults = [...this.faults].filter(([, count]) => count > 0).map(([fault, count]) => `${count} ${fault}`)
+    const simulated = `${(this.simulatedMicros / 1e6).toFixed(0)} s simulated in ${this.seconds.toFixed(1)} s`
+    return `${this.seeds} seeds, ${this.failures.length} failures, ${simulated} (${this.speed.toFixed(0)} times real time), ${this.events} events, ${faults.join(', ')}`
+  }
+}
+
 async function many(options: Options, io: SimulatorIo): Promise<number> {
   const from = options.from ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number)
-  const started = performance.now()
-  const failures: SwarmResult[] = []
-  let simulatedMicros = 0
-  let events = 0
-  let faults = 0
-  const speed = (): number => simulatedMicros / 1000 / (performance.now() - started)
-  for (let seed = from; seed < from + options.seeds; seed++) {
-    const result = runSeed({ seed, replicaCount: options.replicas })
-    simulatedMicros += result.simulatedMicros
-    events += result.events
-    for (const count of Object.values(result.faults)) faults += count
-    if (result.outcome !== 'held') {
-      failures.push(result)
-      if (options.format === 'text') io.err(failure(result))
-    }
-    const done = seed - from + 1
-    if (options.format === 'text' && done % 50 === 0)
-      io.err(
-        `${done}/${options.seeds} seeds, ${failures.length} failures, ${faults} faults, ${speed().toFixed(0)} times real time\n`,
-      )
-    // Lets a signal in between two seeds.
-    await new Promise((resolve) => setImmediate(resolve))
+  const tally = new Tally()
+  const text = options.format === 'text'
+  const wipe = io.isTerminal ? '\r\x1b[K' : ''
+  const progress = setInterval(
+    () => {
+      if (text) io.err(`${wipe}${tally.line}${io.isTerminal ? '' : '\n'}`)
+    },
+    io.isTerminal ? 250 : 5000,
+  )
+  try {
+    await runFleet({
+      from,
+      seeds: options.seeds ?? Number.POSITIVE_INFINITY,
+      jobs: options.jobs,
+      shape: { replicaCount: options.replicas, faults: options.faults },
+      stop: io.stop,
+      onResult: (result) => {
+        tally.add(result)
+        if (text && result.outcome !== 'held') io.err(`${wipe}${failure(result, options)}`)
+      },
+    })
+  } finally {
+    clearInterval(progress)
   }
-  const seconds = (performance.now() - started) / 1000
-  const total = { from, seeds: options.seeds, failures, events, faults, simulatedMicros, seconds, speed: speed() }
+  if (text) io.err(wipe)
+  const { seeds, failures, events, simulatedMicros, seconds, speed } = tally
+  const total = {
+    from,
+    seeds,
+    failures,
+    events,
+    faults: Object.fromEntries(tally.faults),
+    simulatedMicros,
+    seconds,
+    speed,
+  }
   io.out(
-    options.format === 'json'
-      ? `${JSON.stringify(total)}\n`
-      : `seeds ${from}..${from + options.seeds - 1}: ${failures.length} failures, ${events} events, ${faults} faults, ${(simulatedMicros / 1e6).toFixed(0)} s simulated in ${seconds.toFixed(1)} s (${speed().toFixed(0)} times real time)\n`,
+    text
+      ? `seeds ${from}..${from + seeds - 1}: ${tally.line.replace(/^\d+ seeds, /, '')}\n`
+      : `${JSON.stringify(total)}\n`,
   )
   return failures[0] === undefined ? 0 : EXIT_CODES[failures[0].outcome]
 }
 
-function failure(result: SwarmResult): string {
-  return `seed ${result.seed}: ${result.outcome}: ${result.what}\n  replay: galgo sim --seed ${result.seed} --log\n`
+function failure({ seed, outcome, what }: SwarmResult, { replicas, faults }: Options): string {
+  const shape = `${replicas === undefined ? '' : ` --replicas ${replicas}`}${faults === undefined ? '' : ` --faults ${faults.join(',')}`}`
+  return `seed ${seed}: ${outcome}: ${what}\n  replay: galgo sim --seed ${seed}${shape} --log\n`
 }
 
 function summary(result: SwarmResult): string {
@@ -124,6 +180,14 @@ function whole(min: number, max: number): (text: string) => number {
       throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
     return value
   }
+}
+
+function faultList(text: string): FaultName[] {
+  return text.split(',').map((name) => {
+    const fault = FAULTS.find((known) => known === name.trim())
+    if (fault === undefined) throw new InvalidArgumentError(`"${name}" is none of ${FAULTS.join(', ')}.`)
+    return fault
+  })
 }
 
 function replicaCount(text: string): number {

@@ -13,9 +13,31 @@ import { CALM_NETWORK, World, type WorldOptions } from './world.ts'
 const SAFETY_MICROS_MAX = 30_000_000
 const LIVENESS_MICROS_MAX = 60_000_000
 
-export interface SwarmOptions {
-  readonly seed: number
+/** What may go wrong; frames that are lost, doubled or late are faults like the others. */
+export const FAULTS = [
+  'crash',
+  'power',
+  'blackout',
+  'partition',
+  'one-way',
+  'pause',
+  'clock',
+  'rot',
+  'loss',
+  'duplication',
+  'straggling',
+] as const
+export type FaultName = (typeof FAULTS)[number]
+
+/** What the seed does not decide. */
+export interface SwarmShape {
   readonly replicaCount?: number | undefined
+  /** Only these happen; all when absent. */
+  readonly faults?: readonly FaultName[] | undefined
+}
+
+export interface SwarmOptions extends SwarmShape {
+  readonly seed: number
   readonly onLog?: ((line: string) => void) | undefined
 }
 
@@ -55,13 +77,15 @@ interface Rates {
 
 function draw(
   random: SeededRandom,
-  replicaCount: number | undefined,
+  { replicaCount, faults = FAULTS }: SwarmShape,
 ): { options: Omit<WorldOptions, 'seed' | 'stateMachine'>; rates: Rates } {
   const replicas = replicaCount ?? random.pick([1, 3, 3, 3, 3, 3, 5, 5])
   const pipelineMax = random.pick([1, 2, 4, 8])
   const checkpointInterval = random.pick([4, 8, 12, 16])
   const journalSlots = 2 * checkpointInterval + 2 * pipelineMax + random.pick([0, 1, 8, 32])
   const often = (min: number, max: number): number => (random.chance(0.4) ? 0 : random.between(min, max))
+  // Drawn in any case, so that the rest of the run stays as it was.
+  const only = (fault: FaultName, rate: number): number => (faults.includes(fault) ? rate : 0)
   return {
     options: {
       replicaCount: replicas,
@@ -77,9 +101,9 @@ function draw(
           [50, 1000],
           [1000, 20_000],
         ] as const),
-        loss: random.pick([0, 0.001, 0.01, 0.1]),
-        duplication: random.pick([0, 0.01, 0.1]),
-        straggling: random.pick([0, 0.001, 0.02]),
+        loss: only('loss', random.pick([0, 0.001, 0.01, 0.1])),
+        duplication: only('duplication', random.pick([0, 0.01, 0.1])),
+        straggling: only('straggling', random.pick([0, 0.001, 0.02])),
       },
       disk: random.pick([
         { read: [20, 60], write: [20, 80], sync: [100, 300] },
@@ -88,23 +112,23 @@ function draw(
       ] as const),
     },
     rates: {
-      crash: often(300_000, 4_000_000),
-      blackout: often(2_000_000, 15_000_000),
-      partition: often(300_000, 5_000_000),
-      pause: often(300_000, 5_000_000),
-      clock: often(500_000, 5_000_000),
-      rot: often(200_000, 4_000_000),
-      powerShare: random.pick([0, 0.5, 1]),
-      oneWayShare: random.pick([0, 0.5, 1]),
+      crash: only('crash', often(300_000, 4_000_000)),
+      blackout: only('blackout', often(2_000_000, 15_000_000)),
+      partition: only('partition', often(300_000, 5_000_000)),
+      pause: only('pause', often(300_000, 5_000_000)),
+      clock: only('clock', often(500_000, 5_000_000)),
+      rot: only('rot', often(200_000, 4_000_000)),
+      powerShare: only('power', random.pick([0, 0.5, 1])),
+      oneWayShare: only('one-way', random.pick([0, 0.5, 1])),
       downtime: random.pick([50_000, 500_000, 2_000_000]),
     },
   }
 }
 
 /** Runs a seed to its end. Never throws: whatever happens is an outcome. */
-export function runSeed({ seed, replicaCount, onLog }: SwarmOptions): SwarmResult {
+export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
   const random = new SeededRandom(seed, 0)
-  const { options, rates } = draw(random, replicaCount)
+  const { options, rates } = draw(random, shape)
   const machines = new Map<SimNode, StateMachine>()
   const stateMachine = (node: SimNode): StateMachine => {
     const machine = new StateMachine({

@@ -13,7 +13,12 @@ export function simCommand({ io, action }: CommandContext): Command {
     .action(
       action(async (argv: string[]) => {
         const { runSimulatorCommand } = await import('../../../simulator/cli.ts')
-        return await runSimulatorCommand(argv, { out: (text) => void io.out(text), err: io.err })
+        return await runSimulatorCommand(argv, {
+          out: (text) => void io.out(text),
+          err: io.err,
+          stop: io.stop,
+          isTerminal: process.stderr.isTTY === true,
+        })
       }),
     )
 }
