@@ -39,7 +39,8 @@ const HelloAt = { nonce: 128, replicaCount: 136, frameSizeMax: 140, clientPort: 
 
 export const PeerTimeouts = {
   dialMin: 50,
-  dialMax: 1000,
+  /** A node that comes back is needed at once: without its link to the other backup there is no vote. */
+  dialMax: 150,
   hello: 2000,
   /** Without a byte for this long (pings come every 100 ms) a connection is dead, whatever TCP says. */
   silence: 3000,
