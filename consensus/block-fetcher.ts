@@ -1,5 +1,6 @@
 // Asks one other replica for blocks of files, again while they do not come. Which file: a segment by its name, or the file of a
 // checkpoint.
+import { utf8Encode } from '../src/protocol/bytes.ts'
 import { Command, getU64, setU64 } from '../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../src/protocol/message.ts'
 import { FrameAt } from './frames.ts'
@@ -20,23 +21,24 @@ export interface BlockFetcherOptions {
   readonly frame: (command: number, bodySize: number) => Message | null
   /** Seals, sends and releases. */
   readonly send: (replica: number, frame: Message) => void
+  /** Above it, requests count upwards. Random, other in each life: blocks for an earlier one are nobody's. */
+  readonly firstRequest: number
 }
 
 export class BlockFetcher {
   readonly #options: BlockFetcherOptions
   readonly #wanted = new Map<number, Wanted>()
-  /** Requests of different fetchers, and of different lives, are told apart by it. */
   #request: number
   #now = 0
   /** When the last block came, or nothing was wanted. */
   #progressAt = 0
   peer = -1
-  /** The checkpoint that the blocks belong to. */
+  /** The checkpoint that the blocks belong to; 0: they are for repair. */
   op = 0
 
-  constructor(options: BlockFetcherOptions, firstRequest: number) {
+  constructor(options: BlockFetcherOptions) {
     this.#options = options
-    this.#request = firstRequest
+    this.#request = options.firstRequest
   }
 
   get waiting(): number {
@@ -56,6 +58,11 @@ export class BlockFetcher {
     this.#progressAt = this.#now
   }
 
+  /** Nothing is wanted any more. */
+  stop(): void {
+    this.begin(this.peer, 0)
+  }
+
   fetch(name: string | null, position: number, length: number): void {
     this.#request += 1
     const wanted = { name, position, length, sentAt: this.#now }
@@ -64,7 +71,7 @@ export class BlockFetcher {
   }
 
   #ask(request: number, wanted: Wanted): void {
-    const name = wanted.name ?? ''
+    const name = utf8Encode(wanted.name ?? '')
     wanted.sentAt = this.#now
     const frame = this.#options.frame(Command.getBlock, name.length)
     if (frame === null) return
@@ -73,7 +80,7 @@ export class BlockFetcher {
     setU64(w, FrameAt.block.op, this.op)
     setU64(w, FrameAt.block.position, wanted.position)
     setU64(w, FrameAt.block.length, wanted.length)
-    for (let i = 0; i < name.length; i++) frame.bytes[HEADER_SIZE + i] = name.charCodeAt(i)
+    frame.bytes.set(name, HEADER_SIZE)
     this.#options.send(this.peer, frame)
   }
 

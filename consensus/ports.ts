@@ -50,7 +50,7 @@ export interface StateMachine {
   restore(snapshot: Uint8Array): void
   /** The files that a snapshot refers to. */
   segments(snapshot: Uint8Array): readonly SegmentSpan[]
-  /** Brings such files onto this disk; begins with `start`. Nothing is executed or flushed until it has ended. */
+  /** Brings such files onto this disk; begins with `start`. Unless it is `live`, nothing is executed or flushed until it has ended. */
   transfer(spans: readonly SegmentSpan[], options: TransferRequest): Transfer
   /** Of all messages that a durable checkpoint counts, one segment after the other, without end while there are any. */
   scrub(onDamage: (span: SegmentSpan) => void): void

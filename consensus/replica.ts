@@ -276,21 +276,19 @@ export class Replica implements ReplicaPort {
       frame: (command: number, bodySize: number) => this.#frame(command, this.#superblock.state.view, bodySize),
       send: (replica: number, frame: Message) => this.#sendTo(replica, frame),
       onDiskFault: (what: string) => this.#halt('disk', what),
+      firstRequest: this.#random.below(2 ** 32) * 2 ** 16,
     }
-    const firstRequest = this.#random.below(2 ** 32) * 2 ** 16
     this.#sync = new StateSync({
       ...fetching,
       checksummer: options.checksummer,
       pool: options.pool,
       checkpoints: options.checkpoints,
-      firstRequest,
       somePeer: (op, but) => this.#peerAbove(op, but),
       statePart: (snapshot) => snapshot.subarray(4 + clientsSize(snapshot)),
       install: (received) => this.#installCheckpoint(received),
     })
     this.#segmentRepair = new SegmentRepair({
       ...fetching,
-      firstRequest: firstRequest + 2 ** 15,
       somePeer: (but) => this.#peerAbove(0, but),
     })
     this.#commitHeader = this.#superblock.state.checkpointHeader
@@ -621,9 +619,23 @@ export class Replica implements ReplicaPort {
   #hearsQuorum(): boolean {
     let heard = 1
     this.#peers.forEach((peer, r) => {
-      if (r !== this.index && peer.view <= this.view && this.#now - peer.lastHeard <= Timeouts.abdicate) heard += 1
+      if (r !== this.index && peer.view <= this.view && this.#isLive(peer)) heard += 1
     })
     return heard >= this.#quorum
+  }
+
+  /** Was it heard recently? */
+  #isLive(peer: Peer): boolean {
+    return this.#now - peer.lastHeard <= Timeouts.abdicate
+  }
+
+  /** Other replicas that were heard recently and of which `holds` is true. */
+  #livePeers(holds: (peer: Peer) => boolean): number[] {
+    const live: number[] = []
+    this.#peers.forEach((peer, r) => {
+      if (r !== this.index && this.#isLive(peer) && holds(peer)) live.push(r)
+    })
+    return live
   }
 
   #notePrimary(): void {
@@ -876,7 +888,7 @@ export class Replica implements ReplicaPort {
         r !== this.index &&
         peer.checkpoint < lowest &&
         peer.commit >= lowest - 1 &&
-        this.#now - peer.lastHeard <= Timeouts.abdicate &&
+        this.#isLive(peer) &&
         this.#now - peer.progressAt <= Timeouts.patience,
     )
   }
@@ -1209,10 +1221,7 @@ export class Replica implements ReplicaPort {
   }
 
   #peerAbove(op: number, but: number): number {
-    const known: number[] = []
-    this.#peers.forEach((peer, r) => {
-      if (r !== this.index && peer.checkpoint > op && this.#now - peer.lastHeard <= Timeouts.abdicate) known.push(r)
-    })
+    const known = this.#livePeers((peer) => peer.checkpoint > op)
     const others = known.filter((r) => r !== but)
     const choice = others.length > 0 ? others : known
     return choice.length === 0 ? -1 : (choice[this.#random.below(choice.length)] as number)
@@ -1250,10 +1259,7 @@ export class Replica implements ReplicaPort {
 
   #checkpointInstalled(op: number, header: Header, digest: Uint32Array, snapshot: Uint8Array, previous: number): void {
     this.#restore(snapshot)
-    this.#journal.checkpointDurable(op)
-    this.#stateMachine.checkpointDurable(op)
-    this.#checkpoints.keepOnly(op, previous, () => {})
-    this.#digests.set(op, digest)
+    this.#noteCheckpoint(op, digest, previous)
     this.commitMin = op
     this.#commitHeader = header.slice()
     this.op = Math.max(this.op, op)
@@ -1481,11 +1487,7 @@ export class Replica implements ReplicaPort {
           },
           () => {
             if (this.#halted) return
-            this.#digests.set(op, digest)
-            for (const old of this.#digests.keys()) if (old < previous) this.#digests.delete(old)
-            this.#journal.checkpointDurable(op)
-            this.#stateMachine.checkpointDurable(op)
-            this.#checkpoints.keepOnly(op, previous, () => {})
+            this.#noteCheckpoint(op, digest, previous)
             this.#checkpointing = false
             this.#log.debug('checkpoint', { op, size })
             this.#commitJournal()
@@ -1494,6 +1496,15 @@ export class Replica implements ReplicaPort {
         )
       })
     })
+  }
+
+  /** The superblock names the checkpoint at `op`: it and the one before are kept, what only older ones needed may go. */
+  #noteCheckpoint(op: number, digest: Uint32Array, previous: number): void {
+    this.#digests.set(op, digest)
+    for (const old of this.#digests.keys()) if (old < previous) this.#digests.delete(old)
+    this.#journal.checkpointDurable(op)
+    this.#stateMachine.checkpointDurable(op)
+    this.#checkpoints.keepOnly(op, previous, () => {})
   }
 
   // ---- view change -------------------------------------------------------------------------------------------------
@@ -1956,10 +1967,7 @@ export class Replica implements ReplicaPort {
   }
 
   #somePeer(): number {
-    const live: number[] = []
-    this.#peers.forEach((peer, r) => {
-      if (r !== this.index && this.#now - peer.lastHeard <= Timeouts.abdicate) live.push(r)
-    })
+    const live = this.#livePeers(() => true)
     if (live.length === 0) return (this.index + 1 + this.#random.below(this.replicaCount - 1)) % this.replicaCount
     return live[this.#random.below(live.length)] as number
   }

@@ -4,7 +4,6 @@
 //   damaged ─▶ queue ─▶ fetched from a peer ─▶ whole
 //                ▲            │ silence, gone, damaged there too: later, from another one
 //                └────────────┘
-
 import { HEADER_SIZE, type Message } from '../src/protocol/message.ts'
 import type { SegmentSpan } from '../storage/segment-audit.ts'
 import { BlockFetcher, type BlockFetcherOptions } from './block-fetcher.ts'
@@ -23,7 +22,6 @@ export interface SegmentRepairOptions extends BlockFetcherOptions {
   /** Some other replica that is there, other than `but` if there is a choice; -1 when nobody is. */
   readonly somePeer: (but: number) => number
   readonly onDiskFault: (what: string) => void
-  readonly firstRequest: number
 }
 
 export class SegmentRepair {
@@ -38,7 +36,7 @@ export class SegmentRepair {
 
   constructor(options: SegmentRepairOptions) {
     this.#options = options
-    this.#fetcher = new BlockFetcher(options, options.firstRequest)
+    this.#fetcher = new BlockFetcher(options)
   }
 
   /** Segments that are known to be damaged. */
@@ -111,7 +109,7 @@ export class SegmentRepair {
     this.#transfer?.cancel()
     this.#transfer = null
     this.#current = null
-    this.#fetcher.begin(this.#fetcher.peer, 0)
+    this.#fetcher.stop()
   }
 
   onBlock(message: Message, from: number): void {

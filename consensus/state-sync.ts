@@ -28,6 +28,8 @@ const SILENCE_MS = 2000
 const SERVES_MAX = 4
 /** Large buffers that are left to what the log needs. */
 const RESERVE = 4
+/** Of a segment's name; a longer one is no segment's. */
+const NAME_MAX = 512
 
 /** Another replica's checkpoint, and the whole of it on this disk: ready to become this replica's. */
 export interface Received {
@@ -45,7 +47,6 @@ export interface StateSyncOptions extends BlockFetcherOptions {
   readonly checkpoints: CheckpointStore
   readonly stateMachine: StateMachine
   readonly blockSize: number
-  readonly firstRequest: number
   /** A replica, other than `but` if there is a choice, that may have a checkpoint above `op`; -1 when nobody is known. */
   readonly somePeer: (op: number, but: number) => number
   /** The state machine's part of a snapshot. */
@@ -63,7 +64,6 @@ interface Target {
   readonly header: Header
   /** The checkpoint's file, as far as it is here. */
   readonly file: Uint8Array
-  snapshot: Uint8Array | null
 }
 
 export class StateSync {
@@ -84,7 +84,7 @@ export class StateSync {
 
   constructor(options: StateSyncOptions) {
     this.#options = options
-    this.#fetcher = new BlockFetcher(options, options.firstRequest)
+    this.#fetcher = new BlockFetcher(options)
   }
 
   get active(): boolean {
@@ -150,7 +150,7 @@ export class StateSync {
     this.#transfer?.cancel()
     this.#transfer = null
     this.#target = null
-    this.#fetcher.begin(this.#fetcher.peer, 0)
+    this.#fetcher.stop()
   }
 
   #ask(): void {
@@ -197,7 +197,6 @@ export class StateSync {
       header,
       digest: w.slice(at, at + 4),
       file: new Uint8Array(CheckpointStore.fileSize(size)),
-      snapshot: null,
     }
     this.#phase = 'checkpoint'
     this.#fetcher.begin(from, op)
@@ -231,15 +230,14 @@ export class StateSync {
   }
 
   #openCheckpoint(target: Target): void {
-    const { checkpoints, stateMachine, statePart, log } = this.#options
-    const snapshot = checkpoints.open(target.file, target.op, target.size, target.digest)
+    const { checkpoints, stateMachine, statePart, log, install } = this.#options
+    const { op, header, digest } = target
+    const snapshot = checkpoints.open(target.file, op, target.size, digest)
     if (snapshot === null) return this.#giveUp('checkpoint damaged')
-    target.snapshot = snapshot
     this.#phase = 'segments'
     const all = stateMachine.segments(statePart(snapshot))
     const missing = all.filter((span) => this.#kept.get(span.name) !== span.size)
-    log.info('state-transfer-segments', { op: target.op, segments: all.length, missing: missing.length })
-    const run = this.#run
+    log.info('state-transfer-segments', { op, segments: all.length, missing: missing.length })
     this.#transfer = stateMachine.transfer(missing, {
       blockSize: this.#options.blockSize,
       live: false,
@@ -248,18 +246,16 @@ export class StateSync {
         this.#kept.set(span.name, span.size)
       },
       done: (outcome) => {
-        if (run !== this.#run || this.#target !== target) return
-        if (outcome === 'ok') return this.#install(target, snapshot)
+        if (this.#target !== target) return
+        if (outcome === 'ok') {
+          this.#phase = 'installing'
+          return install({ op, header, digest, snapshot })
+        }
         if (outcome === 'damaged') return this.#giveUp('segment damaged')
-        this.#options.onDiskFault(`a segment for checkpoint ${target.op} could not be written: ${outcome}`)
+        this.#options.onDiskFault(`a segment for checkpoint ${op} could not be written: ${outcome}`)
       },
     })
     this.#transfer.start()
-  }
-
-  #install({ op, header, digest }: Target, snapshot: Uint8Array): void {
-    this.#phase = 'installing'
-    this.#options.install({ op, header, digest, snapshot })
   }
 
   // ---- for others ------------------------------------------------------------------------------------------------------
@@ -307,8 +303,6 @@ export class StateSync {
     else stateMachine.readFile(name, position, buffer.bytes, length, answer)
   }
 }
-
-const NAME_MAX = 512
 
 function ascii(bytes: Uint8Array, from: number, to: number): string {
   let text = ''

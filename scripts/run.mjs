@@ -9,7 +9,7 @@ import { delimiter, join, relative, sep } from 'node:path'
 import { become, binaries, root, runtime } from './runtime.mjs'
 import { setup } from './setup.mjs'
 
-/** What never ends is ended; a quiet machine with two cores needs a tenth of it. */
+/** What never ends is ended; a quiet machine with two cores needs a sixth of it. */
 const GUARD_MS = 12 * 60_000
 const LAYERS = ['bin', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter((room) =>
   existsSync(join(root, room)),

@@ -111,12 +111,8 @@ async function many(options: Options, io: SimulatorIo): Promise<number> {
   const tally = new Tally()
   const text = options.format === 'text'
   const wipe = io.isTerminal ? '\r\x1b[K' : ''
-  const progress = setInterval(
-    () => {
-      if (text) io.err(`${wipe}${tally.line}${io.isTerminal ? '' : '\n'}`)
-    },
-    io.isTerminal ? 250 : 5000,
-  )
+  const show = (): void => io.err(`${wipe}${tally.line}${io.isTerminal ? '' : '\n'}`)
+  const progress = text ? setInterval(show, io.isTerminal ? 250 : 5000) : undefined
   try {
     await runFleet({
       from,

@@ -59,7 +59,8 @@ export interface SwarmResult {
   readonly views: number
 }
 
-export type Fault = 'crash' | 'power' | 'blackout' | 'partition' | 'one-way' | 'pause' | 'clock' | 'rot'
+/** Those that are counted one by one; the others are rates of the network. */
+export type Fault = Exclude<FaultName, 'loss' | 'duplication' | 'straggling'>
 
 interface Rates {
   /** Mean microseconds between faults of a kind; 0 for never. */

@@ -77,7 +77,7 @@ export class CheckpointStore {
     const step = (at: number): void => {
       if (at === file.length) {
         this.#busy = false
-        return done(this.#verified(file, op, size, digest))
+        return done(this.open(file, op, size, digest))
       }
       const length = Math.min(this.#chunk.length, file.length - at)
       this.#disk.read(checkpointFile(op), at, this.#chunk, 0, length, (result) => {
@@ -104,10 +104,6 @@ export class CheckpointStore {
 
   /** The snapshot in the bytes of a checkpoint's file; null when they do not match the digest. */
   open(file: Uint8Array, op: number, size: number, digest: Uint32Array): Uint8Array | null {
-    return this.#verified(file, op, size, digest)
-  }
-
-  #verified(file: Uint8Array, op: number, size: number, digest: Uint32Array): Uint8Array | null {
     const words = new Uint32Array(file.buffer, 0, PREFIX / 4)
     const sum = new Uint32Array(4)
     this.#checksummer.mac(file, 16, PREFIX + size, sum, 0)

@@ -10,7 +10,6 @@ import {
   BATCH_HEADER_SIZE,
   baseOffset,
   baseTimestamp,
-  batchLength,
   messageCount,
   type Slice,
   sliceBatch,
@@ -20,8 +19,8 @@ import type { Checksummer } from '../src/protocol/checksum.ts'
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk } from './disk.ts'
 import type { SegmentSpan } from './segment-audit.ts'
-import { ENTRIES_PER_BLOCK, INDEX_STRIDE, SegmentIndex } from './segment-index.ts'
-import { segmentName, tooClose } from './segment-layout.ts'
+import { ENTRIES_PER_BLOCK, isIndexed, SegmentIndex, writeIndexBlock } from './segment-index.ts'
+import { recordLength, segmentName, tooClose } from './segment-layout.ts'
 import { type ReadWindow, SegmentFile, type SegmentStore } from './segment-store.ts'
 
 export interface PartitionEnvironment {
@@ -220,7 +219,7 @@ export class Partition {
     const offset = this.nextOffset
     stampBatch(chunk.bytes, at, partitionId, offset, timestamp)
     this.#env.checksummer.sealBatch(chunk.bytes, at, at + length)
-    if (position === 0 || position - this.#indexed >= INDEX_STRIDE) {
+    if (isIndexed(position, this.#indexed)) {
       segment.index.append(offset, timestamp, position)
       this.#indexed = position
     }
@@ -276,19 +275,15 @@ export class Partition {
   /** Writes and syncs the entries of one segment up to `until`. One at a time over all partitions: they share a buffer. */
   writeIndex(dirty: { segment: unknown; until: number }, done: (result: 'ok' | 'failed' | 'full') => void): void {
     const segment = dirty.segment as Segment
-    const { disk, indexBlock, checksummer } = this.#env
     const step = (first: number): void => {
       if (first >= dirty.until) {
-        return disk.sync(segment.indexName, (result) => {
+        return this.#env.disk.sync(segment.indexName, (result) => {
           segment.indexWritten = Math.max(segment.indexWritten, dirty.until)
           this.#trimIndex(segment)
           done(result === 'ok' || result === 'full' ? result : this.removed ? 'ok' : 'failed')
         })
       }
-      const local = first - segment.indexFrom
-      segment.index.writeBlock(local, dirty.until - segment.indexFrom, indexBlock, 0, checksummer)
-      const position = (first / ENTRIES_PER_BLOCK) * SECTOR_SIZE
-      disk.write(segment.indexName, position, indexBlock, 0, SECTOR_SIZE, (result) => {
+      writeIndexBlock(this.#env, segment.indexName, segment, first, dirty.until, (result) => {
         if (result === 'ok') return step(first + ENTRIES_PER_BLOCK)
         done(result === 'full' ? 'full' : 'failed')
       })
@@ -436,7 +431,7 @@ export class Partition {
     const visit = (bytes: Uint8Array, from: number, to: number, whole: boolean, verify: boolean): 'more' | 'done' => {
       let here = from
       while (to - here >= BATCH_HEADER_SIZE) {
-        const length = tooClose(at) ? 0 : batchLength(bytes, here)
+        const length = recordLength(bytes, here, at)
         if (length === 0 && at % SECTOR_SIZE !== 0) {
           const skip = sectorCeil(at) - at
           here += skip
@@ -568,7 +563,7 @@ class PartitionReader {
     let here = from
     while (to - here >= BATCH_HEADER_SIZE) {
       const at = position + (here - from)
-      const length = tooClose(at) ? 0 : batchLength(bytes, here)
+      const length = recordLength(bytes, here, at)
       if (length === 0 && at % SECTOR_SIZE !== 0) {
         here += sectorCeil(at) - at
         continue

@@ -1,11 +1,11 @@
 // Reads a segment record by record, as far as everything in it is right: checksums, offsets without a gap, zeros where nothing
 // is. What it finds on the way is the segment's index, so whatever passes can be indexed anew.
-import { BATCH_HEADER_SIZE, baseOffset, baseTimestamp, batchLength, messageCount } from '../src/protocol/batch.ts'
+import { BATCH_HEADER_SIZE, baseOffset, baseTimestamp, messageCount } from '../src/protocol/batch.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk } from './disk.ts'
-import { INDEX_STRIDE, SegmentIndex } from './segment-index.ts'
-import { tooClose } from './segment-layout.ts'
+import { isIndexed, SegmentIndex } from './segment-index.ts'
+import { recordLength } from './segment-layout.ts'
 import type { SegmentStore } from './segment-store.ts'
 
 /** A segment as a checkpoint describes it. */
@@ -87,7 +87,7 @@ export function auditBytes(
   while (progress.position < start + bytes.length) {
     const { position } = progress
     const at = position - start
-    const length = tooClose(position) ? 0 : batchLength(bytes, at)
+    const length = recordLength(bytes, at, position)
     if (length === 0) {
       const end = sectorCeil(position)
       if (end === position || !isZero(bytes, at, end - start)) return false
@@ -97,7 +97,7 @@ export function auditBytes(
     if (length < BATCH_HEADER_SIZE || length > span.size - position) return false
     if (at + length > bytes.length) return true
     if (baseOffset(bytes, at) !== progress.offset || checksummer.verifyBatch(bytes, at, at + length) !== 0) return false
-    if (position === 0 || position - progress.indexed >= INDEX_STRIDE) {
+    if (isIndexed(position, progress.indexed)) {
       progress.index.append(progress.offset, baseTimestamp(bytes, at), position)
       progress.indexed = position
     }

@@ -11,11 +11,36 @@
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { equal128, getU64, setU64 } from '../src/protocol/frame.ts'
 import { SECTOR_SIZE } from '../src/protocol/message.ts'
+import type { Disk, DiskDone, FileName } from './disk.ts'
 
 export const INDEX_STRIDE = 64 * 1024
 const ENTRIES_AT = 32
 const ENTRY_SIZE = 24
 export const ENTRIES_PER_BLOCK = Math.floor((SECTOR_SIZE - ENTRIES_AT) / ENTRY_SIZE)
+
+/** Does a record at `position` get an entry, when the last one that did lies at `indexed`? */
+export function isIndexed(position: number, indexed: number): boolean {
+  return position === 0 || position - indexed >= INDEX_STRIDE
+}
+
+/** The entries of a segment from `indexFrom` on. */
+interface IndexedSegment {
+  readonly index: SegmentIndex
+  readonly indexFrom: number
+}
+
+/** Writes the block that begins with entry `first`, as far as `until`, to a segment's index file, which is not synced. */
+export function writeIndexBlock(
+  { disk, checksummer, indexBlock }: { disk: Disk; checksummer: Checksummer; indexBlock: Uint8Array },
+  name: FileName,
+  { index, indexFrom }: IndexedSegment,
+  first: number,
+  until: number,
+  done: DiskDone,
+): void {
+  index.writeBlock(first - indexFrom, until - indexFrom, indexBlock, 0, checksummer)
+  disk.write(name, (first / ENTRIES_PER_BLOCK) * SECTOR_SIZE, indexBlock, 0, SECTOR_SIZE, done)
+}
 
 export class SegmentIndex {
   /** Entry i: offset, timestamp, position at 3i, 3i + 1, 3i + 2. */

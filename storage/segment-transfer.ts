@@ -6,11 +6,10 @@
 //             │  ▲
 //             ▼  │ records that are right, written over what was there
 //           piece from the first byte that is not good ─▶ its first record is not right: damaged
-
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
-import type { Disk } from './disk.ts'
+import type { DiskResult } from './disk.ts'
 import { type AuditEnvironment, AuditProgress, auditBytes, auditSegment, type SegmentSpan } from './segment-audit.ts'
-import { ENTRIES_PER_BLOCK } from './segment-index.ts'
+import { ENTRIES_PER_BLOCK, writeIndexBlock } from './segment-index.ts'
 
 /** Blocks that are on their way at the same time. */
 const WINDOW = 4
@@ -19,7 +18,6 @@ const WINDOW = 4
 export type TransferOutcome = 'ok' | 'damaged' | 'failed' | 'full'
 
 export interface TransferOptions extends AuditEnvironment {
-  readonly disk: Disk
   /** Aligned memory for one block of an index file. */
   readonly indexBlock: Uint8Array
   /** Memory for a piece: as much as a read buffer of the store, for one transfer at a time. */
@@ -146,40 +144,38 @@ export class SegmentTransfer {
         buffer.set(piece.subarray(from - start, end - start), from - start)
         disk.write(span.name, start, buffer, 0, length, (written) => {
           release()
-          if (this.#ended) return
-          if (written !== 'ok') return this.#finish(written === 'full' ? 'full' : 'failed')
-          this.#audit(span, progress)
+          if (this.#mayGoOn(written)) this.#audit(span, progress)
         })
       })
     })
   }
 
   #writeIndex(span: SegmentSpan, { index }: AuditProgress): void {
-    const { disk, indexBlock, checksummer, live } = this.#options
-    const synced = (result: string): void => {
-      if (this.#ended) return
-      if (result !== 'ok') return this.#finish(result === 'full' ? 'full' : 'failed')
-      this.#current += 1
-      this.#options.onSpan(span)
-      this.#next()
-    }
+    const { disk, live } = this.#options
     // A segment that grows has entries behind these, some of them perhaps in the same block.
     const count = span.ended || !live ? index.count : index.count - (index.count % ENTRIES_PER_BLOCK)
-    const step = (first: number): void => {
-      if (first >= count) {
-        if (count === 0) return disk.sync(span.name, synced)
-        return disk.sync(span.indexName, (result) => {
-          if (result === 'ok') disk.sync(span.name, synced)
-          else synced(result)
-        })
-      }
-      index.writeBlock(first, index.count, indexBlock, 0, checksummer)
-      disk.write(span.indexName, (first / ENTRIES_PER_BLOCK) * SECTOR_SIZE, indexBlock, 0, SECTOR_SIZE, (result) => {
-        if (this.#ended) return
-        if (result === 'ok') step(first + ENTRIES_PER_BLOCK)
-        else this.#finish(result === 'full' ? 'full' : 'failed')
+    const syncLog = (result: DiskResult): void => {
+      if (!this.#mayGoOn(result)) return
+      disk.sync(span.name, (synced) => {
+        if (!this.#mayGoOn(synced)) return
+        this.#current += 1
+        this.#options.onSpan(span)
+        this.#next()
       })
     }
-    step(0)
+    const step = (first: number): void => {
+      if (first >= count) return disk.sync(span.indexName, syncLog)
+      writeIndexBlock(this.#options, span.indexName, { index, indexFrom: 0 }, first, count, (written) => {
+        if (this.#mayGoOn(written)) step(first + ENTRIES_PER_BLOCK)
+      })
+    }
+    if (count === 0) syncLog('ok')
+    else step(0)
+  }
+
+  /** After a write or sync: an error of the disk ends the transfer. */
+  #mayGoOn(result: DiskResult): boolean {
+    if (result !== 'ok') this.#finish(result === 'full' ? 'full' : 'failed')
+    return !this.#ended
   }
 }

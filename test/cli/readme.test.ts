@@ -1,10 +1,9 @@
 // The example of the README runs as it is printed; only the ports are those of a cluster made for the test.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { withCluster } from '../integration/processes.ts'
+import { runNode, withCluster } from '../integration/processes.ts'
 import { galgo } from './command-line.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -18,19 +17,8 @@ function codeBlock(language: string, after: string): string {
 }
 
 /** In the package's own directory, where `galgo` means this package. */
-async function run(code: string): Promise<{ out: string; err: string; code: number | null }> {
-  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', code], { cwd: ROOT })
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    err += text
-  })
-  const exit = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { out, err, code: exit }
-}
+const run = (code: string): ReturnType<typeof runNode> =>
+  runNode(['--input-type=module-typescript', '--eval', code], { cwd: ROOT })
 
 test('the examples of the README run against three nodes', async (t) => {
   await withCluster(3, { frameSizeMax: 256 * 1024 }, async (cluster) => {

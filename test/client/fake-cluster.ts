@@ -16,6 +16,7 @@ import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { At, Command, getKey, getU32, getU64, setU32, setU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
+import { join } from '../golden/bytes.ts'
 
 const checksummer = createChecksummer()
 
@@ -368,16 +369,6 @@ export class FakeCluster {
       partitions: Array.from({ length: this.partitions }, (_, id) => partition(id)),
     }
   }
-}
-
-export function join(...parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
 }
 
 export function replyFrame(asked: Asked, status: number, body: Uint8Array = new Uint8Array(0)): Uint8Array {

@@ -22,6 +22,7 @@ import * as register from '../../src/protocol/commands/register.ts'
 import * as send from '../../src/protocol/commands/send-messages.ts'
 import * as stats from '../../src/protocol/commands/stats.ts'
 import * as storeOffset from '../../src/protocol/commands/store-consumer-offset.ts'
+import { hex } from './bytes.ts'
 
 export interface Golden<T = unknown> {
   readonly name: string
@@ -34,16 +35,6 @@ export interface Golden<T = unknown> {
   readonly prefixes?: readonly number[]
   /** May more bytes follow? */
   readonly open?: boolean
-}
-
-/** `01 02 "text" 0a` as bytes. */
-export function hex(text: string): Uint8Array {
-  const bytes: number[] = []
-  for (const part of text.match(/"[^"]*"|[0-9a-f]+/g) ?? []) {
-    if (part.startsWith('"')) bytes.push(...new TextEncoder().encode(part.slice(1, -1)))
-    else for (let i = 0; i < part.length; i += 2) bytes.push(Number.parseInt(part.slice(i, i + 2), 16))
-  }
-  return Uint8Array.from(bytes)
 }
 
 function golden<T>(

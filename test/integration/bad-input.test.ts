@@ -10,7 +10,7 @@ import { type Client, connect } from '../../src/index.ts'
 import { Writer } from '../../src/protocol/bytes.ts'
 import { encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
-import { At, Command, getU32, setU32, setU64 } from '../../src/protocol/frame.ts'
+import { At, Command, getU32 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
 import { loadConfig } from '../../src/server/config.ts'
@@ -19,44 +19,11 @@ import { silentLog } from '../../src/server/log.ts'
 import { GalgoNode } from '../../src/server/node.ts'
 import { GOLDENS } from '../golden/commands.ts'
 import { sealedBatch } from '../state/prepares.ts'
+import { requestFrame } from '../state/request-frame.ts'
 import { freePorts } from './ports.ts'
 import { CREDENTIALS, temporaryDirectory, until } from './processes.ts'
 
 const FRAME_SIZE_MAX = 64 * 1024
-
-interface Given {
-  readonly operation?: number
-  readonly code?: number
-  readonly request?: number
-  readonly session?: number
-  readonly client?: number
-  readonly body?: Uint8Array
-  /** Instead of the true one. */
-  readonly size?: number
-  readonly command?: number
-}
-
-function requestFrame(given: Given): Uint8Array {
-  const {
-    operation = Operation.nonReplicated,
-    code = 0,
-    request = 1,
-    session = 0,
-    client = 99,
-    body = new Uint8Array(0),
-  } = given
-  const frame = new Uint8Array(HEADER_SIZE + body.length)
-  const words = new Uint32Array(frame.buffer, 0, HEADER_SIZE / 4)
-  setU32(words, At.size, given.size ?? frame.length)
-  frame[At.command] = given.command ?? Command.request
-  setU32(words, At.request.client, client)
-  setU64(words, At.request.request, request)
-  frame[At.request.operation] = operation
-  setU64(words, At.request.session, session)
-  setU32(words, At.request.code, code)
-  frame.set(body, HEADER_SIZE)
-  return frame
-}
 
 interface Answer {
   readonly command: number

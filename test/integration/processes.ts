@@ -61,6 +61,24 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined>, 
   }
 }
 
+/** Node with these arguments, to its end. */
+export async function runNode(
+  args: readonly string[],
+  options: { readonly cwd: string; readonly env?: NodeJS.ProcessEnv },
+): Promise<{ out: string; err: string; code: number | null }> {
+  const child = spawn(process.execPath, args, options)
+  let out = ''
+  let err = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
+  return { out, err, code }
+}
+
 /** One `galgo start`. */
 export class NodeProcess {
   readonly index: number

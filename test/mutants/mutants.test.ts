@@ -1,11 +1,11 @@
 // The simulator must be able to fail: each of these defects, put into a copy of the source, is found by one of its seeds.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { runNode } from '../integration/processes.ts'
 import { MUTANTS, type Mutant } from './mutants.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -36,22 +36,8 @@ interface Found {
   readonly what: string
 }
 
-async function run(
-  directory: string,
-  args: readonly string[],
-): Promise<{ out: string; err: string; code: number | null }> {
-  const child = spawn(process.execPath, args, { cwd: directory, env: ENVIRONMENT })
-  let out = ''
-  let err = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text
-  })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    err += text
-  })
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  return { out, err, code }
-}
+const run = (cwd: string, args: readonly string[]): ReturnType<typeof runNode> =>
+  runNode(args, { cwd, env: ENVIRONMENT })
 
 /** What gave the defect away; null when nothing did. */
 async function hunt(directory: string, { seeds }: Mutant): Promise<string | null> {

@@ -125,7 +125,7 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a transferred checkpoint is not compared with its digest', 'state-transfer', [
     'consensus/state-sync.ts',
-    'const snapshot = checkpoints.open(target.file, target.op, target.size, target.digest)',
+    'const snapshot = checkpoints.open(target.file, op, target.size, digest)',
     'const snapshot = target.file.slice(64, 64 + target.size)',
   ]),
   mutant('fetched segments are written without a look', 300, [

@@ -3,13 +3,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ProtocolError, Reader } from '../../src/protocol/bytes.ts'
+import { join } from '../golden/bytes.ts'
 import { encoded, GOLDENS, type Golden, SEND_PREFIXES } from '../golden/commands.ts'
 
 const EMPTY_BATCH = new Uint8Array(256)
-
-function join(...parts: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]))
-}
 
 /** What a decoder says of bytes: its value, or the status of a ProtocolError. Anything else that it throws is a defect. */
 function outcome(decode: (reader: Reader) => unknown, bytes: Uint8Array): { value: unknown } | { status: number } {

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { FrameAt } from '../../consensus/frames.ts'
 import { At, Command, clearHeader, getKey, getU32, getU64, setU32, setU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, Message } from '../../src/protocol/message.ts'
-import { hex } from '../golden/commands.ts'
+import { hex } from '../golden/bytes.ts'
 
 /** A frame of zeros with fields at byte offsets. */
 function header(fields: Readonly<Record<number, string>>): Uint8Array {

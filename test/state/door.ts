@@ -17,6 +17,7 @@ import type { HostFacts, NodeAddress } from '../../src/state/reads.ts'
 import type { PeerState, ReplicaPort, ReplicaStatus, SubmitOutcome } from '../../src/state/replica-port.ts'
 import { StateMachine } from '../../src/state/state-machine.ts'
 import { checksummer, written } from './prepares.ts'
+import { type Ask, requestFrame } from './request-frame.ts'
 
 export const FRAME_SIZE_MAX = 64 * 1024
 const REJECTED = 69
@@ -222,15 +223,6 @@ export class Answer {
   }
 }
 
-export interface Ask {
-  readonly operation?: number
-  readonly code?: number
-  readonly request?: number
-  readonly session?: number
-  readonly client?: number
-  readonly body?: Uint8Array
-}
-
 export class TestClient implements ClientConnection {
   readonly id: number
   readonly address = '127.0.0.1:5'
@@ -274,19 +266,7 @@ export class TestClient implements ClientConnection {
   }
 
   frame(ask: Ask): Uint8Array {
-    const body = ask.body ?? EMPTY
-    const frame = new Uint8Array(HEADER_SIZE + body.length)
-    const words = new Uint32Array(frame.buffer, 0, HEADER_SIZE / 4)
-    setU32(words, At.size, frame.length)
-    frame[At.command] = Command.request
-    words[At.request.client >>> 2] = ask.client ?? this.client
-    setU64(words, At.request.timestamp, 77)
-    setU64(words, At.request.request, ask.request ?? this.number)
-    frame[At.request.operation] = ask.operation ?? Operation.nonReplicated
-    setU64(words, At.request.session, ask.session ?? this.session)
-    setU32(words, At.request.code, ask.code ?? 0)
-    frame.set(body, HEADER_SIZE)
-    return frame
+    return requestFrame({ client: this.client, request: this.number, session: this.session, ...ask })
   }
 
   /** Hands a frame to the dispatcher. */

@@ -6,9 +6,9 @@ import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import type { Disk, DiskDone, DiskResult } from '../../storage/disk.ts'
 import { Partition, type PartitionImage, type ReadFrom, type ReadResult } from '../../storage/partition.ts'
 import { ENTRIES_PER_BLOCK, INDEX_STRIDE } from '../../storage/segment-index.ts'
-import { SegmentStore, SegmentWriteError } from '../../storage/segment-store.ts'
+import { type SegmentStore, SegmentWriteError } from '../../storage/segment-store.ts'
 import { sealedBatch } from '../state/prepares.ts'
-import { allocate, checksummer, Rig } from './rig.ts'
+import { aligned, checksummer, newSegmentStore, Rig } from './rig.ts'
 
 const RECORD_MAX = 96 * 1024
 const DIRECTORY = 'streams/0.1/topics/0.2/partitions/0.3'
@@ -25,17 +25,8 @@ class Life {
 
   constructor(rig: Rig, image?: PartitionImage, disk: Disk = rig.disk, segmentSizeMax = 1 << 30) {
     this.rig = rig
-    this.store = new SegmentStore({
-      disk,
-      allocate,
-      recordSizeMax: RECORD_MAX,
-      largeChunks: 4,
-      smallChunks: 4,
-      readBuffers: 2,
-      onFault: (result) => this.faults.push(result),
-    })
-    const memory = allocate(SECTOR_SIZE)
-    const indexBlock = new Uint8Array(memory.buffer, memory.offset, SECTOR_SIZE)
+    this.store = newSegmentStore(disk, RECORD_MAX, (result) => this.faults.push(result))
+    const indexBlock = aligned(SECTOR_SIZE)
     this.partition = new Partition(
       { store: this.store, disk, checksummer, segmentSizeMax, indexBlock },
       DIRECTORY,

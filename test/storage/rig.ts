@@ -9,6 +9,7 @@ import { HEADER_SIZE, type Message, MessagePool, SECTOR_SIZE } from '../../src/p
 import type { Disk, DiskDone, DiskResult, FileName } from '../../storage/disk.ts'
 import { type Header, rootHeader } from '../../storage/header.ts'
 import { headerOf, sealFrame, stampFrame } from '../../storage/journal.ts'
+import { SegmentStore } from '../../storage/segment-store.ts'
 import type { Geometry } from '../../storage/superblock.ts'
 
 export const checksummer = createChecksummer()
@@ -34,6 +35,17 @@ export function allocate(size: number): { buffer: ArrayBufferLike; offset: numbe
 }
 
 export const memory = { allocate }
+
+export function aligned(size: number): Uint8Array {
+  const { buffer, offset } = allocate(size)
+  return new Uint8Array(buffer, offset, size)
+}
+
+/** With as little memory as a partition and a reader need. */
+export function newSegmentStore(disk: Disk, recordSizeMax: number, onFault?: (result: string) => void): SegmentStore {
+  const chunks = { largeChunks: 4, smallChunks: 4, readBuffers: 2 }
+  return new SegmentStore({ disk, allocate, recordSizeMax, ...chunks, ...(onFault === undefined ? {} : { onFault }) })
+}
 
 export class Rig {
   readonly scheduler = new Scheduler()

@@ -5,25 +5,16 @@ import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { Partition } from '../../storage/partition.ts'
 import { Scrubber } from '../../storage/scrubber.ts'
 import type { SegmentSpan } from '../../storage/segment-audit.ts'
-import { SegmentStore } from '../../storage/segment-store.ts'
 import { sealedBatch } from '../state/prepares.ts'
-import { allocate, checksummer, Rig } from './rig.ts'
+import { aligned, checksummer, newSegmentStore, Rig } from './rig.ts'
 
 const RECORD_MAX = 16 * 1024
 
 function stored(segments: number): { rig: Rig; partition: Partition; scrubber: Scrubber } {
   const rig = new Rig()
   const { disk } = rig
-  const store = new SegmentStore({
-    disk,
-    allocate,
-    recordSizeMax: RECORD_MAX,
-    largeChunks: 4,
-    smallChunks: 4,
-    readBuffers: 2,
-  })
-  const memory = allocate(SECTOR_SIZE)
-  const indexBlock = new Uint8Array(memory.buffer, memory.offset, SECTOR_SIZE)
+  const store = newSegmentStore(disk, RECORD_MAX)
+  const indexBlock = aligned(SECTOR_SIZE)
   const partition = new Partition(
     { store, disk, checksummer, segmentSizeMax: 600 * 1024, indexBlock },
     'streams/0.1/topics/0.2/partitions/0.3',

@@ -6,30 +6,14 @@ import { SeededRandom } from '../../simulator/random.ts'
 import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { Partition, type PartitionImage, segmentSpans } from '../../storage/partition.ts'
 import type { SegmentSpan } from '../../storage/segment-audit.ts'
-import { SegmentStore } from '../../storage/segment-store.ts'
+import type { SegmentStore } from '../../storage/segment-store.ts'
 import { SegmentTransfer, type TransferOutcome } from '../../storage/segment-transfer.ts'
 import { sealedBatch } from '../state/prepares.ts'
-import { allocate, checksummer, Rig } from './rig.ts'
+import { aligned, checksummer, newSegmentStore, Rig } from './rig.ts'
 
 const RECORD_MAX = 32 * 1024
 const BLOCK = 3 * SECTOR_SIZE
 const DIRECTORY = 'streams/0.1/topics/0.2/partitions/0.3'
-
-function newStore(rig: Rig): SegmentStore {
-  return new SegmentStore({
-    disk: rig.disk,
-    allocate,
-    recordSizeMax: RECORD_MAX,
-    largeChunks: 4,
-    smallChunks: 4,
-    readBuffers: 2,
-  })
-}
-
-function aligned(size: number): Uint8Array {
-  const memory = allocate(size)
-  return new Uint8Array(memory.buffer, memory.offset, size)
-}
 
 /** A replica with a partition of `segments` segments, and what its checkpoint says. */
 class Peer {
@@ -39,7 +23,7 @@ class Peer {
   constructor(seed: number, segments: number) {
     this.rig = new Rig(seed)
     const random = new SeededRandom(seed)
-    const store = newStore(this.rig)
+    const store = newSegmentStore(this.rig.disk, RECORD_MAX)
     const env = {
       store,
       disk: this.rig.disk,
@@ -96,7 +80,7 @@ function transfer(
   const asked: { name: string; position: number; length: number }[] = []
   const running = new SegmentTransfer(peer.spans, {
     disk: rig.disk,
-    store: newStore(rig),
+    store: newSegmentStore(rig.disk, RECORD_MAX),
     checksummer,
     indexBlock: aligned(SECTOR_SIZE),
     blockSize: BLOCK,
