@@ -20,6 +20,8 @@ export class VirtualNetwork {
   readonly #cut = new Set<string>()
   profile: NetworkProfile
   deliver: Deliver = () => {}
+  /** A copy sets out: microseconds until it arrives, null when it never will. For those who draw what is on its way. */
+  onFlight: (from: number, to: number, frame: Uint8Array, micros: number | null) => void = () => {}
   readonly counts = { sent: 0, lost: 0, duplicated: 0, cut: 0 }
 
   constructor(scheduler: Scheduler, random: SeededRandom, profile: NetworkProfile) {
@@ -33,10 +35,12 @@ export class VirtualNetwork {
     const { loss, duplication } = this.profile
     if (this.#cut.has(`${from}>${to}`)) {
       this.counts.cut += 1
+      this.onFlight(from, to, frame, null)
       return
     }
     if (this.#random.chance(loss)) {
       this.counts.lost += 1
+      this.onFlight(from, to, frame, null)
       return
     }
     this.#arrive(from, to, frame)
@@ -49,7 +53,9 @@ export class VirtualNetwork {
   #arrive(from: number, to: number, frame: Uint8Array): void {
     const { delay, straggling } = this.profile
     const factor = this.#random.chance(straggling) ? 100 : 1
-    this.#scheduler.after(this.#random.between(delay[0], delay[1]) * factor, () => {
+    const micros = this.#random.between(delay[0], delay[1]) * factor
+    this.onFlight(from, to, frame, micros)
+    this.#scheduler.after(micros, () => {
       // A cut link carries nothing, not even what was on its way.
       if (!this.#cut.has(`${from}>${to}`)) this.deliver(to, from, frame)
     })
@@ -57,6 +63,11 @@ export class VirtualNetwork {
 
   cutOneWay(from: number, to: number): void {
     this.#cut.add(`${from}>${to}`)
+  }
+
+  /** The link carries frames again, this way. */
+  mend(from: number, to: number): void {
+    this.#cut.delete(`${from}>${to}`)
   }
 
   /** Nobody of `group` hears anybody outside it, nor the other way round. */

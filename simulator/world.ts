@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly sessionWindow: number
   readonly clientsMax: number
   readonly network: NetworkProfile
+  /** Microseconds between a client and a node, one way. */
+  readonly clientDelay?: readonly [number, number]
   readonly disk: DiskProfile
   /** Made for every process of a node. */
   readonly stateMachine: (node: SimNode) => StateMachine
@@ -36,6 +38,7 @@ export interface WorldOptions {
 
 export const CALM_NETWORK: NetworkProfile = { delay: [50, 150], loss: 0, duplication: 0, straggling: 0 }
 export const CALM_DISK: DiskProfile = { read: [20, 60], write: [20, 80], sync: [100, 300] }
+const CLIENT_DELAY = [50, 400] as const
 
 const checksummer = createChecksummer()
 
@@ -60,6 +63,9 @@ export class World {
   onAcknowledged: (client: SimClient, ack: Acknowledgement) => void = () => {}
   /** Frames between replicas may be looked at, and dropped by answering false. */
   filter: (from: number, to: number, message: Message) => boolean = () => true
+  /** A request sets out for a node, or a reply for its client, and arrives after `micros`. For those who draw it. */
+  onClientFlight: (client: SimClient, node: number, frame: Uint8Array, toNode: boolean, micros: number) => void =
+    () => {}
   undecided = 0
   /** No more faults. */
   healed = false
@@ -262,22 +268,25 @@ export class World {
   }
 
   /** Connections keep the order of what is sent over them. */
-  #overConnection(client: string, node: number, toNode: boolean, action: () => void): void {
+  #overConnection(client: string, node: number, toNode: boolean, action: () => void): number {
+    const [min, max] = this.options.clientDelay ?? CLIENT_DELAY
     const connection = `${client} ${node} ${toNode}`
     const earliest = this.#connectionTimes.get(connection) ?? 0
-    const arrival = Math.max(earliest, this.scheduler.now + this.random.between(50, 400))
+    const arrival = Math.max(earliest, this.scheduler.now + this.random.between(min, max))
     this.#connectionTimes.set(connection, arrival)
     this.scheduler.after(arrival - this.scheduler.now, action)
+    return arrival - this.scheduler.now
   }
 
   readonly #connectionTimes = new Map<string, number>()
 
   #sendRequest(client: SimClient, node: number, frame: Uint8Array): void {
     if (this.random.chance(this.network.profile.loss)) return
-    this.#overConnection(client.key, node, true, () => {
+    const micros = this.#overConnection(client.key, node, true, () => {
       const target = this.nodes[node] as SimNode
       if (target.alive && target.pausedUntil <= this.scheduler.now) target.onRequest(frame)
     })
+    this.onClientFlight(client, node, frame, true, micros)
   }
 
   #sendToClient(node: SimNode, key: string, message: Message): void {
@@ -286,7 +295,8 @@ export class World {
     if (client === undefined) throw new Violation('client', `a reply for a client that never was: ${key}`)
     if (this.random.chance(this.network.profile.loss)) return
     const frame = message.bytes.slice(0, message.size)
-    this.#overConnection(key, node.index, false, () => client.onReply(frame))
+    const micros = this.#overConnection(key, node.index, false, () => client.onReply(frame))
+    this.onClientFlight(client, node.index, frame, false, micros)
   }
 
   #refuse(node: SimNode, request: Message, outcome: SubmitOutcome): void {
