@@ -1,8 +1,9 @@
 // `galgo sim`: seeds from the command line, results as text or JSON. The exit code tells what kind of failure came first.
 import { availableParallelism } from 'node:os'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { FAULTS, type FaultName } from './faults/fault.ts'
 import { runFleet } from './fleet.ts'
-import { FAULTS, type FaultName, type Outcome, runSeed, type SwarmResult } from './swarm.ts'
+import { type Outcome, runSeed, type SwarmResult } from './swarm.ts'
 
 export interface SimulatorIo {
   readonly out: (text: string) => void

@@ -3,31 +3,20 @@
 // heals, everybody is started again, and the cluster has to finish within a bound.
 import { StateMachine } from '../src/state/state-machine.ts'
 import { checkSegments } from './checkers/segments.ts'
+import { clockJumps } from './faults/clocks.ts'
+import { FAULTS, type Fault, type FaultName, type Stage } from './faults/fault.ts'
+import { type LinkRates, linkFaults } from './faults/links.ts'
+import { type ProcessRates, pauses, processFaults } from './faults/processes.ts'
+import { Rot } from './faults/rot.ts'
+import { FaultSchedule } from './faults/schedule.ts'
 import { allocate, type SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
-import { Rot } from './rot.ts'
 import { Violation } from './violation.ts'
 import { Workload } from './workload.ts'
 import { CALM_NETWORK, World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
 const LIVENESS_MICROS_MAX = 60_000_000
-
-/** What may go wrong; frames that are lost, doubled or late are faults like the others. */
-export const FAULTS = [
-  'crash',
-  'power',
-  'blackout',
-  'partition',
-  'one-way',
-  'pause',
-  'clock',
-  'rot',
-  'loss',
-  'duplication',
-  'straggling',
-] as const
-export type FaultName = (typeof FAULTS)[number]
 
 /** What the seed does not decide. */
 export interface SwarmShape {
@@ -59,19 +48,10 @@ export interface SwarmResult {
   readonly views: number
 }
 
-/** Those that are counted one by one; the others are rates of the network. */
-export type Fault = Exclude<FaultName, 'loss' | 'duplication' | 'straggling'>
-
-interface Rates {
-  /** Mean microseconds between faults of a kind; 0 for never. */
-  readonly crash: number
-  readonly blackout: number
-  readonly partition: number
-  readonly pause: number
+interface Rates extends ProcessRates, LinkRates {
+  /** Mean microseconds between two; 0 for never. */
   readonly clock: number
   readonly rot: number
-  readonly powerShare: number
-  readonly oneWayShare: number
   /** Mean microseconds that a fault lasts. */
   readonly downtime: number
 }
@@ -149,16 +129,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
   const workload = new Workload(new SeededRandom(seed, 3), world.checksummer, random.pick([40, 400, 2000]))
   world.workload = (client, number) => workload.next(client, number)
   world.onAcknowledged = (client, ack) => workload.onAcknowledged(client, ack)
-  const faults: Record<Fault, number> = {
-    crash: 0,
-    power: 0,
-    blackout: 0,
-    partition: 0,
-    'one-way': 0,
-    pause: 0,
-    clock: 0,
-    rot: 0,
-  }
+  const schedule = new FaultSchedule(world)
   let outcome: Outcome = 'held'
   let what = ''
   try {
@@ -170,14 +141,14 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
       timeout: random.between(300_000, 800_000),
       pace: random.pick([1000, 10_000, 50_000]),
     })
-    injectFaults(world, random, rates, faults, new Rot(world, machines, random))
+    injectFaults(world, random, rates, schedule, machines)
     const stop = world.scheduler.now + SAFETY_MICROS_MAX
     world.runUntil(
       () => world.clients.every((client) => client.idle) && world.scheduler.now >= stop / 6,
       SAFETY_MICROS_MAX,
     )
     heal(world)
-    const scrubbed = faults.rot === 0 ? () => true : scrubbing(world, machines)
+    const scrubbed = schedule.counts.rot === 0 ? () => true : scrubbing(world, machines)
     if (!world.runUntil(() => world.converged() && scrubbed(), LIVENESS_MICROS_MAX)) {
       outcome = 'liveness'
       what = `the cluster did not finish within ${LIVENESS_MICROS_MAX / 1e6} s of virtual time after it was healed: ${describe(world)}`
@@ -202,7 +173,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     hash: world.hash,
     events: world.scheduler.events,
     simulatedMicros: world.scheduler.now,
-    faults,
+    faults: schedule.counts,
     frames: { ...world.network.counts },
     acknowledged: world.acknowledged.count,
     ops: world.history.length,
@@ -210,66 +181,25 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
   }
 }
 
-function injectFaults(world: World, random: SeededRandom, rates: Rates, faults: Record<Fault, number>, rot: Rot): void {
+function injectFaults(
+  world: World,
+  random: SeededRandom,
+  rates: Rates,
+  schedule: FaultSchedule,
+  machines: ReadonlyMap<SimNode, StateMachine>,
+): void {
+  const rot = new Rot(world, machines, random)
   const all = world.nodes.map((node) => node.index)
+  const stage: Stage = { world, machines, all, every: (...args) => schedule.every(...args) }
+  const draw = (bound: number): number => random.below(bound)
   const down = (): number => 1 + random.below(2 * rates.downtime)
-  const repeat = (mean: number, action: () => void): void => {
-    if (mean === 0) return
-    world.scheduler.after(1 + random.below(2 * mean), () => {
-      if (world.healed) return
-      action()
-      repeat(mean, action)
-    })
-  }
-  const crash = (index: number, power: boolean): void => {
-    world.crash(index, power)
-    world.scheduler.after(down(), () => world.restart(index))
-  }
-  repeat(rates.crash, () => {
-    const power = random.chance(rates.powerShare)
-    faults[power ? 'power' : 'crash'] += 1
-    crash(random.pick(all), power)
-  })
-  repeat(rates.blackout, () => {
-    const power = random.chance(rates.powerShare)
-    faults.blackout += 1
-    for (const index of all) crash(index, power)
-  })
+  processFaults(stage, random, rates, down)
   if (all.length > 1) {
-    repeat(rates.partition, () => {
-      if (random.chance(rates.oneWayShare)) {
-        faults['one-way'] += 1
-        const from = random.pick(all)
-        for (const to of all) if (to !== from && random.chance(0.6)) world.network.cutOneWay(...swap(random, from, to))
-      } else {
-        faults.partition += 1
-        world.network.isolate(
-          all.filter(() => random.chance(0.5)),
-          all,
-        )
-      }
-      world.scheduler.after(down(), () => world.network.heal())
-    })
+    linkFaults(stage, random, rates, down)
+    stage.every(rates.rot, draw, () => rot.choose())
   }
-  if (all.length > 1) {
-    repeat(rates.rot, () => {
-      if (rot.inject()) faults.rot += 1
-    })
-  }
-  repeat(rates.pause, () => {
-    faults.pause += 1
-    world.pause(random.pick(all), down())
-  })
-  repeat(rates.clock, () => {
-    faults.clock += 1
-    const node = world.nodes[random.pick(all)] as SimNode
-    node.clock.wallOffset += random.between(-60_000_000, 60_000_000)
-    node.clock.offset += random.below(10_000)
-  })
-}
-
-function swap(random: SeededRandom, a: number, b: number): [number, number] {
-  return random.chance(0.5) ? [a, b] : [b, a]
+  pauses(stage, random, rates.pause, down)
+  clockJumps(stage, random, rates.clock)
 }
 
 function heal(world: World): void {

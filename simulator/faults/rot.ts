@@ -1,13 +1,14 @@
 // Bit rot on disks, as much of it as the cluster can survive in theory and no more: of each record of a segment one replica at
 // most loses its copy; prepares, checkpoints and copies of the superblock rot on one replica of the run only.
-import { SECTOR_SIZE } from '../src/protocol/message.ts'
-import type { StateMachine } from '../src/state/state-machine.ts'
-import { checkpointFile } from '../storage/checkpoint-store.ts'
-import { JOURNAL_FILE } from '../storage/journal.ts'
-import { SUPERBLOCK_FILE } from '../storage/superblock.ts'
-import type { SimNode } from './node.ts'
-import type { SeededRandom } from './random.ts'
-import type { World } from './world.ts'
+import { SECTOR_SIZE } from '../../src/protocol/message.ts'
+import type { StateMachine } from '../../src/state/state-machine.ts'
+import { checkpointFile } from '../../storage/checkpoint-store.ts'
+import { JOURNAL_FILE } from '../../storage/journal.ts'
+import { SUPERBLOCK_FILE } from '../../storage/superblock.ts'
+import type { SimNode } from '../node.ts'
+import type { SeededRandom } from '../random.ts'
+import type { World } from '../world.ts'
+import type { Injection } from './fault.ts'
 
 export class Rot {
   readonly #world: World
@@ -28,8 +29,8 @@ export class Rot {
     this.#victim = random.pick(world.nodes)
   }
 
-  /** Spoils a sector of some replica; false when there is none that may be. */
-  inject(): boolean {
+  /** A sector of some replica; null when there is none that may be spoiled. */
+  choose(): Injection | null {
     switch (this.#random.below(10)) {
       case 0:
         return this.#checkpoint()
@@ -44,40 +45,45 @@ export class Rot {
     }
   }
 
-  #spoil(node: SimNode, file: string, sector: number): boolean {
-    this.#world.log(`bit rot in sector ${sector} of ${file} of replica ${node.index}`)
-    node.disk.corrupt(file, sector)
-    return true
+  #spoil(node: SimNode, file: string, sector: number, note: () => void = () => {}): Injection {
+    return {
+      kind: 'rot',
+      what: `sector ${sector} of ${file} of replica ${node.index}`,
+      act: () => {
+        note()
+        node.disk.corrupt(file, sector)
+      },
+    }
   }
 
-  #checkpoint(): boolean {
+  #checkpoint(): Injection | null {
     const { replica } = this.#victim
-    if (replica === null || replica.checkpointOp === 0) return false
+    if (replica === null || replica.checkpointOp === 0) return null
     return this.#spoil(this.#victim, checkpointFile(replica.checkpointOp), 0)
   }
 
   /** The redundant header stays: without both, nobody could tell what a slot held. */
-  #prepare(): boolean {
+  #prepare(): Injection {
     const { journalSlots, frameSizeMax } = this.#victim.geometry
     const slot = this.#random.below(journalSlots)
-    this.#world.promises.rotten.add(`${this.#victim.index} ${slot}`)
-    return this.#spoil(this.#victim, JOURNAL_FILE, journalSlots + (slot * frameSizeMax) / SECTOR_SIZE)
+    return this.#spoil(this.#victim, JOURNAL_FILE, journalSlots + (slot * frameSizeMax) / SECTOR_SIZE, () => {
+      this.#world.promises.rotten.add(`${this.#victim.index} ${slot}`)
+    })
   }
 
   /** A sector that a durable checkpoint counts. */
-  #segment(): boolean {
+  #segment(): Injection | null {
     const node = this.#random.pick(this.#world.nodes)
     const machine = this.#machines.get(node)
-    if (!node.alive || machine === undefined) return false
+    if (!node.alive || machine === undefined) return null
     const spans = machine.streams.flatMap(({ topics }) =>
       topics.flatMap(({ partitions }) => partitions.flatMap(({ log }) => log.durableSpans())),
     )
-    if (spans.length === 0) return false
+    if (spans.length === 0) return null
     const { name, size } = this.#random.pick(spans)
     const sector = this.#random.below(size / SECTOR_SIZE)
     for (let near = sector - this.#reach; near <= sector + this.#reach; near++)
-      if ((this.#atlas.get(`${name} ${near}`) ?? node.index) !== node.index) return false
-    this.#atlas.set(`${name} ${sector}`, node.index)
-    return this.#spoil(node, name, sector)
+      if ((this.#atlas.get(`${name} ${near}`) ?? node.index) !== node.index) return null
+    return this.#spoil(node, name, sector, () => this.#atlas.set(`${name} ${sector}`, node.index))
   }
 }
