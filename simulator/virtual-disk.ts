@@ -35,6 +35,8 @@ export class VirtualDisk implements Disk {
   #generation = 0
   /** Runs after every completion. */
   afterEvent: () => void = () => {}
+  /** Bits of a sector were flipped. */
+  onCorrupt: (file: FileName, sector: number) => void = () => {}
   readonly written = { bytes: 0, syncs: 0 }
 
   constructor(scheduler: Scheduler, random: SeededRandom, profile: DiskProfile) {
@@ -175,6 +177,7 @@ export class VirtualDisk implements Disk {
     content[0] = (content[0] as number) ^ 0xff
     f.durable.set(sector, content)
     f.volatile.delete(sector)
+    this.onCorrupt(file, sector)
   }
 
   /** Zeros in place of what was written, as of a write that never came. */

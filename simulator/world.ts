@@ -29,6 +29,8 @@ export interface WorldOptions {
   readonly network: NetworkProfile
   /** Microseconds between a client and a node, one way. */
   readonly clientDelay?: readonly [number, number]
+  /** Microseconds until the others notice that a process has died. */
+  readonly closeDelay?: readonly [number, number]
   readonly disk: DiskProfile
   /** Made for every process of a node. */
   readonly stateMachine: (node: SimNode) => StateMachine
@@ -39,6 +41,7 @@ export interface WorldOptions {
 export const CALM_NETWORK: NetworkProfile = { delay: [50, 150], loss: 0, duplication: 0, straggling: 0 }
 export const CALM_DISK: DiskProfile = { read: [20, 60], write: [20, 80], sync: [100, 300] }
 const CLIENT_DELAY = [50, 400] as const
+const CLOSE_DELAY = [50, 500] as const
 
 const checksummer = createChecksummer()
 
@@ -202,10 +205,11 @@ export class World {
     node.crash(power)
     if (power) return
     // The kernel closes the connections of a process that dies; a machine without power says nothing.
+    const [min, max] = this.options.closeDelay ?? CLOSE_DELAY
     for (const other of this.nodes) {
       if (other === node) continue
       const { generation } = other
-      this.scheduler.after(this.random.between(50, 500), () => {
+      this.scheduler.after(this.random.between(min, max), () => {
         if (other.generation !== generation || this.network.isCut(index, other.index)) return
         other.replica?.onReplicaDisconnected(index)
         this.#afterEvent(other)
