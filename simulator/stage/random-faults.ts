@@ -1,7 +1,8 @@
 // Random faults that can be switched on and off in a run: the same deeds that somebody could do by hand, chosen by the seed,
 // healed after a while, and no more bit rot than the replicas can repair from each other.
+
+import type { Rot } from '../faults/rot.ts'
 import type { SeededRandom } from '../random.ts'
-import type { Rot } from '../rot.ts'
 import type { NetworkProfile } from '../virtual-network.ts'
 import type { World } from '../world.ts'
 import type { Deed } from './recording.ts'
@@ -65,7 +66,7 @@ export class RandomFaults {
       case 4:
         return this.#forAWhile([{ verb: 'isolate', replica }], [{ verb: 'rejoin', replica }])
       default:
-        this.#rot.inject()
+        this.#rot.choose()?.act()
     }
   }
 
