@@ -222,6 +222,7 @@ export class Replica implements ReplicaPort {
   #viewChangeDue = 0
   /** When a primary-elect last came nearer to its first op: one that is stuck must fall silent, so that others may lead. */
   #progressAt = 0
+  #missingIn = 0
   #repairDue = 0
 
   #committing = false
@@ -390,7 +391,7 @@ export class Replica implements ReplicaPort {
     this.#commitHeader = state.checkpointHeader
     this.#timestamp = getU64(state.checkpointHeader, At.prepare.timestamp)
     this.#lastTickAt = this.#clock.monotonicMs()
-    const openJournal = (): void => this.#journal.open(state.checkpointOp, () => this.#openLog(done))
+    const openJournal = (): void => this.#journal.open(state.checkpointHeader, () => this.#openLog(done))
     if (state.checkpointOp === 0) return openJournal()
     this.#checkpoints.read(state.checkpointOp, state.checkpointSize, state.checkpointDigest, (snapshot) => {
       if (snapshot !== null) {
@@ -592,12 +593,28 @@ export class Replica implements ReplicaPort {
       this.#resendDue = this.#now + Timeouts.resend + this.#random.below(Timeouts.resend)
       if (this.#logView < this.view) this.#sendDoViewChange()
       else if (this.#now - this.#progressAt < 2 * Timeouts.viewChange) this.#sendStartView()
+      else this.#noteMissing()
       if (this.#wish === this.view + 1) this.#sendWish()
     }
     if (this.#now >= this.#viewChangeDue) {
       this.#viewChangeDue = this.#now + Timeouts.viewChange + this.#random.below(Timeouts.viewChange)
       this.#wishFor(this.view + 1)
     }
+  }
+
+  /** A primary-elect that gets no further says which op it waits for, once a view. */
+  #noteMissing(): void {
+    if (this.#missingIn === this.view || this.#primaryOf(this.view) !== this.index) return
+    this.#missingIn = this.view
+    let op = this.commitMin + 1
+    for (; op < this.op; op++) {
+      const header = this.#journal.header(op)
+      if (header === null || op < this.#chainedFrom || !this.#isPresent(header)) break
+    }
+    this.#log.error('op-missing', {
+      op,
+      what: 'this replica cannot lead before it has the op, and nobody that answers can show it; nothing is lost by waiting',
+    })
   }
 
   #tickRecoveringHead(): void {

@@ -13,14 +13,17 @@
 //   | redundant header H     | prepare P           | means                                             | slot is      |
 //   |------------------------|---------------------|---------------------------------------------------|--------------|
 //   | n                      | n, same checksum    | held                                              | clean        |
-//   | n                      | bad or anything else| was durable before H: corrupt                     | faulty       |
+//   | n                      | bad, or another op  | was durable before H: corrupt, but H names it     | faulty, known|
+//   | n                      | n, another checksum | nobody can tell which of the two came later       | faulty       |
 //   | reserved, or op <= C   | n                   | crash between the two writes                      | fix: write H |
 //   | reserved, or op <= C   | bad, or op <= C     | torn append or never written: never acknowledged  | blank        |
 //   | bad                    | n, chain-connected  | crash in the header write, or a corrupt header    | fix: write H |
 //   | bad                    | bad, or unconnected | nobody can tell                                   | faulty       |
 //
-// *Faulty* is not *blank*: a faulty slot may hold an op that was acknowledged, so it is never counted as absent, no header is
-// loaded for it, and its place on disk is never rewritten as reserved. It is repaired by checksum from peers.
+// *Faulty* is not *blank*: a faulty slot may hold an op that was acknowledged, so it is never counted as absent, and its place
+// on disk is never rewritten as reserved. It is repaired by checksum from peers. A header alone is believed, because whatever
+// takes a slot over blanks it first: H is the last that was whole here, and it says where the log goes on. So a replica whose
+// last prepares are corrupt still knows its head, and votes.
 //
 // One sync at a time covers every write that finished before it (group commit).
 import { assert } from '../src/protocol/assert.ts'
@@ -462,15 +465,15 @@ export class Journal {
   // ---- recovery -------------------------------------------------------------------------------------------------
 
   /**
-   * Reads every slot and decides what it means. Afterwards `header`, `isFaulty` … answer; the replica then filters by
+   * Reads every slot and decides what it means, above the op of this header. Afterwards `header`, `isFaulty` … answer; the replica then filters by
    * view (`drop`) and has the fixable slots written (`unfixed`).
    */
-  open(checkpointOp: number, done: (recovery: JournalRecovery) => void): void {
-    this.#checkpointOp = checkpointOp
+  open(checkpointHeader: Header, done: (recovery: JournalRecovery) => void): void {
+    this.#checkpointOp = headerOp(checkpointHeader)
     const bad = new Uint8Array(this.slots)
     this.#disk.sync(JOURNAL_FILE, (synced) => {
       if (synced !== 'ok') return this.#fault('journal sync at open', synced)
-      this.#readHeaders(0, () => this.#readPrepares(0, bad, () => done(this.#decide())))
+      this.#readHeaders(0, () => this.#readPrepares(0, bad, () => done(this.#decide(checkpointHeader))))
     })
   }
 
@@ -525,7 +528,7 @@ export class Journal {
     })
   }
 
-  #decide(): JournalRecovery {
+  #decide(checkpointHeader: Header): JournalRecovery {
     const recovery: JournalRecovery = { clean: 0, fixed: 0, blank: 0, faulty: 0 }
     const doubtful: number[] = []
     for (let slot = 0; slot < this.slots; slot++) {
@@ -544,7 +547,10 @@ export class Journal {
           recovery.blank += 1
         }
       } else {
-        this.#markFaulty(slot)
+        const named = p === null || headerOp(p) !== headerOp(h)
+        // A single replica has nobody to give it the prepare: for it, what only a header knows is a gap.
+        if (named && !this.#solo) this.#load(slot, h, true)
+        this.#markFaulty(slot, named && !this.#solo)
         recovery.faulty += 1
       }
     }
@@ -552,9 +558,9 @@ export class Journal {
     // the order of the ops, so that a run of them connects from any good neighbour wherever the ring begins.
     const undecided = doubtful
       .sort((a, b) => this.#windowOp(a) - this.#windowOp(b))
-      .filter((slot) => !this.#connect(slot))
+      .filter((slot) => !this.#connect(slot, checkpointHeader))
       .reverse()
-      .filter((slot) => !this.#connect(slot))
+      .filter((slot) => !this.#connect(slot, checkpointHeader))
     recovery.fixed += doubtful.length - undecided.length
     for (const slot of undecided) {
       const p = this.#hasPrepareOnDisk[slot] === 1 ? (this.#prepareOnDisk[slot] as Header) : null
@@ -569,13 +575,13 @@ export class Journal {
     return recovery
   }
 
-  #connect(slot: number): boolean {
+  #connect(slot: number, checkpointHeader: Header): boolean {
     if (this.#hasPrepareOnDisk[slot] !== 1) return false
     const p = this.#prepareOnDisk[slot] as Header
     const op = headerOp(p)
     if (op <= this.#checkpointOp) return false
     const next = this.header(op + 1)
-    const previous = this.header(op - 1)
+    const previous = op === this.#checkpointOp + 1 ? checkpointHeader : this.header(op - 1)
     const vouched =
       (next !== null && isParent(p, next)) || (previous !== null && isParent(previous, p) && next === null)
     if (vouched) this.#load(slot, p, true)
@@ -589,18 +595,18 @@ export class Journal {
     this.#faulty[slot] = 0
   }
 
-  #markFaulty(slot: number): void {
-    this.#known[slot] = 0
+  #markFaulty(slot: number, known = false): void {
+    this.#known[slot] = known ? 1 : 0
     this.#dirty[slot] = 1
     this.#faulty[slot] = 1
   }
 
-  /** Forgets the header known for `op`: a leftover of a view that the superblock does not allow. Not a fault. */
+  /** Forgets the header known for `op`: a leftover of a view that the superblock does not allow. A slot that was faulty stays so. */
   drop(op: number): void {
     if (this.header(op) === null) return
     const slot = this.slotOf(op)
     this.#known[slot] = 0
-    this.#dirty[slot] = 0
+    this.#dirty[slot] = this.#faulty[slot] as number
   }
 
   /** The highest op known, or `floor` if none is higher. */

@@ -4,7 +4,18 @@ import { type Message, type MessagePool, SECTOR_SIZE } from '../../src/protocol/
 import type { Header } from '../../storage/header.ts'
 import { headerOf, Journal, type JournalRecovery } from '../../storage/journal.ts'
 import type { Geometry } from '../../storage/superblock.ts'
-import { checksummer, GEOMETRY, memory, newPool, newPrepare, type PrepareOptions, Rig, WatchedDisk } from './rig.ts'
+import {
+  checksummer,
+  GEOMETRY,
+  memory,
+  newHeader,
+  newPool,
+  newPrepare,
+  type PrepareOptions,
+  Rig,
+  ROOT,
+  WatchedDisk,
+} from './rig.ts'
 
 export const { journalSlots: SLOTS, frameSizeMax: FRAME } = GEOMETRY
 /** A body that makes the prepare two sectors long. */
@@ -34,13 +45,15 @@ export function formatted(seed = 1): Rig {
   return rig
 }
 
-export function open(rig: Rig, checkpointOp = 0, geometry: Geometry = GEOMETRY): Bench {
+/** `checkpoint`: the header of the op that the last checkpoint ends with; a number means some op that is nobody's parent. */
+export function open(rig: Rig, checkpoint: number | Header = ROOT, geometry: Geometry = GEOMETRY): Bench {
+  const checkpointHeader = typeof checkpoint === 'number' ? newHeader({ op: checkpoint, mark: 0xcc }) : checkpoint
   const disk = new WatchedDisk(rig.disk)
   const pool = newPool(POOL)
   const journal = new Journal({ disk, checksummer, pool, geometry, memory })
   const faults: string[] = []
   journal.onFault = (what) => faults.push(what)
-  const recovery = rig.result<JournalRecovery>((done) => journal.open(checkpointOp, done))
+  const recovery = rig.result<JournalRecovery>((done) => journal.open(checkpointHeader, done))
   disk.log.length = 0
   return { rig, disk, pool, journal, recovery, faults }
 }

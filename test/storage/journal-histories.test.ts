@@ -135,7 +135,7 @@ class History {
       this.#rotten = true
     }
     this.seen.crashes += 1
-    this.#bench = open(this.#rig, this.#checkpoint)
+    this.#bench = open(this.#rig, this.#checkpointHeader)
     this.#judge()
     this.#resume()
   }
@@ -152,8 +152,9 @@ class History {
       const found = journal.header(op)
       if (found !== null) {
         assert.ok(this.#asked.has(keyOf(found)), `op ${op}: a prepare that was never written`)
-        assert.ok(!journal.isFaulty(op))
-        assert.ok(journal.holds(found) || journal.readable(found), `op ${op}: known, but neither held nor fixable`)
+        // A header alone names what is lost; it is never that of an earlier prepare, see below.
+        if (journal.isFaulty(op)) assert.ok(this.#rotten && !journal.holds(found) && !journal.readable(found))
+        else assert.ok(journal.holds(found) || journal.readable(found), `op ${op}: known, but neither held nor fixable`)
       }
       if (!entry?.done) {
         if (entry && found === null) this.seen.lost += 1
@@ -164,7 +165,7 @@ class History {
     }
     for (let op = this.#checkpoint + 1; op <= journal.windowEnd; op++) {
       const found = journal.header(op)
-      if (found === null) continue
+      if (found === null || journal.isFaulty(op)) continue
       const message = this.#rig.result<Message | null>((done) => journal.read(found, done))
       assert.ok(message !== null, `op ${op}: known, but it cannot be read`)
       assert.deepEqual(message.bytes.slice(0, message.size), this.#asked.get(keyOf(found)))

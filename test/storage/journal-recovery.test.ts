@@ -6,7 +6,17 @@ import { type Header, reservedHeader, sameHeader } from '../../storage/header.ts
 import { headerOf, JOURNAL_FILE } from '../../storage/journal.ts'
 import type { Geometry } from '../../storage/superblock.ts'
 import { type Bench, FRAME, formatted, headerAt, LARGE, open, prepareAt, SLOTS, written } from './journal-bench.ts'
-import { CLUSTER, checksummer, GEOMETRY, newPool, newPrepare, OTHER_CLUSTER, type PrepareOptions, Rig } from './rig.ts'
+import {
+  CLUSTER,
+  checksummer,
+  GEOMETRY,
+  newHeader,
+  newPool,
+  newPrepare,
+  OTHER_CLUSTER,
+  type PrepareOptions,
+  Rig,
+} from './rig.ts'
 
 /** The window is (C, C + SLOTS]; N lives in its middle, and OLD is what the round before left in N's slot. */
 const C = SLOTS + 2
@@ -128,7 +138,8 @@ const ANY: Readonly<Record<string, Beside>> = { ...VOUCHED, ...NOT_VOUCHED }
 
 const image = formatted()
 
-type State = 'clean' | 'fix' | 'blank' | 'faulty'
+/** `named`: faulty, and its header says which prepare it was. */
+type State = 'clean' | 'fix' | 'blank' | 'faulty' | 'named'
 
 interface Row {
   readonly what: string
@@ -141,9 +152,16 @@ interface Row {
 const ROWS: readonly Row[] = [
   { what: 'n | n, same checksum | held', headers: ['n'], prepares: ['n'], beside: ANY, state: 'clean' },
   {
-    what: 'n | bad or anything else | was durable before H: corrupt',
+    what: 'n | bad, or another op | was durable before H: corrupt, but H names it',
     headers: ['n'],
-    prepares: ['n of another view', ...BAD_OR_OLD],
+    prepares: BAD_OR_OLD,
+    beside: ANY,
+    state: 'named',
+  },
+  {
+    what: 'n | n, another checksum | nobody can tell which of the two came later',
+    headers: ['n'],
+    prepares: ['n of another view'],
     beside: ANY,
     state: 'faulty',
   },
@@ -196,7 +214,13 @@ function stateOf(bench: Bench): State {
     assert.ok(!journal.isDirty(N) && !journal.faultyAbove(0))
     return 'blank'
   }
-  assert.ok(!journal.isFaulty(N) && journal.readable(header))
+  if (journal.isFaulty(N)) {
+    assert.ok(journal.isDirty(N) && !journal.readable(header) && !journal.holds(header))
+    // Where the log ends is known.
+    assert.ok(journal.highest(0) >= N && !journal.faultyAbove(0))
+    return 'named'
+  }
+  assert.ok(journal.readable(header))
   assert.equal(journal.holds(header), !journal.isDirty(N))
   return journal.holds(header) ? 'clean' : 'fix'
 }
@@ -234,11 +258,12 @@ for (const row of ROWS) {
           const known = bench.journal.header(N)
           const frame = prepare === 'n of another view' ? OTHER : THE
           if (known !== null) assert.ok(sameHeader(known, headerOfFrame(frame)), what)
-          assert.equal(bench.journal.faultyCount, row.state === 'faulty' ? 1 : 0, what)
+          const isFaulty = row.state === 'faulty' || row.state === 'named'
+          assert.equal(bench.journal.faultyCount, isFaulty ? 1 : 0, what)
           const { clean, fixed, blank, faulty } = bench.recovery
           assert.equal(clean + fixed + blank + faulty, SLOTS)
           assert.equal(fixed, row.state === 'fix' ? 1 : 0)
-          assert.equal(faulty, row.state === 'faulty' ? 1 : 0)
+          assert.equal(faulty, isFaulty ? 1 : 0)
           assert.equal(bench.pool.used, 0)
         }
       }
@@ -290,7 +315,7 @@ test('a faulty slot stays faulty through a crash at any instant of its repair, o
       for (let events = 0; events <= 4; events++) {
         for (let seed = 1; seed <= 3; seed++) {
           const bench = placed({ header, prepare, beside: { previous: PREVIOUS } }, GEOMETRY, seed)
-          assert.equal(stateOf(bench), 'faulty')
+          assert.equal(stateOf(bench), header === 'n' ? 'named' : 'faulty')
           const message = bench.pool.acquire(FRAME)
           assert.ok(message !== null)
           message.bytes.set(THE)
@@ -304,7 +329,7 @@ test('a faulty slot stays faulty through a crash at any instant of its repair, o
           bench.rig.disk.crash(true)
           const state = stateOf(open(bench.rig, C))
           assert.ok(state !== 'blank' && (!done || state === 'clean'), `${header}, ${prepare}, ${events}: ${state}`)
-          repaired.add(state !== 'faulty')
+          repaired.add(state !== 'faulty' && state !== 'named')
         }
       }
     }
@@ -327,11 +352,28 @@ function fullRing(): { rig: Rig; headers: Map<number, Header> } {
   const bench = open(rig, C)
   const headers = new Map<number, Header>()
   for (let op = C + 1; op <= C + SLOTS; op++) {
-    const parent = headers.get(op - 1)
-    headers.set(op, written(bench, { op, view: 1, ...(parent ? { parent } : {}) }))
+    const parent = headers.get(op - 1) ?? newHeader({ op: C })
+    headers.set(op, written(bench, { op, view: 1, parent }))
   }
   return { rig, headers }
 }
+
+test('alone, a prepare that only its header names is a gap: there is nobody who could give it', () => {
+  for (const prepare of BAD_OR_OLD)
+    assert.equal(
+      stateOf(placed({ header: 'n', prepare, beside: {} }, { ...GEOMETRY, replicaCount: 1, replica: 0 })),
+      'faulty',
+    )
+})
+
+test('the op of the checkpoint vouches for the one after it: no header at all has to be readable', () => {
+  const { rig, headers } = fullRing()
+  for (let op = C + 1; op <= C + SLOTS; op++) rig.disk.corrupt(JOURNAL_FILE, headerAt(op) / SECTOR_SIZE)
+  assert.equal(open(rig, C).recovery.faulty, SLOTS)
+  const { journal, recovery } = open(rig, newHeader({ op: C }))
+  assert.deepEqual(recovery, { clean: 0, fixed: SLOTS, blank: 0, faulty: 0 })
+  for (const [op, header] of headers) assert.ok(sameHeader(journal.header(op) as Header, header))
+})
 
 test('a run of unreadable headers connects from either side, wherever the ring begins', () => {
   const { rig, headers } = fullRing()

@@ -27,6 +27,7 @@ import {
   newPool,
   newPrepare,
   Rig,
+  ROOT,
   WatchedDisk,
 } from './rig.ts'
 
@@ -337,7 +338,7 @@ test('a header alone is written again from the prepare that is there', () => {
   const rig = formatted()
   const header = written(open(rig), { op: 1, bodySize: LARGE })
   rig.disk.erase(JOURNAL_FILE, headerAt(1) / SECTOR_SIZE)
-  written(open(rig, 0), { op: 2, parent: header })
+  written(open(rig), { op: 2, parent: header })
   rig.disk.erase(JOURNAL_FILE, headerAt(1) / SECTOR_SIZE)
   const bench = open(rig)
   assert.deepEqual(bench.recovery, { clean: 1, fixed: 1, blank: SLOTS - 2, faulty: 0 })
@@ -355,7 +356,7 @@ test('a header alone is written again from the prepare that is there', () => {
 })
 
 test('only what is known and inside the window can be written', () => {
-  const bench = open(formatted(), 0)
+  const bench = open(formatted())
   const { journal, pool } = bench
   const outside = newPrepare(pool, { op: SLOTS + 1 })
   assert.throws(() => journal.setHeader(headerOf(outside)), /outside the journal window/)
@@ -412,6 +413,7 @@ test('truncation forgets what is above the head, known or faulty, and nothing el
   rig.disk.corrupt(JOURNAL_FILE, prepareAt(2) / SECTOR_SIZE)
   rig.disk.corrupt(JOURNAL_FILE, prepareAt(4) / SECTOR_SIZE)
   rig.disk.corrupt(JOURNAL_FILE, prepareAt(5) / SECTOR_SIZE)
+  for (const op of [4, 5]) rig.disk.corrupt(JOURNAL_FILE, headerAt(op) / SECTOR_SIZE)
   const { journal } = open(rig)
   assert.equal(journal.highest(0), 3)
   assert.ok(journal.faultyAbove(3) && journal.faultyAbove(4) && !journal.faultyAbove(5))
@@ -431,6 +433,7 @@ test('the window goes round the ring: faults above a head are found by op, not b
   for (let op = SLOTS + 1; op <= SLOTS + 5; op++) written(bench, { op })
   const last = SLOTS + 5
   rig.disk.corrupt(JOURNAL_FILE, prepareAt(last) / SECTOR_SIZE)
+  rig.disk.corrupt(JOURNAL_FILE, headerAt(last) / SECTOR_SIZE)
   const { journal, recovery } = open(rig, 6)
   assert.equal(recovery.faulty, 1)
   assert.equal(journal.highest(6), last - 1)
@@ -458,7 +461,7 @@ test('another cluster’s journal is not ours', () => {
   const disk = new WatchedDisk(rig.disk)
   const geometry = { ...GEOMETRY, cluster: Uint32Array.of(9, 9, 9, 9) }
   const journal = new Journal({ disk, checksummer, pool: newPool(4), geometry, memory: { allocate } })
-  const recovery = rig.result<JournalRecovery>((done) => journal.open(0, done))
+  const recovery = rig.result<JournalRecovery>((done) => journal.open(ROOT, done))
   assert.deepEqual(recovery, { clean: 0, fixed: 0, blank: 0, faulty: SLOTS })
   assert.ok(isReserved(reservedHeader(CLUSTER, 1, checksummer)))
 })

@@ -159,7 +159,7 @@ test('every op from the checkpoint to the head and beyond is corrupt on one repl
   cluster.expectCommit(op, a, b, c)
   cluster.until(() => cluster.replica(b).checkpointOp === 16, 'the checkpoint')
   cluster.powerOff(b)
-  for (let other = 16; other <= op + 4; other++) cluster.corruptPrepare(b, other)
+  for (let other = 16; other <= op + 4; other++) cluster.lose(b, other)
   cluster.restart(b)
   assert.equal(cluster.replica(b).status, 'recovering_head')
   cluster.expectStatus('normal', b)
@@ -169,6 +169,27 @@ test('every op from the checkpoint to the head and beyond is corrupt on one repl
   cluster.crash(a)
   cluster.request(3)
   cluster.expectWhole()
+})
+
+test('the last op is corrupt on two of three: its header says where the log ends, they vote, and the third has it', () => {
+  for (const lives of ['crash', 'powerOff'] as const) {
+    for (const whole of [0, 1, 2]) {
+      const cluster = new Cluster()
+      const op = cluster.request(4)
+      cluster.expectCommit(op, 0, 1, 2)
+      cluster[lives](0, 1, 2)
+      const broken = [0, 1, 2].filter((index) => index !== whole)
+      for (const index of broken) cluster.corruptPrepare(index, op)
+      // Without the third they wait for it: the op may have been acknowledged.
+      cluster.restart(...broken)
+      for (const index of broken) assert.notEqual(cluster.replica(index).status, 'recovering_head')
+      cluster.expectStall(op, ...broken)
+      for (const index of broken) assert.equal(cluster.replica(index).op, op)
+      cluster.restart(whole)
+      cluster.expectCommit(op, 0, 1, 2)
+      cluster.expectWhole()
+    }
+  }
 })
 
 test('the whole journal of one replica is corrupt, headers and prepares', () => {

@@ -5,8 +5,8 @@ import { test } from 'node:test'
 import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
 import { atEveryInstant } from './instants.ts'
 import { Cluster, type ClusterOptions } from './scenario.ts'
+import { METADATA_OPERATION } from './scenario-client.ts'
 
-const METADATA_OPERATION = 64
 /** Two sectors with its header: such a prepare can be torn. */
 const LARGE = 5000
 

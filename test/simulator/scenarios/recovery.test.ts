@@ -11,7 +11,7 @@ function withoutItsHead(): { cluster: Cluster; roles: [number, number, number]; 
   const op = cluster.request(3)
   cluster.expectCommit(op, a, b, c)
   cluster.crash(b)
-  cluster.corruptPrepare(b, op)
+  cluster.lose(b, op)
   return { cluster, roles: [a, b, c], op }
 }
 
@@ -27,7 +27,7 @@ test('recovering_head: a startView of before the crash does not count, its nonce
   const here = cluster.silence(c)
   const next = cluster.request()
   cluster.crash(b)
-  cluster.corruptPrepare(b, next)
+  cluster.lose(b, next)
   const away = cluster.silence(a)
   cluster.restart(b)
   assert.equal(cluster.replica(b).status, 'recovering_head')
@@ -343,8 +343,8 @@ function votedWithoutAnOp(damage: 'corrupt' | 'unreadable'): {
   cluster.clients[0]?.ask()
   cluster.answered()
   cluster.crash(a, c)
-  if (damage === 'corrupt') cluster.corruptPrepare(c, base + 1)
-  else cluster.unreadablePrepare(c, base + 1)
+  if (damage === 'corrupt') cluster.lose(c, base + 1)
+  else cluster.unreadable(c, base + 1)
   const votes = cluster.record({ from: c, command: Command.doViewChange })
   cluster.restart(b, c)
   cluster.until(() => votes.length > 0, 'the vote')
@@ -356,7 +356,7 @@ test('a vote that does not know an op is no proof that the op never was: not aft
   const { cluster, roles, op } = votedWithoutAnOp('unreadable')
   const [a, b, c] = roles
   cluster.powerOff(c)
-  cluster.readablePrepare(c, op)
+  cluster.readable(c, op)
   cluster.restart(c)
   cluster.expectStall(op, b, c)
   cluster.restart(a)

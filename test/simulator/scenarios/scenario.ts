@@ -13,11 +13,12 @@ import type { SimClient } from '../../../simulator/client.ts'
 import { Ledger } from '../../../simulator/ledger.ts'
 import type { SimNode } from '../../../simulator/node.ts'
 import { CALM_DISK, CALM_NETWORK, World } from '../../../simulator/world.ts'
-import { At, Command, commandOf, getKey, getU32, getU64, setU32, setU64 } from '../../../src/protocol/frame.ts'
-import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../../../src/protocol/message.ts'
-import type { ReplicaStatus, SubmitOutcome } from '../../../src/state/replica-port.ts'
+import { At, Command, commandOf, getKey, getU32 } from '../../../src/protocol/frame.ts'
+import { type Message, SECTOR_SIZE } from '../../../src/protocol/message.ts'
+import type { ReplicaStatus } from '../../../src/state/replica-port.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import { SUPERBLOCK_FILE, superblockCopySize } from '../../../storage/superblock.ts'
+import { ScenarioClient } from './scenario-client.ts'
 
 export interface ClusterOptions {
   readonly seed?: number
@@ -45,130 +46,6 @@ export interface Frame {
 const MS = 1000
 /** Virtual time after which what has not happened will not happen: many elections. */
 const PATIENCE_MS = 10_000
-const REGISTER = 1
-const METADATA_OPERATION = 64
-
-export interface Asked {
-  readonly number: number
-  readonly operation: number
-  readonly frame: Uint8Array
-}
-
-/** A client that asks when and whom the test says. */
-export class ScenarioClient {
-  readonly index: number
-  readonly id: Uint32Array
-  readonly key: string
-  session = 0
-  number = 0
-  unanswered: Asked[] = []
-  /** Op and answer by request number. */
-  readonly answers = new Map<number, { op: number; body: string }>()
-  readonly refusals: SubmitOutcome[] = []
-  /** Nodes that its requests do not reach, and whose replies do not reach it. */
-  readonly cannotReach = new Set<number>()
-  readonly cannotHear = new Set<number>()
-  readonly #cluster: Cluster
-  readonly #exactlyOnce: boolean
-
-  constructor(cluster: Cluster, index: number, exactlyOnce: boolean) {
-    this.#cluster = cluster
-    this.#exactlyOnce = exactlyOnce
-    this.index = index
-    this.id = Uint32Array.of(index + 1, 0x51, 0x52, 0x53)
-    this.key = getKey(this.id, 0)
-  }
-
-  get idle(): boolean {
-    return this.unanswered.length === 0
-  }
-
-  /** Asks for a session: the one that it has, or another. */
-  register(): void {
-    this.ask(REGISTER, Uint8Array.of(0, 0, 0, 0, this.#exactlyOnce ? 1 : 0, 0, 0, 0))
-  }
-
-  /** A request more, sent to every node once. Its number. */
-  ask(operation = METADATA_OPERATION, body?: Uint8Array): number {
-    if (operation !== REGISTER) this.number += 1
-    const number = operation === REGISTER ? 0 : this.number
-    const content = body ?? Uint8Array.of(this.index, number & 0xff, number >>> 8)
-    const frame = new Uint8Array(HEADER_SIZE + content.length)
-    const words = new Uint32Array(frame.buffer, 0, HEADER_SIZE / 4)
-    setU32(words, At.size, frame.length)
-    frame[At.command] = Command.request
-    words.set(this.id, At.request.client >>> 2)
-    setU64(words, At.request.request, number)
-    frame[At.request.operation] = operation
-    setU64(words, At.request.session, this.session)
-    words[At.request.requestChecksum >>> 2] = number
-    frame.set(content, HEADER_SIZE)
-    const asked = { number, operation, frame }
-    this.unanswered.push(asked)
-    this.#send(asked)
-    return number
-  }
-
-  /** Everything unanswered again, in order. */
-  resend(): void {
-    for (const asked of this.unanswered) this.#send(asked)
-  }
-
-  /** What was asked last. */
-  asked(): Asked {
-    return this.unanswered[this.unanswered.length - 1] as Asked
-  }
-
-  /** An answered request again: what comes must be the first answer. */
-  repeat(asked: Asked): void {
-    this.#send(asked)
-  }
-
-  #send(asked: Asked): void {
-    for (const node of this.#cluster.world.nodes) {
-      if (node.alive && !this.cannotReach.has(node.index)) node.onRequest(asked.frame)
-    }
-  }
-
-  onReply(frame: Uint8Array): void {
-    if (this.cannotHear.has(frame[At.replica] as number)) return
-    const words = new Uint32Array(frame.buffer, frame.byteOffset, HEADER_SIZE / 4)
-    const number = getU64(words, At.reply.request)
-    const op = getU64(words, At.reply.op)
-    const operation = frame[At.reply.operation] as number
-    const body = frame.subarray(HEADER_SIZE)
-    const asked = this.unanswered.find((r) => r.number === number && r.operation === operation)
-    const answer = { op, body: body.join() }
-    if (operation === REGISTER) {
-      if (asked === undefined) return
-      const view = new DataView(body.buffer, body.byteOffset, body.length)
-      const session = view.getUint32(8, true)
-      if (session !== this.session) {
-        this.session = session
-        this.number = 0
-        this.answers.clear()
-      }
-    } else {
-      const first = this.answers.get(number)
-      if (first !== undefined) assert.deepEqual(answer, first, `request ${number} was answered twice, differently`)
-      this.answers.set(number, answer)
-    }
-    if (asked === undefined) return
-    this.unanswered = this.unanswered.filter((r) => r !== asked)
-    if (operation === REGISTER) return
-    this.#cluster.world.acknowledged.onAcknowledged(this as unknown as SimClient, {
-      request: { client: this.index, sentAt: 0, ...asked },
-      op,
-      status: getU32(words, At.reply.status),
-      body,
-    })
-  }
-
-  onRefused(number: number, outcome: SubmitOutcome): void {
-    if (this.unanswered.some((r) => r.number === number)) this.refusals.push(outcome)
-  }
-}
-
 export class Cluster {
   readonly world: World
   readonly clients: ScenarioClient[] = []
@@ -178,8 +55,8 @@ export class Cluster {
   readonly #spoken: { view: number; logView: number }[] = []
   readonly #votes = new Map<string, string>()
 
-  /** Started, with a primary and one client that has its session. */
-  constructor(options: ClusterOptions = {}) {
+  /** Started, with a primary and one client that has its session; or another future of `past`, whose machines are off. */
+  constructor(options: ClusterOptions = {}, past?: Cluster) {
     const o = {
       seed: 1,
       replicas: 3,
@@ -207,8 +84,19 @@ export class Cluster {
     })
     for (let i = 0; i < o.replicas; i++) this.#spoken.push({ view: 0, logView: 0 })
     this.world.filter = (from, to, message) => this.#onSend(from, to, message)
-    this.world.boot()
-    this.client()
+    if (past === undefined) {
+      this.world.boot()
+      this.client()
+    } else this.#follow(past)
+  }
+
+  /** The same disks, and the same clients with what they were told. Not beyond a checkpoint: the checkers know no ops before it. */
+  #follow(past: Cluster): void {
+    for (const { index, alive, disk } of past.world.nodes) {
+      assert.ok(!alive, 'a past that goes on')
+      this.node(index).disk.copyFrom(disk)
+    }
+    for (const client of past.clients) this.newcomer().follow(client)
   }
 
   // ---- clients --------------------------------------------------------------------------------------------------------
@@ -223,7 +111,7 @@ export class Cluster {
 
   /** A new client that has not asked for a session yet. */
   newcomer({ exactlyOnce = true } = {}): ScenarioClient {
-    const client = new ScenarioClient(this, this.world.clients.length, exactlyOnce)
+    const client = new ScenarioClient(this.world, this.world.clients.length, exactlyOnce)
     this.clients.push(client)
     this.world.clients.push(client as unknown as SimClient)
     return client
@@ -431,22 +319,30 @@ export class Cluster {
     for (const op of ops) this.node(index).disk.corrupt(JOURNAL_FILE, this.#prepareSector(op))
   }
 
+  /** Bit rot in the prepares of these ops and in their redundant headers: nobody can tell what stood there. */
+  lose(index: number, ...ops: number[]): void {
+    this.corruptPrepare(index, ...ops)
+    this.corruptHeader(index, ...ops)
+  }
+
   unreadablePrepare(index: number, op: number): void {
     this.node(index).disk.makeUnreadable(JOURNAL_FILE, this.#prepareSector(op))
   }
 
-  /** The sectors cannot be read for a while; after all they can. */
-  readablePrepare(index: number, op: number): void {
-    this.node(index).disk.makeReadable(JOURNAL_FILE, this.#prepareSector(op))
+  /** Neither the prepare nor its header can be read for a while … */
+  unreadable(index: number, op: number): void {
+    for (const sector of this.#sectors(op)) this.node(index).disk.makeUnreadable(JOURNAL_FILE, sector)
+  }
+
+  /** … and after all they can. */
+  readable(index: number, op: number): void {
+    for (const sector of this.#sectors(op)) this.node(index).disk.makeReadable(JOURNAL_FILE, sector)
   }
 
   /** Both writes of these ops never came to the disk: their places hold zeros. */
   erase(index: number, ...ops: number[]): void {
     const { disk } = this.node(index)
-    for (const op of ops) {
-      disk.erase(JOURNAL_FILE, this.#prepareSector(op))
-      disk.erase(JOURNAL_FILE, op % this.options.journalSlots)
-    }
+    for (const op of ops) for (const sector of this.#sectors(op)) disk.erase(JOURNAL_FILE, sector)
   }
 
   /** Bit rot in the redundant header of `op`. */
@@ -458,6 +354,10 @@ export class Cluster {
   corruptSuperblock(index: number, ...copies: number[]): void {
     const sectors = superblockCopySize(this.options.pipelineMax) / SECTOR_SIZE
     for (const copy of copies) this.node(index).disk.corrupt(SUPERBLOCK_FILE, copy * sectors)
+  }
+
+  #sectors(op: number): [number, number] {
+    return [this.#prepareSector(op), op % this.options.journalSlots]
   }
 
   #prepareSector(op: number): number {

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { At, Command } from '../../../src/protocol/frame.ts'
-import { type Asked, Cluster, type ScenarioClient } from './scenario.ts'
+import { Cluster } from './scenario.ts'
+import { type Asked, METADATA_OPERATION, type ScenarioClient } from './scenario-client.ts'
 
 const CLIENTS_MAX = 3
-const METADATA_OPERATION = 64
 const PARTITION_OPERATION = 160
 
 /** A table that is full, of which the second client is the next to go: the first one speaks last. */

@@ -104,7 +104,7 @@ test('a committed op at the end of the log is corrupt on one, absent on another:
   const op = cluster.request(5)
   cluster.expectCommit(op, a, b)
   cluster.crash(b)
-  cluster.corruptPrepare(b, op)
+  cluster.lose(b, op)
   const starve = cluster.drop({ to: b, command: Command.prepare })
   cluster.restart(b)
   assert.equal(cluster.replica(b).status, 'recovering_head')
