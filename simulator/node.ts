@@ -10,6 +10,7 @@ import type { SubmitOutcome } from '../src/state/replica-port.ts'
 import { CheckpointStore } from '../storage/checkpoint-store.ts'
 import { Journal } from '../storage/journal.ts'
 import { type Geometry, Superblock } from '../storage/superblock.ts'
+import { MachineMemory } from './memory.ts'
 import type { SeededRandom } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
 import type { VirtualDisk } from './virtual-disk.ts'
@@ -64,6 +65,7 @@ export class SimNode {
   halted: { reason: Halt; what: string } | null = null
   /** Monotonic clock: offset (it restarts at any value) and drift. */
   readonly clock = { offset: 0, drift: 1, wallOffset: 0 }
+  readonly memory = new MachineMemory()
   #waiting: Message[] = []
 
   constructor(options: NodeOptions) {
@@ -76,7 +78,7 @@ export class SimNode {
   }
 
   format(done: () => void): void {
-    const memory = { allocate }
+    const { memory } = this
     Journal.format(this.disk, this.geometry, this.#world.checksummer, memory, (journal) => {
       if (journal !== 'ok') throw new Error(`journal format: ${journal}`)
       new Superblock(this.disk, this.#world.checksummer, memory).format(this.geometry, (superblock) => {
@@ -94,7 +96,8 @@ export class SimNode {
     this.opened = false
     const generation = this.generation
     const { checksummer } = this.#world
-    const memory = { allocate }
+    const { memory } = this
+    memory.clear()
     const { frameSizeMax, pipelineMax } = this.geometry
     const pool = new MessagePool(
       [
@@ -102,7 +105,8 @@ export class SimNode {
         { size: 5 * SECTOR_SIZE, count: 32 },
         { size: Math.max(frameSizeMax, 6 * SECTOR_SIZE), count: 12 * pipelineMax },
       ],
-      allocate,
+      memory.allocate,
+      true,
     )
     this.pool = pool
     const superblock = new Superblock(this.disk, checksummer, memory)
@@ -167,6 +171,13 @@ export class SimNode {
     this.disk.crash(power)
   }
 
+  /** The machine is gone for good, with all that it stored. */
+  release(): void {
+    this.crash(false)
+    this.disk.release()
+    this.memory.release()
+  }
+
   #scheduleTick(generation: number): void {
     const { scheduler } = this.#world
     const due = Math.max(TICK_MICROS, this.pausedUntil - scheduler.now)
@@ -180,13 +191,14 @@ export class SimNode {
     })
   }
 
-  /** A frame of another replica, as it came from the network. */
+  /** A frame of another replica, as it came from the network, which may use the bytes again. */
   onFrame(bytes: Uint8Array): void {
     const { scheduler } = this.#world
     if (this.pausedUntil > scheduler.now) {
       const { generation } = this
+      const copy = bytes.slice()
       scheduler.after(this.pausedUntil - scheduler.now, () => {
-        if (generation === this.generation) this.onFrame(bytes)
+        if (generation === this.generation) this.onFrame(copy)
       })
       return
     }
@@ -245,9 +257,4 @@ export class SimNode {
         this.#world.onLog(this, level, code, fields)
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   }
-}
-
-/** Sector-aligned memory. */
-export function allocate(size: number): { buffer: ArrayBufferLike; offset: number } {
-  return { buffer: new ArrayBuffer(size), offset: 0 }
 }

@@ -9,7 +9,7 @@ import { type LinkRates, linkFaults } from './faults/links.ts'
 import { type ProcessRates, pauses, processFaults } from './faults/processes.ts'
 import { Rot } from './faults/rot.ts'
 import { FaultSchedule } from './faults/schedule.ts'
-import { allocate, type SimNode } from './node.ts'
+import type { SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
 import { Workload } from './workload.ts'
@@ -115,7 +115,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     const machine = new StateMachine({
       disk: node.disk,
       checksummer: world.checksummer,
-      allocate,
+      allocate: node.memory.allocate,
       frameSizeMax: options.frameSizeMax,
       checkpointInterval: options.checkpointInterval,
       largeChunks: 4,
@@ -165,7 +165,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     what =
       error instanceof Error ? (outcome === 'crash' ? (error.stack ?? error.message) : error.message) : String(error)
   }
-  return {
+  const result = {
     seed,
     outcome,
     what,
@@ -179,6 +179,8 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     ops: world.history.length,
     views: Math.max(0, ...world.nodes.map((node) => node.replica?.view ?? 0)),
   }
+  world.release()
+  return result
 }
 
 function injectFaults(

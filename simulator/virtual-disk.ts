@@ -6,6 +6,7 @@
 import { assert } from '../src/protocol/assert.ts'
 import { SECTOR_SIZE } from '../src/protocol/message.ts'
 import type { Disk, DiskDone, DiskResult, FileName } from '../storage/disk.ts'
+import { Sector } from './memory.ts'
 import type { SeededRandom } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -18,11 +19,26 @@ export interface DiskProfile {
 
 class VirtualFile {
   /** By sector number; a sector that is missing reads as zeros. */
-  readonly durable = new Map<number, Uint8Array>()
-  readonly volatile = new Map<number, Uint8Array>()
+  readonly durable = new Map<number, Sector>()
+  readonly volatile = new Map<number, Sector>()
   existsDurably = false
   /** Sectors that fail to read. */
   readonly unreadable = new Set<number>()
+
+  /** Nobody will look at the file again. */
+  giveBack(): void {
+    for (const sectors of [this.durable, this.volatile]) {
+      for (const sector of sectors.values()) sector.giveBack()
+      sectors.clear()
+    }
+  }
+}
+
+/** Sectors of one file, on their way to be written or to be durable. */
+interface Extent {
+  readonly file: VirtualFile
+  readonly numbers: number[]
+  readonly sectors: Sector[]
 }
 
 export class VirtualDisk implements Disk {
@@ -31,7 +47,8 @@ export class VirtualDisk implements Disk {
   readonly #profile: DiskProfile
   readonly #files = new Map<FileName, VirtualFile>()
   /** Writes on their way, so that a crash can tear them. */
-  readonly #inFlight = new Set<{ file: VirtualFile; sector: number; bytes: Uint8Array }>()
+  readonly #inFlight = new Set<Extent>()
+  readonly #syncing = new Set<Extent>()
   #generation = 0
   /** Runs after every completion. */
   afterEvent: () => void = () => {}
@@ -55,7 +72,7 @@ export class VirtualDisk implements Disk {
         if (f.unreadable.has(sector)) return done('failed')
         const content = f.volatile.get(sector) ?? f.durable.get(sector)
         if (content === undefined) bytes.fill(0, from + at, from + at + SECTOR_SIZE)
-        else bytes.set(content, from + at)
+        else bytes.set(content.bytes, from + at)
       }
       done('ok')
     })
@@ -64,12 +81,12 @@ export class VirtualDisk implements Disk {
   write(file: FileName, position: number, bytes: Uint8Array, from: number, length: number, done: DiskDone): void {
     this.#check(position, bytes, from, length)
     const f = this.#file(file)
-    const lent = bytes.slice(from, from + length)
-    const write = { file: f, sector: position / SECTOR_SIZE, bytes: lent }
+    const lent = new Uint32Array(bytes.buffer, bytes.byteOffset + from, length / 4)
+    const write = copied(f, position / SECTOR_SIZE, lent)
     this.#inFlight.add(write)
     this.#later(this.#profile.write, () => {
       this.#inFlight.delete(write)
-      if (!equalBytes(bytes.subarray(from, from + length), lent))
+      if (!write.sectors.every((sector, i) => holdsWords(sector, lent, (i * SECTOR_SIZE) / 4)))
         throw new Error(`a buffer lent to the disk was changed: ${file}, write at ${position}`)
       this.written.bytes += length
       this.#land(write, () => true)
@@ -80,23 +97,32 @@ export class VirtualDisk implements Disk {
   sync(file: FileName, done: DiskDone): void {
     const f = this.#files.get(file)
     if (f === undefined) return this.#later(this.#profile.sync, () => done('missing'))
-    const covered = [...f.volatile]
+    const covered: Extent = { file: f, numbers: [], sectors: [] }
+    for (const [number, sector] of f.volatile) {
+      covered.numbers.push(number)
+      covered.sectors.push(sector.hold())
+    }
+    this.#syncing.add(covered)
     this.#later(this.#profile.sync, () => {
+      this.#syncing.delete(covered)
       f.existsDurably = true
       this.written.syncs += 1
-      for (const [sector, bytes] of covered) {
-        f.durable.set(sector, bytes)
-        f.unreadable.delete(sector)
-        if (f.volatile.get(sector) === bytes) f.volatile.delete(sector)
-      }
+      covered.sectors.forEach((sector, i) => {
+        const number = covered.numbers[i] as number
+        put(f.durable, number, sector)
+        f.unreadable.delete(number)
+        if (f.volatile.get(number) === sector) drop(f.volatile, number)
+      })
       done('ok')
     })
   }
 
   remove(file: FileName, done: DiskDone): void {
     this.#later(this.#profile.write, () => {
-      for (const name of this.#files.keys()) {
-        if (name === file || name.startsWith(`${file}/`)) this.#files.delete(name)
+      for (const [name, removed] of this.#files) {
+        if (name !== file && !name.startsWith(`${file}/`)) continue
+        removed.giveBack()
+        this.#files.delete(name)
       }
       done('ok')
     })
@@ -119,23 +145,34 @@ export class VirtualDisk implements Disk {
     const keepChance = this.#random.pick([0, 0.5, 1])
     for (const write of this.#inFlight) this.#land(write, () => this.#random.chance(0.5))
     this.#inFlight.clear()
+    for (const { sectors } of this.#syncing) for (const sector of sectors) sector.giveBack()
+    this.#syncing.clear()
     if (!power) return
     for (const [name, file] of this.#files) {
-      for (const [sector, bytes] of file.volatile) {
-        if (!this.#random.chance(keepChance)) continue
-        file.durable.set(sector, bytes)
-        file.existsDurably = true
+      for (const [number, sector] of file.volatile) {
+        if (this.#random.chance(keepChance)) {
+          put(file.durable, number, sector)
+          file.existsDurably = true
+        } else {
+          sector.giveBack()
+        }
       }
       file.volatile.clear()
       if (!file.existsDurably) this.#files.delete(name)
     }
   }
 
-  #land(write: { file: VirtualFile; sector: number; bytes: Uint8Array }, lands: () => boolean): void {
-    for (let i = 0; i * SECTOR_SIZE < write.bytes.length; i++) {
-      if (lands())
-        write.file.volatile.set(write.sector + i, write.bytes.subarray(i * SECTOR_SIZE, (i + 1) * SECTOR_SIZE))
-    }
+  #land({ file, numbers, sectors }: Extent, lands: () => boolean): void {
+    sectors.forEach((sector, i) => {
+      if (lands()) put(file.volatile, numbers[i] as number, sector)
+      else sector.giveBack()
+    })
+  }
+
+  /** The machine is gone for good. */
+  release(): void {
+    for (const file of this.#files.values()) file.giveBack()
+    this.#files.clear()
   }
 
   // ---- what tests and checkers look at and break --------------------------------------------------------------------
@@ -146,9 +183,14 @@ export class VirtualDisk implements Disk {
     const f = this.#files.get(file)
     for (let at = 0; at < length; at += SECTOR_SIZE) {
       const content = f?.durable.get((position + at) / SECTOR_SIZE)
-      if (content !== undefined) bytes.set(content, at)
+      if (content !== undefined) bytes.set(content.bytes, at)
     }
     return bytes
+  }
+
+  /** The words of one sector that is durable, to look at for a moment; null for zeros. */
+  durableSector(file: FileName, sector: number): Uint32Array | null {
+    return this.#files.get(file)?.durable.get(sector)?.words ?? null
   }
 
   /** Everything a reader of the file sees now, up to its last sector. */
@@ -158,7 +200,7 @@ export class VirtualDisk implements Disk {
     const end = Math.max(-1, ...f.durable.keys(), ...f.volatile.keys()) + 1
     const bytes = new Uint8Array(end * SECTOR_SIZE)
     for (const sectors of [f.durable, f.volatile])
-      for (const [sector, content] of sectors) bytes.set(content, sector * SECTOR_SIZE)
+      for (const [sector, content] of sectors) bytes.set(content.bytes, sector * SECTOR_SIZE)
     return bytes
   }
 
@@ -169,22 +211,26 @@ export class VirtualDisk implements Disk {
   /** Flips bits in a sector that is durable: bit rot. */
   corrupt(file: FileName, sector: number): void {
     const f = this.#file(file)
-    const content = (f.durable.get(sector) ?? new Uint8Array(SECTOR_SIZE)).slice()
+    const spoiled = Sector.take()
+    const content = spoiled.bytes
+    const good = f.durable.get(sector)
+    if (good === undefined) content.fill(0)
+    else content.set(good.bytes)
     for (let i = 0; i < 8; i++) {
       const at = this.#random.below(SECTOR_SIZE)
       content[at] = (content[at] as number) ^ (1 << this.#random.below(8))
     }
     content[0] = (content[0] as number) ^ 0xff
-    f.durable.set(sector, content)
-    f.volatile.delete(sector)
+    put(f.durable, sector, spoiled)
+    drop(f.volatile, sector)
     this.onCorrupt(file, sector)
   }
 
   /** Zeros in place of what was written, as of a write that never came. */
   erase(file: FileName, sector: number): void {
     const f = this.#file(file)
-    f.durable.delete(sector)
-    f.volatile.delete(sector)
+    drop(f.durable, sector)
+    drop(f.volatile, sector)
   }
 
   makeUnreadable(file: FileName, sector: number): void {
@@ -202,8 +248,8 @@ export class VirtualDisk implements Disk {
     for (const [name, file] of other.#files) {
       const copy = new VirtualFile()
       copy.existsDurably = file.existsDurably
-      for (const [sector, bytes] of file.durable) copy.durable.set(sector, bytes)
-      for (const [sector, bytes] of file.volatile) copy.volatile.set(sector, bytes)
+      for (const [number, sector] of file.durable) copy.durable.set(number, sector.hold())
+      for (const [number, sector] of file.volatile) copy.volatile.set(number, sector.hold())
       this.#files.set(name, copy)
     }
   }
@@ -231,6 +277,42 @@ export class VirtualDisk implements Disk {
     assert((bytes.byteOffset + from) % SECTOR_SIZE === 0, 'disk buffer is not aligned')
     assert(from + length <= bytes.length, 'disk access beyond its buffer')
   }
+}
+
+/** In place of what was there; takes over the caller's hold. */
+function put(sectors: Map<number, Sector>, number: number, sector: Sector): void {
+  sectors.get(number)?.giveBack()
+  sectors.set(number, sector)
+}
+
+function drop(sectors: Map<number, Sector>, number: number): void {
+  sectors.get(number)?.giveBack()
+  sectors.delete(number)
+}
+
+function copied(file: VirtualFile, first: number, words: Uint32Array): Extent {
+  const extent: Extent = { file, numbers: [], sectors: [] }
+  const step = SECTOR_SIZE / 4
+  for (let i = 0; i * step < words.length; i++) {
+    const sector = Sector.take()
+    sector.words.set(words.length === step ? words : words.subarray(i * step, (i + 1) * step))
+    extent.numbers.push(first + i)
+    extent.sectors.push(sector)
+  }
+  return extent
+}
+
+function holdsWords({ words: a }: Sector, b: Uint32Array, from: number): boolean {
+  let different = 0
+  for (let i = 0; i < a.length; i += 4) {
+    const j = from + i
+    different |=
+      ((a[i] as number) ^ (b[j] as number)) |
+      ((a[i + 1] as number) ^ (b[j + 1] as number)) |
+      ((a[i + 2] as number) ^ (b[j + 2] as number)) |
+      ((a[i + 3] as number) ^ (b[j + 3] as number))
+  }
+  return different === 0
 }
 
 /** Whole words at a time where both lie on word boundaries. */

@@ -17,7 +17,7 @@ export type Deliver = (to: number, from: number, frame: Uint8Array) => void
 export class VirtualNetwork {
   readonly #scheduler: Scheduler
   readonly #random: SeededRandom
-  readonly #cut = new Set<string>()
+  readonly #cut = new Set<number>()
   profile: NetworkProfile
   deliver: Deliver = () => {}
   /** A copy sets out: microseconds until it arrives, null when it never will. For those who draw what is on its way. */
@@ -30,44 +30,47 @@ export class VirtualNetwork {
     this.profile = profile
   }
 
-  send(from: number, to: number, frame: Uint8Array): void {
+  /** `done` runs when the frame has arrived, or is lost: its bytes may be used for another one. */
+  send(from: number, to: number, frame: Uint8Array, done: (frame: Uint8Array) => void = nothing): void {
     this.counts.sent += 1
     const { loss, duplication } = this.profile
-    if (this.#cut.has(`${from}>${to}`)) {
+    if (this.#cut.has(link(from, to))) {
       this.counts.cut += 1
       this.onFlight(from, to, frame, null)
-      return
+      return done(frame)
     }
     if (this.#random.chance(loss)) {
       this.counts.lost += 1
       this.onFlight(from, to, frame, null)
-      return
+      return done(frame)
     }
-    this.#arrive(from, to, frame)
+    this.#arrive(from, to, frame, done)
     if (this.#random.chance(duplication)) {
       this.counts.duplicated += 1
-      this.#arrive(from, to, frame)
+      // A frame of its own: the first may be gone before this one arrives.
+      this.#arrive(from, to, frame.slice(), nothing)
     }
   }
 
-  #arrive(from: number, to: number, frame: Uint8Array): void {
+  #arrive(from: number, to: number, frame: Uint8Array, done: (frame: Uint8Array) => void): void {
     const { delay, straggling } = this.profile
     const factor = this.#random.chance(straggling) ? 100 : 1
     const micros = this.#random.between(delay[0], delay[1]) * factor
     this.onFlight(from, to, frame, micros)
     this.#scheduler.after(micros, () => {
       // A cut link carries nothing, not even what was on its way.
-      if (!this.#cut.has(`${from}>${to}`)) this.deliver(to, from, frame)
+      if (!this.#cut.has(link(from, to))) this.deliver(to, from, frame)
+      done(frame)
     })
   }
 
   cutOneWay(from: number, to: number): void {
-    this.#cut.add(`${from}>${to}`)
+    this.#cut.add(link(from, to))
   }
 
   /** The link carries frames again, this way. */
   mend(from: number, to: number): void {
-    this.#cut.delete(`${from}>${to}`)
+    this.#cut.delete(link(from, to))
   }
 
   /** Nobody of `group` hears anybody outside it, nor the other way round. */
@@ -82,10 +85,16 @@ export class VirtualNetwork {
   }
 
   isCut(from: number, to: number): boolean {
-    return this.#cut.has(`${from}>${to}`)
+    return this.#cut.has(link(from, to))
   }
 
   heal(): void {
     this.#cut.clear()
   }
 }
+
+function link(from: number, to: number): number {
+  return from * 256 + to
+}
+
+function nothing(): void {}

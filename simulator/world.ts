@@ -1,7 +1,7 @@
 // A whole cluster in one object: nodes, network, clients, checkers, under virtual time.
 import type { StateMachine } from '../consensus/ports.ts'
 import type { Halt } from '../consensus/replica.ts'
-import { createChecksummer } from '../src/protocol/checksum.ts'
+import type { Checksummer } from '../src/protocol/checksum.ts'
 import { At, getKey, getU64 } from '../src/protocol/frame.ts'
 import type { Message } from '../src/protocol/message.ts'
 import type { SubmitOutcome } from '../src/state/replica-port.ts'
@@ -10,7 +10,9 @@ import { AcknowledgedChecker } from './checkers/acknowledged.ts'
 import { HistoryChecker } from './checkers/history.ts'
 import { PromiseChecker } from './checkers/promises.ts'
 import { type Acknowledgement, SimClient } from './client.ts'
+import { FramePool } from './memory.ts'
 import { SimNode } from './node.ts'
+import { quickChecksummer } from './quick-checksummer.ts'
 import { SeededRandom } from './random.ts'
 import { Scheduler } from './scheduler.ts'
 import { Violation } from './violation.ts'
@@ -36,14 +38,14 @@ export interface WorldOptions {
   readonly stateMachine: (node: SimNode) => StateMachine
   /** A line for everything that a replica logs. */
   readonly onLog?: (line: string) => void
+  /** A quick one when absent. */
+  readonly checksummer?: Checksummer
 }
 
 export const CALM_NETWORK: NetworkProfile = { delay: [50, 150], loss: 0, duplication: 0, straggling: 0 }
 export const CALM_DISK: DiskProfile = { read: [20, 60], write: [20, 80], sync: [100, 300] }
 const CLIENT_DELAY = [50, 400] as const
 const CLOSE_DELAY = [50, 500] as const
-
-const checksummer = createChecksummer()
 
 export class World {
   readonly options: WorldOptions
@@ -53,7 +55,8 @@ export class World {
   readonly nodes: SimNode[] = []
   readonly clients: SimClient[] = []
   readonly history = new HistoryChecker()
-  readonly acknowledged = new AcknowledgedChecker(this.history, checksummer)
+  readonly checksummer: Checksummer
+  readonly acknowledged: AcknowledgedChecker
   readonly promises = new PromiseChecker()
   readonly halts: { replica: number; reason: Halt; what: string }[] = []
   /** Requests that clients may still make; each client takes from it. */
@@ -77,6 +80,8 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.options = options
+    this.checksummer = options.checksummer ?? quickChecksummer
+    this.acknowledged = new AcknowledgedChecker(this.history, this.checksummer)
     this.random = new SeededRandom(options.seed, 1)
     this.network = new VirtualNetwork(this.scheduler, new SeededRandom(options.seed, 2), options.network)
     this.network.deliver = (to, from, frame) => this.#deliver(to, from, frame)
@@ -102,7 +107,7 @@ export class World {
         stateMachine: (node) => this.history.watch(node, options.stateMachine(node)),
         world: {
           scheduler: this.scheduler,
-          checksummer,
+          checksummer: this.checksummer,
           sendToReplica: (node, to, message) => this.#sendToReplica(node, to, message),
           sendToClient: (node, client, message) => this.#sendToClient(node, client, message),
           refuse: (node, request, outcome) => this.#refuse(node, request, outcome),
@@ -110,17 +115,15 @@ export class World {
             this.log(`replica ${node.index} halted: ${reason}: ${what}`)
             this.halts.push({ replica: node.index, reason, what })
           },
-          onLog: (node, level, code, fields) => this.log(`replica ${node.index} ${level} ${code} ${text(fields)}`),
+          onLog: (node, level, code, fields) => {
+            if (options.onLog) this.log(`replica ${node.index} ${level} ${code} ${text(fields)}`)
+          },
           afterEvent: (node) => this.#afterEvent(node),
         },
       })
       disk.afterEvent = () => this.#afterEvent(node)
       this.nodes.push(node)
     }
-  }
-
-  get checksummer(): typeof checksummer {
-    return checksummer
   }
 
   get hash(): number {
@@ -175,6 +178,11 @@ export class World {
       this.clients.push(client)
       client.start()
     }
+  }
+
+  /** Gives all memory to the next run; nothing of this one may be looked at after that. */
+  release(): void {
+    for (const node of this.nodes) node.release()
   }
 
   /** Lets `micros` pass. */
@@ -263,7 +271,7 @@ export class World {
   #sendToReplica(node: SimNode, to: number, message: Message): void {
     this.promises.onSend(node, message)
     if (!this.filter(node.index, to, message)) return
-    this.network.send(node.index, to, message.bytes.slice(0, message.size))
+    this.network.send(node.index, to, this.#frames.copyOf(message), this.#giveBack)
   }
 
   #deliver(to: number, _from: number, frame: Uint8Array): void {
@@ -282,6 +290,8 @@ export class World {
     return arrival - this.scheduler.now
   }
 
+  readonly #frames = new FramePool()
+  readonly #giveBack = (frame: Uint8Array): void => this.#frames.giveBack(frame)
   readonly #connectionTimes = new Map<string, number>()
 
   #sendRequest(client: SimClient, node: number, frame: Uint8Array): void {

@@ -636,7 +636,7 @@ export class Journal {
 
 /** The header of a prepare, as a view of its first 256 bytes. */
 export function headerOf(message: Message): Header {
-  return message.words.subarray(0, HEADER_WORDS)
+  return message.header
 }
 
 const sum = new Uint32Array(4)

@@ -2,7 +2,7 @@
 // views before anything stamped with them.
 import { FrameAt } from '../../consensus/frames.ts'
 import { At, Command, commandOf, equal128, getU32, getU64 } from '../../src/protocol/frame.ts'
-import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../../src/protocol/message.ts'
+import { type Message, SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { JOURNAL_FILE } from '../../storage/journal.ts'
 import type { SimNode } from '../node.ts'
 import { Violation } from '../violation.ts'
@@ -53,11 +53,9 @@ export class PromiseChecker {
     const { journalSlots, frameSizeMax } = node.geometry
     const slot = op % journalSlots
     if (this.rotten.has(`${node.index} ${slot}`)) return
-    const positions = [slot * SECTOR_SIZE, journalSlots * SECTOR_SIZE + slot * frameSizeMax]
-    for (const position of positions) {
-      const bytes = node.disk.durable(JOURNAL_FILE, position, SECTOR_SIZE)
-      const header = new Uint32Array(bytes.buffer, 0, HEADER_SIZE / 4)
-      if (!equal128(header, At.checksum, message.words, FrameAt.prepareOk.checksum))
+    for (const sector of [slot, journalSlots + (slot * frameSizeMax) / SECTOR_SIZE]) {
+      const header = node.disk.durableSector(JOURNAL_FILE, sector)
+      if (header === null || !equal128(header, At.checksum, message.words, FrameAt.prepareOk.checksum))
         this.#fail(node, `acknowledged op ${op}, which is not durable in its journal`)
     }
   }

@@ -11,7 +11,7 @@ import { checkpointFile } from '../../storage/checkpoint-store.ts'
 import { JOURNAL_FILE } from '../../storage/journal.ts'
 import { SUPERBLOCK_FILE } from '../../storage/superblock.ts'
 import { Rot } from '../faults/rot.ts'
-import { allocate, type SimNode } from '../node.ts'
+import type { SimNode } from '../node.ts'
 import { SeededRandom } from '../random.ts'
 import { Violation } from '../violation.ts'
 import { Workload } from '../workload.ts'
@@ -104,7 +104,7 @@ export class Stage {
     const machine = new StateMachine({
       disk: node.disk,
       checksummer: this.world.checksummer,
-      allocate,
+      allocate: node.memory.allocate,
       frameSizeMax: node.geometry.frameSizeMax,
       checkpointInterval: node.geometry.checkpointInterval,
       largeChunks: 4,

@@ -17,6 +17,8 @@ export function sectorCeil(size: number): number {
 export class Message {
   readonly bytes: Uint8Array
   readonly words: Uint32Array
+  /** The first 256 bytes of `words`. */
+  readonly header: Uint32Array
   references = 0
   readonly #home: Message[]
 
@@ -25,6 +27,7 @@ export class Message {
     assert(capacity % SECTOR_SIZE === 0)
     this.bytes = new Uint8Array(buffer, offset, capacity)
     this.words = new Uint32Array(buffer, offset, capacity / 4)
+    this.header = this.words.subarray(0, HEADER_SIZE / 4)
     this.#home = home
   }
 
@@ -56,25 +59,38 @@ export interface MessageClass {
   readonly count: number
 }
 
+type Allocate = (size: number) => { buffer: ArrayBufferLike; offset: number }
+
+interface PoolClass {
+  readonly size: number
+  readonly count: number
+  readonly free: Message[]
+  made: number
+}
+
 export class MessagePool {
-  readonly #classes: { readonly size: number; readonly count: number; readonly free: Message[] }[] = []
+  readonly #classes: PoolClass[] = []
+  readonly #allocate: Allocate
   readonly sizeMax: number
 
-  /** Classes in ascending size. `allocate` returns 4 KiB-aligned memory (a slab; plain memory in a simulation). */
-  constructor(
-    classes: readonly MessageClass[],
-    allocate: (size: number) => { buffer: ArrayBufferLike; offset: number },
-  ) {
+  /**
+   * Classes in ascending size. `allocate` returns 4 KiB-aligned memory: one slab for each class, or, `asNeeded`, a buffer at a
+   * time for a process that lives for a moment and uses few of them, as in a simulation.
+   */
+  constructor(classes: readonly MessageClass[], allocate: Allocate, asNeeded = false) {
     assert(classes.length > 0)
+    this.#allocate = allocate
     let last = 0
     for (const { size, count } of classes) {
       assert(size > last)
       assert(size % SECTOR_SIZE === 0)
       last = size
-      const free: Message[] = []
+      const c: PoolClass = { size, count, free: [], made: 0 }
+      this.#classes.push(c)
+      if (asNeeded) continue
       const slab = allocate(size * count)
-      for (let i = count - 1; i >= 0; i--) free.push(new Message(slab.buffer, slab.offset + i * size, size, free))
-      this.#classes.push({ size, count, free })
+      for (let i = count - 1; i >= 0; i--) c.free.push(new Message(slab.buffer, slab.offset + i * size, size, c.free))
+      c.made = count
     }
     this.sizeMax = last
   }
@@ -87,8 +103,8 @@ export class MessagePool {
   acquire(size: number, reserve = 0): Message | null {
     assert(size <= this.sizeMax)
     for (const c of this.#classes) {
-      if (c.size < size || c.free.length <= reserve) continue
-      const message = c.free.pop() as Message
+      if (c.size < size || c.free.length + c.count - c.made <= reserve) continue
+      const message = c.free.pop() ?? this.#make(c)
       assert(message.references === 0)
       message.references = 1
       return message
@@ -96,10 +112,16 @@ export class MessagePool {
     return null
   }
 
+  #make(c: PoolClass): Message {
+    c.made += 1
+    const { buffer, offset } = this.#allocate(c.size)
+    return new Message(buffer, offset, c.size, c.free)
+  }
+
   /** Buffers handed out, over all classes: 0 once everything was given back. */
   get used(): number {
     let used = 0
-    for (const c of this.#classes) used += c.count - c.free.length
+    for (const c of this.#classes) used += c.made - c.free.length
     return used
   }
 }

@@ -486,9 +486,13 @@ export class StateMachine implements StateMachinePort {
   }
 }
 
-/** What every replica comes to: the op fails, with this status. */
+const refusals = new Map<number, ProtocolError>()
+
+/** What every replica comes to: the op fails, with this status. One error for each: a stack trace costs more than the op. */
 function refusal(status: number): ProtocolError {
-  return new ProtocolError(status, statusSentence(status))
+  let error = refusals.get(status)
+  if (error === undefined) refusals.set(status, (error = new ProtocolError(status, statusSentence(status))))
+  return error
 }
 
 function found<T>(lookup: Lookup<T>): T {
