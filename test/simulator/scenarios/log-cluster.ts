@@ -2,7 +2,7 @@
 // scenarios that damage what is stored. Clients work in shifts; between two, a test breaks things.
 import assert from 'node:assert/strict'
 import { checkSegments } from '../../../simulator/checkers/segments.ts'
-import { allocate, type SimNode } from '../../../simulator/node.ts'
+import type { SimNode } from '../../../simulator/node.ts'
 import { SeededRandom } from '../../../simulator/random.ts'
 import { Workload } from '../../../simulator/workload.ts'
 import { CALM_DISK, CALM_NETWORK, World } from '../../../simulator/world.ts'
@@ -46,7 +46,7 @@ export class LogCluster {
     const machine = new StateMachine({
       disk: node.disk,
       checksummer: this.world.checksummer,
-      allocate,
+      allocate: node.memory.allocate,
       frameSizeMax: FRAME_SIZE_MAX,
       checkpointInterval,
       largeChunks: 4,
