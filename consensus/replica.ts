@@ -356,6 +356,11 @@ export class Replica implements ReplicaPort {
     return this.clients.get(client)?.session === session
   }
 
+  isNew(client: string, session: number, request: number): boolean {
+    const entry = this.clients.get(client)
+    return entry?.session !== session || request > Math.max(entry.request, this.#lastInFlight(client, session))
+  }
+
   peers(): readonly PeerState[] {
     const peers: PeerState[] = []
     this.#peers.forEach((peer, replica) => {

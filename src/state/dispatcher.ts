@@ -304,25 +304,22 @@ export class Dispatcher implements ReplicaHost {
     }
     setU32(w, At.request.userId, ROOT_USER)
     if (operation === Operation.logout) return this.#take(door, message)
-    const fault = this.#faultOf(message, operation)
+    const fault = this.#faultOf(door, message, operation)
     if (fault === Status.ok) return this.#take(door, message)
     if (!door.exactlyOnce) {
       this.#status(door, echoOf(message), fault)
       return message.unref()
     }
     // Its number has to be used up, in order, also if this node does not lead any more by then.
-    message.bytes.fill(0, HEADER_SIZE, message.size)
-    new Writer(message.bytes, HEADER_SIZE).u32(fault).u8(operation)
-    setU32(w, At.size, HEADER_SIZE + 5)
-    message.bytes[At.request.operation] = OPERATION_REJECTED
+    reject(message, fault, operation)
     this.#take(door, message)
   }
 
   /** What is wrong with a request that nobody needs the log to know. */
-  #faultOf(message: Message, operation: number): number {
+  #faultOf(door: Door, message: Message, operation: number): number {
     if (!WRITES.has(operation)) return Status.featureUnavailable
     if (operation !== Operation.sendMessages) return Status.ok
-    if (this.#diskFull) return Status.cannotAppendMessage
+    if (this.#diskFull && !this.#isRepeated(door, message)) return Status.cannotAppendMessage
     try {
       const { batchFrom, batchTo, messagesCount } = decodeSendMessages(
         new Reader(message.bytes, HEADER_SIZE, message.size),
@@ -335,6 +332,11 @@ export class Dispatcher implements ReplicaHost {
       if (error instanceof ProtocolError) return error.status
       throw error
     }
+  }
+
+  /** What was taken before has its answer, whatever the disk is like by now. */
+  #isRepeated(door: Door, { words }: Message): boolean {
+    return door.exactlyOnce && !this.#replica.isNew(door.client, door.session, getU64(words, At.request.request))
   }
 
   /** Gives a request to the replica, behind those of the same connection that wait. */
@@ -363,7 +365,12 @@ export class Dispatcher implements ReplicaHost {
     const answered = this.#answeredAs(message, echo)
     // Noted before: the reply may come during the call.
     door.undecided.push(answered)
-    const outcome = this.#replica.submit(message)
+    let outcome = this.#replica.submit(message)
+    if (outcome === 'mismatch' && echo.operation === Operation.sendMessages) {
+      // Refused for want of room, by this node or by another one, and repeated now that there is room: the first answer stays.
+      reject(message, Status.cannotAppendMessage, echo.operation)
+      outcome = this.#replica.submit(message)
+    }
     if (outcome === 'accepted') {
       if (door.undecided.length > UNDECIDED_MAX) this.#end(door, 'client-asks-too-much')
       return true
@@ -544,6 +551,14 @@ export class Dispatcher implements ReplicaHost {
       if (!this.#replica.hasSession(door.client, door.session)) this.#endOrphans(door)
     }
   }
+}
+
+/** Turns a request into one that only uses up its number, and has this status for an answer. */
+function reject(message: Message, status: number, operation: number): void {
+  message.bytes.fill(0, HEADER_SIZE, message.size)
+  new Writer(message.bytes, HEADER_SIZE).u32(status).u8(operation)
+  setU32(message.words, At.size, HEADER_SIZE + 5)
+  message.bytes[At.request.operation] = OPERATION_REJECTED
 }
 
 interface Numbered {

@@ -57,6 +57,8 @@ export interface ReplicaPort {
   submit(request: Message): SubmitOutcome
   /** Is this session alive for this client: asked for commands that do not go through the log. `client` is getKey of its id. */
   hasSession(client: string, session: number): boolean
+  /** Has no request of this number been executed or taken into the log? `submit` never executes one that is not new. */
+  isNew(client: string, session: number, request: number): boolean
   /** What is known of the other replicas, in the order of their index; without this one. */
   peers(): readonly PeerState[]
 }

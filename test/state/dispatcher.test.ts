@@ -301,6 +301,39 @@ test('with little room on the disk messages are refused, and taken again once th
   rig.assertNoLeaks()
 })
 
+test('a repeated request has its first answer, also where there is room now and was none, or the other way round', () => {
+  const rig = new Rig()
+  ready(rig)
+  const client = rig.client().login(true)
+  const look = (freeDiskSpace: number): void => {
+    rig.space = { freeDiskSpace, totalDiskSpace: 1e9 }
+    rig.now += 5000
+    rig.settle()
+  }
+  const ask = (request: number) => client.ask({ operation: Operation.sendMessages, request, body: send() })
+  const stored = ask(1)
+  assert.equal(stored.status, Status.ok)
+  // Taken, and not answered before the client asks again.
+  rig.replica.hold = true
+  client.post({ operation: Operation.sendMessages, request: 2, body: send() })
+  look(0)
+  client.post({ operation: Operation.sendMessages, request: 2, body: send() })
+  rig.replica.release()
+  rig.replica.hold = false
+  assert.equal(client.answers.at(-1)?.request, 2)
+  assert.equal(client.answers.at(-1)?.status, Status.ok)
+
+  const again = ask(1)
+  assert.equal(again.status, Status.ok)
+  assert.deepEqual(again.bytes.subarray(256), stored.bytes.subarray(256))
+  assert.equal(ask(3).status, Status.cannotAppendMessage)
+  look(1e9)
+  assert.equal(ask(3).status, Status.cannotAppendMessage)
+  assert.equal(ask(4).status, Status.ok)
+  assert.equal(polled(client.read(Code.pollMessages, poll())).offsets.length, 6)
+  rig.assertNoLeaks()
+})
+
 test('a counted batch without messages is refused', () => {
   const rig = new Rig()
   const client = ready(rig)

@@ -169,6 +169,11 @@ export class FakeReplica implements ReplicaPort {
     return this.clients.get(client)?.session === session
   }
 
+  isNew(client: string, session: number, request: number): boolean {
+    const entry = this.clients.get(client)
+    return entry?.session !== session || request > Math.max(entry.request, this.#inFlight.get(client) ?? 0)
+  }
+
   peers(): readonly PeerState[] {
     const rest = { op: 0, commit: 0, view: 0, lastHeardMs: 1 }
     return [
