@@ -1,6 +1,6 @@
 // The layer rules: imports point one way.
 //   native ← server; the pure rooms import nothing of node:* and nothing of the server;
-//   the simulator imports them and nothing imports it.
+//   the simulator imports them and nothing imports it, except chaos/ its checkers; nothing imports chaos.
 const PURE = '^(consensus|storage|src/state|src/protocol)/'
 
 /** @type {import('dependency-cruiser').IConfiguration} */
@@ -30,8 +30,27 @@ module.exports = {
       name: 'nothing-imports-the-simulator',
       comment: 'Except the command line, which loads simulator/cli.ts only when asked to.',
       severity: 'error',
-      from: { pathNot: '^(simulator|test|src/cli|src/web)/' },
+      from: { pathNot: '^(simulator|chaos|test|src/cli|src/web)/' },
       to: { path: '^simulator/' },
+    },
+    {
+      name: 'nothing-imports-chaos',
+      comment: 'Except the command line, which loads chaos/cli.ts only when asked to.',
+      severity: 'error',
+      from: { pathNot: '^(chaos|test|src/cli)/' },
+      to: { path: '^chaos/' },
+    },
+    {
+      name: 'chaos-stays-outside-of-the-nodes',
+      comment:
+        'It meets them as processes, files and bytes on sockets; the checkers and the source of chance it shares.',
+      severity: 'error',
+      from: { path: '^chaos/' },
+      to: {
+        path: '^(consensus|storage|native|test|simulator|src)/',
+        pathNot: '^simulator/(checkers/(log|consumer)-history|random)|^src/(index|client/|protocol/|cli/)',
+        dependencyTypesNot: ['type-only'],
+      },
     },
     {
       name: 'simulator-imports-only-pure-rooms',

@@ -11,8 +11,8 @@ import { setup } from './setup.mjs'
 
 /** What never ends is ended; a quiet machine with two cores needs a sixth of it. */
 const GUARD_MS = 12 * 60_000
-const LAYERS = ['bin', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter((room) =>
-  existsSync(join(root, room)),
+const LAYERS = ['bin', 'chaos', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter(
+  (room) => existsSync(join(root, room)),
 )
 
 const CHECKS = [

@@ -50,6 +50,8 @@ export type AnomalyKind =
   /** A stored offset is older than one that was stored before, or was never stored at all. */
   | 'offset-went-back'
   | 'offset-phantom'
+  /** A stream is there that was removed, or is gone that was made. */
+  | 'catalog'
 
 export interface Anomaly {
   readonly kind: AnomalyKind

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { benchCommand } from './commands/bench.ts'
+import { chaosCommand } from './commands/chaos.ts'
 import { clusterCommand } from './commands/cluster.ts'
 import { consumeCommand } from './commands/consume.ts'
 import { formatCommand } from './commands/format.ts'
@@ -91,6 +92,7 @@ ${EXIT_CODES_HELP}`,
   program.commandsGroup('Measure and prove:')
   program.addCommand(benchCommand(context))
   program.addCommand(simCommand(context))
+  program.addCommand(chaosCommand(context))
   prepare(program, context.io)
   return program
 }

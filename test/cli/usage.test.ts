@@ -28,6 +28,7 @@ const COMMANDS = [
   'bench consume',
   'bench latency',
   'sim',
+  'chaos',
 ]
 
 test('help lists every command and the exit codes', async () => {

@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { freePorts } from './ports.ts'
+import { freePorts } from '../../chaos/ports.ts'
 import { COMPILED_ONCE, temporaryDirectory, until, withClient } from './processes.ts'
 
 const CLUSTER = fileURLToPath(new URL('cluster-process.ts', import.meta.url))

@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePorts } from '../../chaos/ports.ts'
 import { type Client, connect } from '../../src/index.ts'
 import { formatNode } from '../../src/server/index.ts'
 import type { NodeStatus } from '../../src/server/status.ts'
-import { freePorts } from './ports.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const ASK_AGAIN_MS = 20

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { type IoDriver, type Listener, openDriver } from 'io-uring-napi'
+import { freePorts } from '../../chaos/ports.ts'
 import { createChecksummer } from '../../src/protocol/checksum.ts'
 import { At, Command, clearHeader, commandOf, setU32 } from '../../src/protocol/frame.ts'
 import type { Message } from '../../src/protocol/message.ts'
@@ -13,7 +14,6 @@ import { geometryOf } from '../../src/server/format.ts'
 import { HELLO_COMMAND, PeerBus, REFUSAL_COMMAND } from '../../src/server/peer-bus.ts'
 import { sealFrame, stampFrame } from '../../storage/journal.ts'
 import type { Geometry } from '../../storage/superblock.ts'
-import { freePorts } from '../integration/ports.ts'
 
 const checksummer = createChecksummer()
 

@@ -1,6 +1,7 @@
-// Ports for the servers of tests. They lie below the range from which the kernel takes ports for outgoing connections, in
-// blocks of which each test process owns one: whoever listens on the block's first port. So neither a connection nor another
-// test can take a port between the moment it is given out and the moment a server listens on it.
+// Ports for servers that have to be told theirs, in tests and in `galgo chaos`. They lie below the range from which the kernel
+// takes ports for outgoing connections, in blocks of which each process owns one: whoever listens on the block's first port.
+// So neither a connection nor another process like this can take a port between the moment it is given out and the moment a
+// server listens on it.
 import { createServer, type Server } from 'node:net'
 
 const FIRST = 20_000
@@ -36,7 +37,7 @@ export async function freePorts(count: number): Promise<number[]> {
   if (guard === null) await takeBlock()
   let ports: number[] = []
   while (ports.length < count) {
-    if (next === end) throw new Error(`a test process has ${BLOCK - 1} ports`)
+    if (next === end) throw new Error(`a process has ${BLOCK - 1} ports`)
     const port = next++
     const server = await listen(port)
     if (server === null) {

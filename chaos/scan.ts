@@ -1,0 +1,144 @@
+// After the load: everything that each replica holds, read from it and nobody else. Polls are answered by the primary, so each
+// node becomes it in turn, by stopping, in good order, whoever is.
+import type { ConsumerHistory } from '../simulator/checkers/consumer-history.ts'
+import { type Client, connect } from '../src/index.ts'
+import type { ChaosCluster } from './cluster.ts'
+import { CREDENTIALS, outcomeOf, STREAM, TOPIC } from './load/context.ts'
+import type { RunningLoad } from './load/load.ts'
+import { readValue } from './load/values.ts'
+import type { NodeProcess } from './node-process.ts'
+
+const COUNT = 1000
+const ASK_MS = 20
+const TURNS_MAX = 12
+const TIMEOUT_MS = 10_000
+
+/** A scan that did not come to its end in time. */
+export class ScanFailure extends Error {
+  override readonly name = 'ScanFailure'
+}
+
+export interface ScanOptions {
+  readonly cluster: ChaosCluster
+  /** Its clients have ended. */
+  readonly load: RunningLoad
+  /** For each step. */
+  readonly deadlineMs: number
+  readonly stop: AbortSignal
+}
+
+/** Answers the messages that each replica holds. */
+export async function scanReplicas({ cluster, load, deadlineMs, stop }: ScanOptions): Promise<number> {
+  let messages = 0
+  for (const node of cluster.nodes) {
+    const source = new Source(cluster, node, deadlineMs, stop)
+    try {
+      messages = await scan(source, load)
+    } finally {
+      await source.close()
+    }
+  }
+  return messages
+}
+
+async function scan(source: Source, { partitions, consumers }: RunningLoad): Promise<number> {
+  let messages = 0
+  for (const [partition, history] of partitions.entries()) {
+    const values = await readAll(source, partition)
+    history.scan(`node ${source.node.index}`, values)
+    messages += values.length
+    for (const { name, histories } of consumers) {
+      // Nothing is on its way any more: everybody has the last one that was acknowledged, or one that was not.
+      const answer = (histories[partition] as ConsumerHistory).fetch()
+      const stored = await source.ask((client) =>
+        client.getOffset({ stream: STREAM, topic: TOPIC, partition, consumer: name }),
+      )
+      answer(stored?.storedOffset ?? null, true)
+    }
+  }
+  return messages
+}
+
+async function readAll(source: Source, partition: number): Promise<number[]> {
+  const values: number[] = []
+  for (;;) {
+    const from = { kind: 'offset', offset: values.length } as const
+    const { messages, currentOffset } = await source.ask((client) =>
+      client.poll({ stream: STREAM, topic: TOPIC, partition, from, count: COUNT }),
+    )
+    for (const { payload } of messages) values.push(readValue(payload))
+    if (messages.length === 0 || values.length === currentOffset + 1) return values
+  }
+}
+
+/** One node, made primary, and asked itself and nobody else. */
+class Source {
+  readonly node: NodeProcess
+  readonly #cluster: ChaosCluster
+  readonly #deadlineMs: number
+  readonly #stop: AbortSignal
+  #client: Client | null = null
+
+  constructor(cluster: ChaosCluster, node: NodeProcess, deadlineMs: number, stop: AbortSignal) {
+    this.#cluster = cluster
+    this.node = node
+    this.#deadlineMs = deadlineMs
+    this.#stop = stop
+  }
+
+  /** Asks again while it cannot answer: damage that is being repaired, an election. */
+  async ask<T>(question: (client: Client) => Promise<T>): Promise<T> {
+    const server = this.#cluster.servers[this.node.index] as string
+    const deadline = performance.now() + this.#deadlineMs
+    for (;;) {
+      this.#stop.throwIfAborted()
+      if (performance.now() > deadline) throw new ScanFailure(`node ${this.node.index} could not be read to its end`)
+      try {
+        if (this.#client === null) await makePrimary(this.#cluster, this.node, this.#deadlineMs, this.#stop)
+        this.#client ??= await connect({ servers: [server], credentials: CREDENTIALS, timeoutMs: TIMEOUT_MS })
+        const answer = await question(this.#client)
+        if (this.#client.server === server) return answer
+        // It went on with another node: that is not whom we ask.
+        await this.close()
+      } catch (error) {
+        if (error instanceof ScanFailure) throw error
+        outcomeOf(error)
+        await new Promise((resolve) => setTimeout(resolve, ASK_MS))
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client
+    this.#client = null
+    await client?.close()
+  }
+}
+
+async function makePrimary(
+  cluster: ChaosCluster,
+  node: NodeProcess,
+  deadlineMs: number,
+  stop: AbortSignal,
+): Promise<void> {
+  for (let turn = 0; turn < TURNS_MAX; turn++) {
+    const why = await cluster.converged(deadlineMs, stop)
+    if (why !== null) throw new ScanFailure(why)
+    const primary = cluster.primary()
+    if (primary === node) return
+    if (primary === null) continue
+    await primary.stop()
+    await until(() => cluster.primary() !== null, deadlineMs, 'no other node became primary', stop)
+    primary.start()
+  }
+  throw new ScanFailure(`node ${node.index} did not become primary in ${TURNS_MAX} elections`)
+}
+
+async function until(holds: () => boolean, deadlineMs: number, what: string, stop: AbortSignal): Promise<void> {
+  const deadline = performance.now() + deadlineMs
+  while (!holds()) {
+    stop.throwIfAborted()
+    if (performance.now() > deadline) throw new ScanFailure(what)
+    await new Promise((resolve) => setTimeout(resolve, ASK_MS))
+  }
+}
