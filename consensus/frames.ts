@@ -12,6 +12,7 @@
 //   getCheckpoint 18 / checkpoint 19            "which checkpoint have you?"; its header is the body of the answer
 //   getBlock 20 / block 21                      bytes of a checkpoint's file or of a segment; a block without a body: gone.
 //                                               The body of getBlock is the segment's name, or empty for the checkpoint
+//   confirm 22 / confirmed 23                   primary to all: "do I still lead?"; the answer repeats the round's number
 //
 //   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |
 //   | ping, pong      | op              | commit       | checkpointOp | sent ms    | digest (16)  |              | log_view, status | pipeline, slots | |
@@ -21,6 +22,7 @@
 //   | startView       | nonce           | op           | commitMax    | checkpointOp |            |              |         |            |         |
 //   | getView         | nonce           |              |              |            |              |              |         |            |         |
 //   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
+//   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
 
 export const FrameAt = {
@@ -42,6 +44,7 @@ export const FrameAt = {
   getView: { nonce: 128 },
   getHeaders: { opMin: 128, opMax: 136 },
   getPrepare: { checksum: 128, op: 144 },
+  confirm: { round: 128 },
   checkpoint: { digest: 128, op: 144, size: 152 },
   block: { request: 128, op: 136, position: 144, length: 152 },
 } as const

@@ -34,7 +34,14 @@ import {
   setU64,
 } from '../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
-import type { PeerState, ReplicaHost, ReplicaPort, ReplicaStatus, SubmitOutcome } from '../src/state/replica-port.ts'
+import type {
+  ConfirmOutcome,
+  PeerState,
+  ReplicaHost,
+  ReplicaPort,
+  ReplicaStatus,
+  SubmitOutcome,
+} from '../src/state/replica-port.ts'
 import type { CheckpointStore } from '../storage/checkpoint-store.ts'
 import {
   HEADER_WORDS,
@@ -54,6 +61,7 @@ import { ClientTable, type Session, type StoredReply } from './client-table.ts'
 import { FrameAt, HEADERS_PER_FRAME } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
 import { chooseLog, type DoViewChange, majority } from './quorum.ts'
+import { ReadBarrier } from './read-barrier.ts'
 import { SegmentRepair } from './segment-repair.ts'
 import { type Received, StateSync } from './state-sync.ts'
 
@@ -78,6 +86,8 @@ export const Timeouts = {
   /** A primary that has heard less than a quorum for this long falls silent, so that others may take over. */
   abdicate: 800,
   retransmit: 120,
+  /** A question whether I still lead that has not been answered by a quorum. */
+  confirm: 50,
   repair: 30,
   repairExpiry: 150,
   /** The log does not outrun a replica that is alive and came forward within this time. */
@@ -94,6 +104,8 @@ const REPAIRS_MAX = 8
 /** Of files that other replicas ask for. */
 const BLOCK_SIZE_MAX = 512 * 1024
 const REPAIR_READS_MAX = 8
+/** Linearizable reads that wait at the same time. */
+const READS_MAX = 256
 
 export type Halt =
   /** This replica's state differs from the others': a bug or undetected corruption. */
@@ -198,6 +210,9 @@ export class Replica implements ReplicaPort {
   /** Per client: the highest request number prepared and not yet executed, and the session that it belongs to. */
   readonly #inFlight = new Map<string, { readonly session: number; readonly number: number }>()
   #spaceWanted = false
+  readonly #reads: ReadBarrier
+  /** Head of the log with which my view began: whatever earlier views committed is not above it. */
+  #viewHead = 0
 
   /** What my doViewChange for the current view says; the same until the view is over. */
   #suffix: readonly Header[] = []
@@ -292,6 +307,12 @@ export class Replica implements ReplicaPort {
       ...fetching,
       somePeer: (but) => this.#peerAbove(0, but),
     })
+    this.#reads = new ReadBarrier({
+      quorum: this.#quorum,
+      waitingMax: READS_MAX,
+      resendMs: Timeouts.confirm,
+      send: (round) => this.#sendConfirm(round),
+    })
     this.#commitHeader = this.#superblock.state.checkpointHeader
     this.#journal.onFault = (what) => this.#halt('disk', what)
     this.#superblock.onFault = (what) => this.#halt('disk', what)
@@ -350,6 +371,21 @@ export class Replica implements ReplicaPort {
 
   digestOf(checkpointOp: number): Uint32Array | null {
     return this.#digests.get(checkpointOp) ?? null
+  }
+
+  get servesReads(): boolean {
+    return this.status !== 'recovering' && !this.tooFarBehind && !this.#sync.active && !this.#halted
+  }
+
+  /** Reads that wait to be confirmed. */
+  get readsWaiting(): number {
+    return this.#reads.size
+  }
+
+  confirm(done: (confirmed: boolean) => void): ConfirmOutcome {
+    if (!this.isPrimary) return 'not-primary'
+    const op = Math.max(this.commitMax, this.#viewHead)
+    return this.#reads.ask(op, this.commitMin, done) ? 'accepted' : 'busy'
   }
 
   hasSession(client: string, session: number): boolean {
@@ -515,6 +551,7 @@ export class Replica implements ReplicaPort {
     this.view += 1
     this.#logView = this.view
     this.commitMax = this.op
+    this.#viewHead = this.op
     this.status = 'view_change'
     this.#superblock.update(
       { view: this.view, logView: this.view, commitMax: this.commitMax, suffix: this.#buildSuffix() },
@@ -578,6 +615,7 @@ export class Replica implements ReplicaPort {
       this.#heartbeatDue = this.#now + Timeouts.heartbeat
       this.#sendCommit()
     }
+    this.#reads.tick(this.#now)
     const entry = this.#pipeline[0]
     if (entry && this.#now - entry.sentAt >= Timeouts.retransmit * 2 ** Math.min(entry.attempts, 4)) {
       entry.sentAt = this.#now
@@ -664,6 +702,7 @@ export class Replica implements ReplicaPort {
     const is = this.isPrimary
     if (this.#wasPrimary && !is) this.#host.onPrimaryLost()
     if (!this.#wasPrimary && is) this.#host.onSpace()
+    if (!is) this.#reads.lost()
     this.#wasPrimary = is
   }
 
@@ -713,6 +752,12 @@ export class Replica implements ReplicaPort {
         break
       case Command.commit:
         this.#onCommit(message, from)
+        break
+      case Command.confirm:
+        this.#onConfirm(message, from)
+        break
+      case Command.confirmed:
+        this.#onConfirmed(message, from)
         break
       case Command.startViewChange:
         this.#onStartViewChange(message, from)
@@ -1117,6 +1162,30 @@ export class Replica implements ReplicaPort {
     })
   }
 
+  #sendConfirm(round: number): void {
+    this.#broadcast(() => this.#confirmFrame(Command.confirm, round))
+  }
+
+  #confirmFrame(command: number, round: number): Message | null {
+    const frame = this.#frame(command, this.view)
+    if (frame !== null) setU64(frame.words, FrameAt.confirm.round, round)
+    return frame
+  }
+
+  /** The primary asks whether it still leads. */
+  #onConfirm(message: Message, from: number): void {
+    const view = getU32(message.words, At.view)
+    if (view > this.view) return this.#newerViewSpeaks(view)
+    if (view < this.view || this.#primaryOf(view) !== from) return
+    if (this.status !== 'normal' || !this.#viewDurable) return
+    this.#sendTo(from, this.#confirmFrame(Command.confirmed, getU64(message.words, FrameAt.confirm.round)))
+  }
+
+  #onConfirmed(message: Message, from: number): void {
+    if (getU32(message.words, At.view) !== this.view || !this.isPrimary) return
+    this.#reads.onConfirmed(from, getU64(message.words, FrameAt.confirm.round), this.commitMin)
+  }
+
   #retransmit(entry: PipelineEntry): void {
     const message = this.#cache.get(entry.op)
     if (!message) return
@@ -1321,8 +1390,13 @@ export class Replica implements ReplicaPort {
     }
   }
 
-  /** Executes what is committed, in order, as far as it is known, here, and the state machine takes it. */
   #commitJournal(): void {
+    this.#executeCommitted()
+    this.#reads.executed(this.commitMin)
+  }
+
+  /** Executes what is committed, in order, as far as it is known, here, and the state machine takes it. */
+  #executeCommitted(): void {
     // A state that is about to be replaced stays as it is.
     if (this.#sync.active || this.#stateLost) return
     while (!this.#committing && !this.#halted && this.commitMin < this.commitMax && this.commitMin < this.op) {
@@ -1808,6 +1882,7 @@ export class Replica implements ReplicaPort {
   /** The uncommitted ops of the installed log, acknowledged anew in this view. */
   #rebuildPipeline(): void {
     this.#pipeline = []
+    this.#viewHead = this.op
     for (let op = this.commitMax + 1; op <= this.op; op++) {
       const header = this.#journal.header(op)
       assert(header !== null, 'a new view with an unknown op')

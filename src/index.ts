@@ -10,6 +10,7 @@ export {
   type Place,
   type Polled,
   type PollOptions,
+  type ReadOptions,
   type Stored,
 } from './client/client.ts'
 export { Consumer, type ConsumerOptions } from './client/consumer.ts'
@@ -27,6 +28,7 @@ export type { PollFrom } from './protocol/commands/poll-messages.ts'
 export type { Stats } from './protocol/commands/stats.ts'
 export type { StreamRecord } from './protocol/commands/stream-record.ts'
 export type { PartitionRecord, TopicRecord } from './protocol/commands/topic-record.ts'
+export type { Consistency } from './protocol/consistency.ts'
 export type { Identifier } from './protocol/identifier.ts'
 export type { TopicOptions } from './protocol/options.ts'
 export type { Headers, HeaderValue } from './protocol/user-headers.ts'

@@ -1,5 +1,6 @@
 // Flags that many commands share, spelled once.
 import { type Command, Option } from 'commander'
+import type { Consistency } from '../index.ts'
 import type { CliIo } from './io.ts'
 import { addressList, duration, oneOf } from './values.ts'
 
@@ -22,6 +23,8 @@ export interface ConnectionFlags extends FormatFlags {
   readonly username?: string
   readonly password?: string
   readonly timeout: number
+  readonly linearizable?: boolean
+  readonly anyNode?: boolean
 }
 
 /** `--format` and everything that a command needs to reach the cluster. */
@@ -44,10 +47,20 @@ export function withConnection(command: Command): Command {
   return command
 }
 
+/** How fresh the answer has to be. */
+export function withFreshness(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--linearizable', 'everything acknowledged before now, confirmed by a majority').conflicts('anyNode'),
+    )
+    .addOption(new Option('--any-node', 'from whichever node answers; it may be behind'))
+}
+
 export interface Connection {
   readonly servers: string[]
   readonly credentials: { readonly username: string; readonly password: string }
   readonly timeoutMs: number
+  readonly consistency: Consistency
 }
 
 /** Flags win over the environment, the environment over the defaults. */
@@ -57,6 +70,7 @@ export function connectionOf(flags: ConnectionFlags, io: CliIo): Connection {
     servers: flags.servers ?? addressList(servers === undefined || servers === '' ? DEFAULT_SERVERS : servers),
     credentials: { username: flags.username ?? username ?? 'iggy', password: flags.password ?? password ?? 'iggy' },
     timeoutMs: flags.timeout,
+    consistency: flags.linearizable === true ? 'linearizable' : flags.anyNode === true ? 'any' : 'primary',
   }
 }
 

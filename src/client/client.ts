@@ -31,6 +31,7 @@ import { decodeStatsReply, type Stats } from '../protocol/commands/stats.ts'
 import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import type { StreamRecord } from '../protocol/commands/stream-record.ts'
 import type { TopicRecord } from '../protocol/commands/topic-record.ts'
+import type { Consistency } from '../protocol/consistency.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import { Code, Operation } from '../protocol/operations.ts'
 import type { TopicOptions } from '../protocol/options.ts'
@@ -50,12 +51,24 @@ export interface ConnectOptions {
   readonly credentials: Credentials
   /** Milliseconds until a request, or connecting, is given up; 30 s when absent. */
   readonly timeoutMs?: number
+  /** Of reads that do not say another; `primary` when absent. */
+  readonly consistency?: Consistency
   /** Closes the client. */
   readonly signal?: AbortSignal
   /** The network, clock and chance; Node's when absent. */
   readonly environment?: Environment
   /** A faster implementation of the same checksums, where there is one. */
   readonly checksummer?: Checksummer
+}
+
+export interface ReadOptions {
+  /**
+   * How fresh the answer is, always of committed data only:
+   *   primary       as the node knows that leads; one that was replaced and has not noticed may be behind
+   *   linearizable  everything that was acknowledged to anybody before the call; costs a round trip between the nodes
+   *   any           of whichever node, over a connection of its own; may be behind
+   */
+  readonly consistency?: Consistency
 }
 
 export interface Place {
@@ -89,7 +102,7 @@ export interface Stored {
   readonly offset: number
 }
 
-export interface PollOptions extends Place {
+export interface PollOptions extends Place, ReadOptions {
   readonly consumer?: Identifier
   readonly from: PollFrom
   /** Most messages; fewer come when they do not fit into a frame. */
@@ -119,21 +132,26 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   options.signal?.throwIfAborted()
   const environment = options.environment ?? nodeEnvironment
   const timeoutMs = options.timeoutMs ?? 30_000
-  const session = new Session({ servers, credentials: options.credentials, environment, timeoutMs })
+  const { credentials, consistency = 'primary' } = options
+  const client = new Client({
+    servers,
+    environment,
+    checksummer: options.checksummer ?? createChecksummer(),
+    consistency,
+    session: (known, reader) => new Session({ servers: known, credentials, environment, timeoutMs, reader }),
+    onClose: () => options.signal?.removeEventListener('abort', abort),
+  })
   const abort = (): void => {
-    void session.close()
+    void client.close()
   }
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
-    await session.open()
+    await client.open()
   } catch (error) {
     options.signal?.removeEventListener('abort', abort)
     options.signal?.throwIfAborted()
     throw error
   }
-  const client = new Client(session, environment, options.checksummer ?? createChecksummer(), () =>
-    options.signal?.removeEventListener('abort', abort),
-  )
   try {
     await client.learnServers()
   } finally {
@@ -143,26 +161,79 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   return client
 }
 
+interface ClientParts {
+  readonly servers: readonly Address[]
+  readonly environment: Environment
+  readonly checksummer: Checksummer
+  readonly consistency: Consistency
+  /** With whoever leads, or for reading whichever of these nodes. */
+  readonly session: (servers: readonly Address[], reader: boolean) => Session
+  readonly onClose: () => void
+}
+
+interface Opened {
+  readonly session: Session
+  readonly ready: Promise<void>
+}
+
 export class Client {
-  readonly #session: Session
+  readonly #parts: ClientParts
+  readonly #consistency: Consistency
   readonly #env: Environment
   readonly #checksummer: Checksummer
-  readonly #onClose: () => void
+  /** With the node that leads; opened when it is first needed, as the other. */
+  #leading: Opened | null = null
+  /** With any node, for reading. */
+  #reading: Opened | null = null
+  #servers: readonly Address[]
+  #closed = false
 
-  constructor(session: Session, environment: Environment, checksummer: Checksummer, onClose: () => void) {
-    this.#session = session
-    this.#env = environment
-    this.#checksummer = checksummer
-    this.#onClose = onClose
+  constructor(parts: ClientParts) {
+    this.#parts = parts
+    this.#consistency = parts.consistency
+    this.#env = parts.environment
+    this.#checksummer = parts.checksummer
+    this.#servers = parts.servers
+  }
+
+  /** Connects in the way in which this client reads. `connect` has done it. */
+  async open(): Promise<void> {
+    await this.#session(this.#consistency === 'any')
+  }
+
+  async #session(reader: boolean): Promise<Session> {
+    if (this.#closed) throw new GalgoError('closed', 'the client is closed')
+    let opened = reader ? this.#reading : this.#leading
+    if (opened === null) {
+      const session = this.#parts.session(this.#servers, reader)
+      opened = { session, ready: session.open() }
+      if (reader) this.#reading = opened
+      else this.#leading = opened
+    }
+    try {
+      await opened.ready
+    } catch (error) {
+      // The next one who needs it tries again.
+      if (this.#reading === opened) this.#reading = null
+      if (this.#leading === opened) this.#leading = null
+      throw error
+    }
+    return opened.session
   }
 
   /** The node that this client speaks to now, `host:port`. */
   get server(): string {
-    return formatAddress(this.#session.server)
+    return formatAddress(this.#any.server)
   }
 
   get serverVersion(): string {
-    return this.#session.serverVersion
+    return this.#any.serverVersion
+  }
+
+  get #any(): Session {
+    const opened = this.#leading ?? this.#reading
+    if (opened === null) throw new GalgoError('closed', 'the client is not connected')
+    return opened.session
   }
 
   /** Further nodes of the cluster become candidates for the next failover. Failing to ask is no reason to fail. */
@@ -171,19 +242,30 @@ export class Client {
       const { nodes } = await this.cluster()
       const addresses: Address[] = []
       for (const { address, tcpPort } of nodes) if (tcpPort > 0) addresses.push({ host: address, port: tcpPort })
-      this.#session.addServers(addresses)
+      for (const opened of [this.#leading, this.#reading]) opened?.session.addServers(addresses)
+      this.#servers = this.#any.servers
     } catch (error) {
       if (error instanceof GalgoError && error.code === 'closed') throw error
     }
   }
 
-  async #read<T>(code: number, write: (writer: Writer) => void, decode: (reader: Reader) => T): Promise<T> {
-    const reader = await this.#session.read(code, encoded(write))
-    return decodeReply(reader, decode)
+  async #read<T>(
+    code: number,
+    write: (writer: Writer) => void,
+    decode: (reader: Reader) => T,
+    options: ReadOptions = {},
+  ): Promise<T> {
+    return decodeReply(await this.#ask(code, encoded(write), options), decode)
+  }
+
+  async #ask(code: number, body: Uint8Array, { consistency = this.#consistency }: ReadOptions): Promise<Reader> {
+    const session = await this.#session(consistency === 'any')
+    return await session.read(code, body, consistency)
   }
 
   async #write<T>(operation: number, write: (writer: Writer) => void, decode: (reader: Reader) => T): Promise<T> {
-    const reader = await this.#session.write(operation, encoded(write))
+    const body = encoded(write)
+    const reader = await (await this.#session(false)).write(operation, body)
     return decodeReply(reader, decode)
   }
 
@@ -217,12 +299,12 @@ export class Client {
   }
 
   /** null when there is none. */
-  getStream(stream: Identifier): Promise<StreamDetails | null> {
-    return this.#read(Code.getStream, (w) => encodeGetStream(w, { stream }), decodeStreamReply)
+  getStream(stream: Identifier, options?: ReadOptions): Promise<StreamDetails | null> {
+    return this.#read(Code.getStream, (w) => encodeGetStream(w, { stream }), decodeStreamReply, options)
   }
 
-  listStreams(): Promise<StreamRecord[]> {
-    return this.#read(Code.listStreams, NOTHING, decodeListStreamsReply)
+  listStreams(options?: ReadOptions): Promise<StreamRecord[]> {
+    return this.#read(Code.listStreams, NOTHING, decodeListStreamsReply, options)
   }
 
   deleteStream(stream: Identifier): Promise<void> {
@@ -244,13 +326,14 @@ export class Client {
   }
 
   /** null when there is none. */
-  getTopic(stream: Identifier, topic: Identifier): Promise<TopicDetails | null> {
-    return this.#read(Code.getTopic, (w) => encodeGetTopic(w, { stream, topic }), decodeTopicReply)
+  getTopic(stream: Identifier, topic: Identifier, options?: ReadOptions): Promise<TopicDetails | null> {
+    return this.#read(Code.getTopic, (w) => encodeGetTopic(w, { stream, topic }), decodeTopicReply, options)
   }
 
   /** Empty when there is no such stream. */
-  async listTopics(stream: Identifier): Promise<TopicRecord[]> {
-    return (await this.#read(Code.listTopics, (w) => encodeListTopics(w, { stream }), decodeListTopicsReply)) ?? []
+  async listTopics(stream: Identifier, options?: ReadOptions): Promise<TopicRecord[]> {
+    const write = (w: Writer): void => encodeListTopics(w, { stream })
+    return (await this.#read(Code.listTopics, write, decodeListTopicsReply, options)) ?? []
   }
 
   deleteTopic(stream: Identifier, topic: Identifier): Promise<void> {
@@ -269,11 +352,12 @@ export class Client {
   // ---- stored offsets ------------------------------------------------------------------------------------------------
 
   /** null when none is stored. */
-  getOffset(place: ConsumerPlace): Promise<ConsumerOffset | null> {
+  getOffset(place: ConsumerPlace, options?: ReadOptions): Promise<ConsumerOffset | null> {
     return this.#read(
       Code.getConsumerOffset,
       (w) => encodeGetConsumerOffset(w, offsetRequest(place)),
       decodeGetConsumerOffsetReply,
+      options,
     )
   }
 
@@ -336,7 +420,8 @@ export class Client {
 
   /** A batch that is encoded and sealed already, and the bytes that go before it. Neither may change before the answer. */
   async sendEncoded(prefix: Uint8Array, batch: Uint8Array): Promise<Stored> {
-    const reader = await this.#session.write(Operation.sendMessages, prefix, batch)
+    const session = await this.#session(false)
+    const reader = await session.write(Operation.sendMessages, prefix, batch)
     const [append] = decodeReply(reader, decodeSendMessagesReply)
     if (append === undefined) throw new GalgoError('protocol', 'the server did not say where it stored a batch')
     return { partition: append.partition, offset: append.baseOffset }
@@ -347,10 +432,12 @@ export class Client {
     const { stream, topic, partition, from, count } = options
     const consumer = { kind: 'consumer', id: options.consumer ?? 0 } as const
     const autoCommit = options.autoCommit ?? false
-    const reader = await this.#session.read(
-      Code.pollMessages,
-      encoded((w) => encodePollMessages(w, { consumer, stream, topic, partition, from, count, autoCommit })),
-    )
+    const { consistency = this.#consistency } = options
+    if (autoCommit && consistency === 'any')
+      throw new GalgoError('invalid-argument', 'autoCommit stores through the primary and does not go with "any"')
+    const write = (w: Writer): void =>
+      encodePollMessages(w, { consumer, stream, topic, partition, from, count, autoCommit })
+    const reader = await this.#ask(Code.pollMessages, encoded(write), { consistency })
     const reply = decodeReply(reader, decodePollReply)
     const messages = readVerified(reader.bytes, reply.recordsFrom, reply.recordsTo, reply.partition, this.#checksummer)
     return { partition: reply.partition, currentOffset: reply.currentOffset, messages }
@@ -371,8 +458,9 @@ export class Client {
 
   /** Logs out and disconnects. What is unanswered is rejected. */
   async close(): Promise<void> {
-    this.#onClose()
-    await this.#session.close()
+    this.#closed = true
+    this.#parts.onClose()
+    await Promise.all([this.#leading?.session.close(), this.#reading?.session.close()])
   }
 
   [Symbol.asyncDispose](): Promise<void> {

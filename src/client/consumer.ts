@@ -5,8 +5,9 @@
 // stored in the cluster: after the messages of a poll were used, at `commit`, and at the end.
 import type { PolledMessage } from '../protocol/batch.ts'
 import type { PollFrom } from '../protocol/commands/poll-messages.ts'
+import type { Consistency } from '../protocol/consistency.ts'
 import type { Identifier } from '../protocol/identifier.ts'
-import type { Client, Polled } from './client.ts'
+import type { Client, Polled, ReadOptions } from './client.ts'
 import { GalgoError } from './errors.ts'
 import type { Environment } from './transport.ts'
 
@@ -28,6 +29,8 @@ export interface ConsumerOptions {
   readonly autoCommit?: boolean
   /** Messages of one poll, at most; 1000 when absent. */
   readonly batchSize?: number
+  /** How fresh every poll is, and the offset it begins at; the client's when absent. Offsets are stored through the primary. */
+  readonly consistency?: Consistency
 }
 
 const IDLE_MS_MIN = 1
@@ -38,6 +41,7 @@ export class Consumer implements AsyncIterable<PolledMessage> {
   readonly #env: Environment
   readonly #options: ConsumerOptions
   readonly #autoCommit: boolean
+  readonly #reads: ReadOptions
   #closed = false
   #closing: (() => void)[] = []
   /** Offset of the last message that was used, and of the last that is stored. */
@@ -49,6 +53,7 @@ export class Consumer implements AsyncIterable<PolledMessage> {
     this.#env = environment
     this.#options = options
     this.#autoCommit = options.autoCommit ?? options.name !== undefined
+    this.#reads = options.consistency === undefined ? {} : { consistency: options.consistency }
     if (this.#autoCommit && options.name === undefined)
       throw new GalgoError('invalid-argument', 'autoCommit needs a name under which the offset is stored')
     if (options.from === 'next' && options.name === undefined)
@@ -144,6 +149,7 @@ export class Consumer implements AsyncIterable<PolledMessage> {
       partition,
       from,
       count,
+      ...this.#reads,
       ...(name === undefined ? {} : { consumer: name }),
     })
     try {
@@ -164,11 +170,12 @@ export class Consumer implements AsyncIterable<PolledMessage> {
     }
     if (from === 'first') return { kind: 'first' }
     if (from === 'last') {
-      const details = await this.#client.getTopic(stream, topic)
+      const details = await this.#client.getTopic(stream, topic, this.#reads)
       const found = details?.partitions.find(({ id }) => id === partition)
       return { kind: 'offset', offset: found?.currentOffset ?? 0 }
     }
-    const stored = await this.#client.getOffset({ stream, topic, partition, consumer: name as Identifier })
+    const place = { stream, topic, partition, consumer: name as Identifier }
+    const stored = await this.#client.getOffset(place, this.#reads)
     if (stored !== null) this.#stored = stored.storedOffset
     return { kind: 'offset', offset: stored === null ? 0 : stored.storedOffset + 1 }
   }

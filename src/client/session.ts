@@ -14,6 +14,7 @@ import {
   encodeRegister,
   PROTOCOL_VERSION,
 } from '../protocol/commands/register.ts'
+import { Consistency } from '../protocol/consistency.ts'
 import { EvictionReason, evictionName, Status } from '../protocol/errors.ts'
 import { At, Command, getU64, setU32, setU64 } from '../protocol/frame.ts'
 import { HEADER_SIZE } from '../protocol/message.ts'
@@ -49,12 +50,15 @@ export interface SessionOptions {
   readonly environment: Environment
   /** Milliseconds after which a request, or the first connection, is given up. */
   readonly timeoutMs: number
+  /** Only reads, of whichever node it finds; the cluster's log hears nothing of it. */
+  readonly reader?: boolean
 }
 
 interface Pending {
   readonly number: number
   readonly operation: number
   readonly code: number
+  readonly consistency: Consistency
   readonly parts: readonly Uint8Array[]
   readonly deadline: number
   readonly resolve: (body: Reader) => void
@@ -69,6 +73,7 @@ export class Session {
   readonly #env: Environment
   readonly #credentials: Credentials
   readonly #timeoutMs: number
+  readonly #reader: boolean
   readonly #id: Uint32Array
   readonly #servers: Address[]
   #serverIndex: number
@@ -96,6 +101,7 @@ export class Session {
     this.#env = options.environment
     this.#credentials = options.credentials
     this.#timeoutMs = options.timeoutMs
+    this.#reader = options.reader ?? false
     this.#servers = [...options.servers]
     this.#serverIndex = Math.floor(this.#env.random() * this.#servers.length)
     this.#id = this.#env.randomId()
@@ -112,6 +118,11 @@ export class Session {
 
   get serverVersion(): string {
     return this.#serverVersion
+  }
+
+  /** All that are known. */
+  get servers(): readonly Address[] {
+    return this.#servers
   }
 
   /** The server that this session speaks to now. */
@@ -141,20 +152,20 @@ export class Session {
    * Resolves with what follows the result section.
    */
   write(operation: number, ...parts: Uint8Array[]): Promise<Reader> {
-    return this.#request(operation, 0, parts)
+    return this.#request(operation, 0, 'primary', parts)
   }
 
   /** Asks for a command that only reads. */
-  read(code: number, body: Uint8Array): Promise<Reader> {
-    return this.#request(Operation.nonReplicated, code, [body])
+  read(code: number, body: Uint8Array, consistency: Consistency = 'primary'): Promise<Reader> {
+    return this.#request(Operation.nonReplicated, code, consistency, [body])
   }
 
-  #request(operation: number, code: number, parts: readonly Uint8Array[]): Promise<Reader> {
+  #request(operation: number, code: number, consistency: Consistency, parts: readonly Uint8Array[]): Promise<Reader> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'closed') return reject(closed())
       const number = operation === Operation.nonReplicated ? this.#readNumber++ : 0
       const deadline = this.#env.now() + this.#timeoutMs
-      this.#queue.push({ number, operation, code, parts, deadline, resolve, reject, abandoned: false })
+      this.#queue.push({ number, operation, code, consistency, parts, deadline, resolve, reject, abandoned: false })
       this.#pump()
     })
   }
@@ -169,6 +180,7 @@ export class Session {
           number: this.#number,
           operation: Operation.logout,
           code: 0,
+          consistency: 'primary',
           parts: [],
           deadline: this.#env.now() + SILENCE_MS,
           resolve: () => resolve(),
@@ -247,7 +259,8 @@ export class Session {
       context: EXACTLY_ONCE_CONTEXT,
     })
     const body = writer.written()
-    this.#wire?.send(this.#header(Operation.register, 0, 0, body.length), body)
+    const consistency = this.#reader ? 'any' : 'primary'
+    this.#wire?.send(this.#header(Operation.register, 0, 0, consistency, body.length), body)
     const attempt = this.#attempt
     this.#env.after(REGISTER_MS, () => {
       if (this.#attempt === attempt && this.#state === 'registering')
@@ -329,10 +342,11 @@ export class Session {
   #sendFrame(pending: Pending): void {
     let size = 0
     for (const part of pending.parts) size += part.length
-    this.#wire?.send(this.#header(pending.operation, pending.number, pending.code, size), ...pending.parts)
+    const { operation, number, code, consistency, parts } = pending
+    this.#wire?.send(this.#header(operation, number, code, consistency, size), ...parts)
   }
 
-  #header(operation: number, number: number, code: number, bodySize: number): Uint8Array {
+  #header(operation: number, number: number, code: number, consistency: Consistency, bodySize: number): Uint8Array {
     const words = new Uint32Array(HEADER_SIZE / 4)
     const bytes = new Uint8Array(words.buffer)
     setU32(words, At.size, HEADER_SIZE + bodySize)
@@ -342,6 +356,7 @@ export class Session {
     bytes[At.request.operation] = operation
     setU64(words, At.request.session, operation === Operation.register ? 0 : this.#session)
     setU32(words, At.request.code, code)
+    setU32(words, At.request.consistency, Consistency[consistency])
     return bytes
   }
 
@@ -365,7 +380,8 @@ export class Session {
     const number = getU64(words, At.reply.request)
     const body = new Reader(frame, HEADER_SIZE)
     if (status === Status.transientNotAccepted || status === Status.transientNotCommitted) {
-      return this.#next(new Error(`${formatAddress(this.server)} does not lead the cluster`))
+      const why = this.#reader ? 'has nothing to show now' : 'does not lead the cluster'
+      return this.#next(new Error(`${formatAddress(this.server)} ${why}`))
     }
     if (operation === Operation.register) {
       if (this.#state !== 'registering') return
@@ -483,7 +499,7 @@ export class Session {
       return this.#next(new Error(`${formatAddress(this.server)} has been silent for ${Math.round(silent)} ms`))
     if (silent > SILENCE_MS && !this.#pinged) {
       this.#pinged = true
-      this.#wire?.send(this.#header(Operation.nonReplicated, this.#readNumber++, 1, 0))
+      this.#wire?.send(this.#header(Operation.nonReplicated, this.#readNumber++, 1, 'primary', 0))
     }
   }
 }

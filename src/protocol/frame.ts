@@ -14,7 +14,8 @@
 //   by command                      | 128 | 128  |
 //
 //   Request (5), byte-compatible with Iggy: client 128/16, request_checksum 144/16, timestamp 160/8, request 168/8,
-//     operation 176/1, session 184/8, user_id 192/4, code 196/4 (of NonReplicated)
+//     operation 176/1, session 184/8, user_id 192/4, code 196/4 (of NonReplicated),
+//     consistency 200/4 (ours; Iggy's clients leave it 0: src/protocol/consistency.ts)
 //   Reply (8): request_checksum 128/16, context 144/16, client 160/16, op 176/8, commit 184/8, timestamp 192/8,
 //     request 200/8, operation 208/1, status 216/4
 //   Eviction (13): client 128/16, server_protocol_version 144/4, server_protocol_version_min 148/4, reason 255/1
@@ -47,6 +48,8 @@ export const Command = {
   checkpoint: 19,
   getBlock: 20,
   block: 21,
+  confirm: 22,
+  confirmed: 23,
 } as const
 export type Command = (typeof Command)[keyof typeof Command]
 
@@ -116,6 +119,7 @@ export const At = {
     session: 184,
     userId: 192,
     code: 196,
+    consistency: 200,
   },
   reply: {
     requestChecksum: 128,

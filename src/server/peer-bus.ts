@@ -66,6 +66,8 @@ const SUPERSEDED: ReadonlySet<number> = new Set([
   Command.commit,
   Command.startViewChange,
   Command.getView,
+  Command.confirm,
+  Command.confirmed,
 ])
 
 /** Where a node tells clients and people to find it. */

@@ -1,6 +1,7 @@
 // The door of a node: takes every frame of every client, answers what this node can answer, gives the rest to the replica.
 //
 //   frame ─▶ known? logged in? ─▶ read  ─▶ answer from the state, polls perhaps after the disk
+//                              │    └─ linearizable ─▶ Replica.confirm ─▶ answer, or 58
 //                              └▶ write ─▶ Replica.submit ─▶ accepted: `undecided` until the reply comes
 //                                                         ─▶ busy: waits, its connection is paused
 //                                                         ─▶ else: a status at once
@@ -14,12 +15,14 @@ import type { Checksummer } from '../protocol/checksum.ts'
 import {
   decodeRegister,
   encodeRegisterEntry,
+  encodeRegisterReply,
   isExactlyOnce,
   type Login,
   PROTOCOL_VERSION,
   REGISTER_ENTRY_SIZE,
 } from '../protocol/commands/register.ts'
 import { decodeSendMessages } from '../protocol/commands/send-messages.ts'
+import { Consistency, READER_SESSION } from '../protocol/consistency.ts'
 import { EvictionReason, Status } from '../protocol/errors.ts'
 import {
   At,
@@ -33,7 +36,7 @@ import {
   setU32,
   setU64,
 } from '../protocol/frame.ts'
-import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
+import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../protocol/message.ts'
 import { Code, isInternal, isOperation, isPartition, isReplicated, Operation } from '../protocol/operations.ts'
 import type { ClientConnection } from './connection.ts'
 import { Door } from './door.ts'
@@ -179,7 +182,9 @@ export class Dispatcher implements ReplicaHost {
     const operation = message.bytes[At.request.operation] as number
     if (operation === Operation.nonReplicated) return this.#onRead(door, message)
     if (operation === Operation.register) return this.#onRegister(door, message)
-    if (operation === Operation.logout && door.session === 0) {
+    if (operation === Operation.logout && (door.session === 0 || door.reader)) {
+      door.session = 0
+      door.reader = false
       this.#status(door, echoOf(message), Status.ok)
       return message.unref()
     }
@@ -253,6 +258,8 @@ export class Dispatcher implements ReplicaHost {
     }
     const client = getKey(w, At.request.client)
     if (door.session !== 0 && door.client !== client) return this.#evict(door, message, EvictionReason.sessionError)
+    if (getU32(w, At.request.consistency) === Consistency.any) return this.#openReader(door, message, client)
+    if (door.reader) return this.#evict(door, message, EvictionReason.sessionError)
     const exactlyOnce = isExactlyOnce(login.context)
     // From here on the password is gone: this is what stands in the log.
     message.bytes.fill(0, HEADER_SIZE, message.size)
@@ -264,6 +271,22 @@ export class Dispatcher implements ReplicaHost {
     }
     this.#bind(door, message, client, exactlyOnce)
     this.#take(door, message)
+  }
+
+  /** A connection for reading: this node answers by itself, and the log hears nothing of it. */
+  #openReader(door: Door, message: Message, client: string): void {
+    if (door.session !== 0 && !door.reader) return this.#evict(door, message, EvictionReason.sessionError)
+    const echo = echoOf(message)
+    message.bytes.fill(0, HEADER_SIZE, message.size)
+    message.unref()
+    if (!this.#replica.servesReads) return this.#status(door, echo, Status.transientNotAccepted)
+    door.client = client
+    door.clientId = echo.client
+    door.session = READER_SESSION
+    door.reader = true
+    const { serverVersion } = this.#options.facts()
+    const body = { userId: ROOT_USER, session: READER_SESSION, protocolVersion: PROTOCOL_VERSION, serverVersion }
+    this.#reply(door, echo, (writer) => encodeRegisterReply(writer, body))
   }
 
   #bind(door: Door, message: Message, client: string, exactlyOnce: boolean): void {
@@ -293,7 +316,7 @@ export class Dispatcher implements ReplicaHost {
       this.#status(door, echoOf(message), Status.invalidCommand)
       return message.unref()
     }
-    if (!this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
+    if (door.reader || !this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
     const w = message.words
     if (getU64(w, At.request.request) === 0) {
       if (!isPartition(operation) || door.exactlyOnce) {
@@ -475,33 +498,52 @@ export class Dispatcher implements ReplicaHost {
     const code = getU32(message.words, At.request.code)
     if (code === Code.loginUser || code === Code.loginWithPersonalAccessToken)
       return this.#evict(door, message, EvictionReason.malformedLogin)
-    if (code !== Code.ping) {
-      if (door.session === 0) {
-        this.#status(door, echoOf(message), Status.unauthenticated)
-        return message.unref()
-      }
-      if (!this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
-      if (!isLocal(code)) {
-        // Only who leads knows what is committed.
-        if (!this.#replica.isPrimary) {
-          this.#status(door, echoOf(message), Status.transientNotAccepted)
-          return message.unref()
-        }
-        if (!this.#replica.hasSession(door.client, door.session))
-          return this.#evict(door, message, EvictionReason.noSession)
-      }
-    }
-    if (code === Code.pollMessages) return this.#polls.take(door, message)
-    this.#answer(door, message, code)
+    if (code === Code.ping) return this.#serve(door, message, code)
+    if (door.session === 0) return this.#refuseRead(door, message, Status.unauthenticated)
+    if (!this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
+    if (isLocal(code)) return this.#serve(door, message, code)
+    const consistency = getU32(message.words, At.request.consistency)
+    if (consistency > Consistency.any) return this.#refuseRead(door, message, Status.invalidCommand)
+    const mayAnswer = consistency === Consistency.any ? this.#replica.servesReads : this.#replica.isPrimary
+    if (!mayAnswer) return this.#refuseRead(door, message, Status.transientNotAccepted)
+    // Which sessions are alive, only who leads can say.
+    if (!door.reader && this.#replica.isPrimary && !this.#replica.hasSession(door.client, door.session))
+      return this.#evict(door, message, EvictionReason.noSession)
+    if (consistency === Consistency.linearizable) return this.#confirmRead(door, message, code)
+    this.#serve(door, message, code)
+  }
+
+  #refuseRead(door: Door, message: Message, status: number): void {
+    this.#status(door, echoOf(message), status)
     message.unref()
   }
 
-  #answer(door: Door, message: Message, code: number): void {
-    const echo = echoOf(message)
-    const writer = new Writer()
-    try {
+  /** Answered once a majority has said that this node leads; 58 when it does not, or when too many ask. */
+  #confirmRead(door: Door, message: Message, code: number): void {
+    // No read that is right is longer, and what waits must not hold large buffers.
+    if (message.size > SECTOR_SIZE) return this.#refuseRead(door, message, Status.invalidCommand)
+    const outcome = this.#replica.confirm((confirmed) => {
+      if (door.gone) return message.unref()
+      if (confirmed) this.#serve(door, message, code)
+      else this.#refuseRead(door, message, Status.transientNotAccepted)
+    })
+    if (outcome !== 'accepted') this.#refuseRead(door, message, Status.transientNotAccepted)
+  }
+
+  /** Takes over the reference. */
+  #serve(door: Door, message: Message, code: number): void {
+    if (code === Code.pollMessages) return this.#polls.take(door, message)
+    this.#reply(door, echoOf(message), (writer) => {
       const reader = new Reader(message.bytes, HEADER_SIZE, message.size)
       this.#reads.answer(code, reader, writer, door.connection, ROOT_USER)
+    })
+    message.unref()
+  }
+
+  #reply(door: Door, echo: RequestEcho, write: (writer: Writer) => void): void {
+    const writer = new Writer()
+    try {
+      write(writer)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       return this.#status(door, echo, error.status)

@@ -7,9 +7,11 @@ export class Door {
   readonly connection: ClientConnection
   /** Set by the first login that was accepted. */
   client = ''
-  clientId = new Uint32Array(4)
+  clientId: Uint32Array = new Uint32Array(4)
   session = 0
   exactlyOnce = false
+  /** Its session is this node's alone: reads, no writes. */
+  reader = false
   /** Given to the replica and not answered. */
   readonly undecided: RequestEcho[] = []
   /** Not taken yet, in order. */

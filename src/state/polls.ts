@@ -13,8 +13,9 @@ import {
   type PollMessages,
 } from '../protocol/commands/poll-messages.ts'
 import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
+import { Consistency } from '../protocol/consistency.ts'
 import { Status } from '../protocol/errors.ts'
-import { At, clearHeader, setU32, setU64 } from '../protocol/frame.ts'
+import { At, clearHeader, getU32, setU32, setU64 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
 import { Operation } from '../protocol/operations.ts'
 import type { PartitionEntry } from './catalog.ts'
@@ -93,7 +94,9 @@ export class Polls {
   /** False when it has to wait: the caller keeps the reference. */
   #poll(door: Door, message: Message): boolean {
     const echo = echoOf(message)
-    if (!this.#options.replica.isPrimary) {
+    const { replica } = this.#options
+    const anybody = getU32(message.words, At.request.consistency) === Consistency.any
+    if (anybody ? !replica.servesReads : !replica.isPrimary) {
       this.#desk.status(door, echo, Status.transientNotAccepted)
       message.unref()
       return true
@@ -104,6 +107,12 @@ export class Polls {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       this.#desk.status(door, echo, error.status)
+      message.unref()
+      return true
+    }
+    if (request.autoCommit && (anybody || door.reader)) {
+      // A stored offset goes through the log, which only a session at the primary can ask for.
+      this.#desk.status(door, echo, Status.invalidCommand)
       message.unref()
       return true
     }

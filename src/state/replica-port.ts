@@ -27,6 +27,15 @@ export type SubmitOutcome =
   | 'stale'
   | 'mismatch'
 
+/**
+ * What became of the wish to read linearizably.
+ *
+ *   accepted      the callback will be called once, perhaps during the call
+ *   busy          too many wait already
+ *   not-primary   only the primary can say
+ */
+export type ConfirmOutcome = 'accepted' | 'busy' | 'not-primary'
+
 export type ReplicaStatus = 'normal' | 'view_change' | 'recovering' | 'recovering_head'
 
 export interface PeerState {
@@ -55,6 +64,13 @@ export interface ReplicaPort {
    * reference and finds the frame unchanged. May call ReplicaHost and Bus.sendToClient before it returns.
    */
   submit(request: Message): SubmitOutcome
+  /** What is executed here may be shown: all of it is committed, though others may be further. */
+  readonly servesReads: boolean
+  /**
+   * For a linearizable read: `done(true)` once this replica has executed all that was acknowledged to anybody before this call,
+   * `done(false)` when it does not lead any more before it could tell.
+   */
+  confirm(done: (confirmed: boolean) => void): ConfirmOutcome
   /** Is this session alive for this client: asked for commands that do not go through the log. `client` is getKey of its id. */
   hasSession(client: string, session: number): boolean
   /** Has no request of this number been executed or taken into the log? `submit` never executes one that is not new. */

@@ -102,6 +102,7 @@ test('flags win over the environment, the environment over the defaults', () => 
     servers: ['a:1', 'b:2'],
     credentials: { username: 'ann', password: 'x' },
     timeoutMs: 1,
+    consistency: 'primary',
   })
   assert.deepEqual(connectionOf({ ...flags, servers: ['c:3'], username: 'bob' }, io).servers, ['c:3'])
   assert.equal(connectionOf({ ...flags, username: 'bob' }, io).credentials.username, 'bob')

@@ -12,6 +12,7 @@ import { encodeTopicReply } from '../../src/protocol/commands/get-topic.ts'
 import { decodePollMessages, encodePollReplyPrefix } from '../../src/protocol/commands/poll-messages.ts'
 import { decodeRegister, encodeRegisterReply, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
 import { decodeSendMessages, encodeSendMessagesReply } from '../../src/protocol/commands/send-messages.ts'
+import { Consistency, READER_SESSION } from '../../src/protocol/consistency.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { At, Command, getKey, getU32, getU64, setU32, setU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
@@ -25,6 +26,7 @@ export interface Asked {
   readonly operation: number
   readonly code: number
   readonly request: number
+  readonly consistency: number
   readonly body: Uint8Array
 }
 
@@ -214,6 +216,7 @@ export class FakeCluster {
       operation: frame[At.request.operation] as number,
       code: getU32(words, At.request.code),
       request: getU64(words, At.request.request),
+      consistency: getU32(words, At.request.consistency),
       body: frame.slice(HEADER_SIZE),
     }
     this.asked.push(asked)
@@ -236,7 +239,10 @@ export class FakeCluster {
   }
 
   #answer({ node }: Connection, asked: Asked, client: string, session: number): Uint8Array {
-    const { operation, code, request, body } = asked
+    const { operation, code, request, consistency, body } = asked
+    if (consistency === Consistency.any)
+      return operation === Operation.register ? this.#registered(asked, READER_SESSION) : this.#read(asked)
+    if (session === READER_SESSION && operation === Operation.logout) return replyFrame(asked, 0)
     const local = operation === Operation.nonReplicated && (code === Code.ping || code === Code.clusterMetadata)
     if (!local && node.index !== this.leader) return replyFrame(asked, Status.transientNotAccepted)
     if (operation === Operation.register) return this.#register(asked, client)
@@ -260,10 +266,14 @@ export class FakeCluster {
     const existing = this.#sessions.get(client)
     const number = existing?.number ?? ++this.#ops
     if (existing === undefined) this.#sessions.set(client, { number, replies: new Map() })
+    return this.#registered(asked, number)
+  }
+
+  #registered(asked: Asked, session: number): Uint8Array {
     const writer = new Writer()
     encodeRegisterReply(writer, {
       userId: 1,
-      session: number,
+      session,
       protocolVersion: PROTOCOL_VERSION,
       serverVersion: 'fake',
     })

@@ -159,4 +159,19 @@ export const MUTANTS: readonly Mutant[] = [
     'if (this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
   ]),
   mutant('the scrubber looks at nothing', 100, ['storage/scrubber.ts', "if (found === 'damaged') onDamage(span)", '']),
+  mutant('a linearizable read counts answers to questions that were asked before it', 'linearizable-reads', [
+    'consensus/read-barrier.ts',
+    'if (round !== this.#round || this.#asked.length === 0) return',
+    'if (this.#asked.length === 0) return',
+  ]),
+  mutant('a new primary answers linearizable reads before it has executed what it took over', 'linearizable-reads', [
+    REPLICA,
+    'const op = Math.max(this.commitMax, this.#viewHead)',
+    'const op = this.commitMax',
+  ]),
+  mutant('a replica confirms a primary whose view it has left', 'linearizable-reads', [
+    REPLICA,
+    "if (view < this.view || this.#primaryOf(view) !== from) return\n    if (this.status !== 'normal' || !this.#viewDurable) return",
+    '',
+  ]),
 ]

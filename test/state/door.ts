@@ -14,7 +14,13 @@ import { Operation } from '../../src/protocol/operations.ts'
 import type { ClientConnection } from '../../src/state/connection.ts'
 import { Dispatcher } from '../../src/state/dispatcher.ts'
 import type { HostFacts, NodeAddress } from '../../src/state/reads.ts'
-import type { PeerState, ReplicaPort, ReplicaStatus, SubmitOutcome } from '../../src/state/replica-port.ts'
+import type {
+  ConfirmOutcome,
+  PeerState,
+  ReplicaPort,
+  ReplicaStatus,
+  SubmitOutcome,
+} from '../../src/state/replica-port.ts'
 import { StateMachine } from '../../src/state/state-machine.ts'
 import { checksummer, written } from './prepares.ts'
 import { type Ask, requestFrame } from './request-frame.ts'
@@ -165,6 +171,18 @@ export class FakeReplica implements ReplicaPort {
     reply.unref()
   }
 
+  /** Reads that wait for a majority; answered at once unless `hold`. */
+  readonly confirming: ((confirmed: boolean) => void)[] = []
+  servesReads = true
+
+  confirm(done: (confirmed: boolean) => void): ConfirmOutcome {
+    if (!this.isPrimary) return 'not-primary'
+    if (this.space === 0) return 'busy'
+    if (this.hold) this.confirming.push(done)
+    else done(true)
+    return 'accepted'
+  }
+
   hasSession(client: string, session: number): boolean {
     return this.clients.get(client)?.session === session
   }
@@ -186,6 +204,7 @@ export class FakeReplica implements ReplicaPort {
   depose(): void {
     this.isPrimary = false
     this.primaryIndex = 1
+    for (const done of this.confirming.splice(0)) done(false)
     this.#rig.dispatcher.onPrimaryLost()
   }
 }

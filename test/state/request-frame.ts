@@ -10,6 +10,7 @@ export interface Ask {
   readonly session?: number
   readonly client?: number
   readonly body?: Uint8Array
+  readonly consistency?: number
   /** Instead of the true one. */
   readonly size?: number
   readonly command?: number
@@ -29,6 +30,7 @@ export function requestFrame(ask: Ask): Uint8Array {
   frame[At.request.operation] = operation
   setU64(words, At.request.session, session)
   setU32(words, At.request.code, code)
+  setU32(words, At.request.consistency, ask.consistency ?? 0)
   frame.set(body, HEADER_SIZE)
   return frame
 }

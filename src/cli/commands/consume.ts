@@ -4,7 +4,7 @@ import type { Client, Consumer, PolledMessage } from '../../index.ts'
 import type { HeaderValue } from '../../protocol/user-headers.ts'
 import { asError, CliError, usage } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
-import { type ConnectionFlags, identifier, withConnection } from '../flags.ts'
+import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
 import type { CliIo } from '../io.ts'
 import { OutputBuffer } from '../output-buffer.ts'
 import type { CommandContext } from '../program.ts'
@@ -27,7 +27,7 @@ interface ConsumeFlags extends ConnectionFlags {
 }
 
 export function consumeCommand({ io, action }: CommandContext): Command {
-  return withConnection(new Command('consume'))
+  return withFreshness(withConnection(new Command('consume')))
     .description('print messages')
     .argument('<stream>', 'name or id')
     .argument('<topic>', 'name or id')

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander'
 import { CliError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
-import { type ConnectionFlags, identifier, withConnection } from '../flags.ts'
+import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { fields } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
@@ -29,7 +29,7 @@ function withPlace(command: Command): Command {
 }
 
 function get({ io, action }: CommandContext): Command {
-  return withPlace(new Command('get'))
+  return withFreshness(withPlace(new Command('get')))
     .description('show the stored offset')
     .addHelpText('after', '\nExample:\n  galgo offset get shop orders --consumer billing')
     .action(

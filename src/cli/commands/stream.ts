@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { CliError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
-import { type ConnectionFlags, identifier, withConnection } from '../flags.ts'
+import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { fields, size, table, time } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
@@ -35,7 +35,7 @@ function create({ io, action }: CommandContext): Command {
 }
 
 function list({ io, action }: CommandContext): Command {
-  return withConnection(new Command('list'))
+  return withFreshness(withConnection(new Command('list')))
     .description('list all streams')
     .addHelpText('after', '\nExample:\n  galgo stream list --format json')
     .action(
@@ -61,7 +61,7 @@ function list({ io, action }: CommandContext): Command {
 }
 
 function get({ io, action }: CommandContext): Command {
-  return withConnection(new Command('get'))
+  return withFreshness(withConnection(new Command('get')))
     .description('show a stream and its topics')
     .argument('<stream>', 'name or id')
     .addHelpText('after', '\nExample:\n  galgo stream get shop')

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import type { TopicRecord } from '../../protocol/commands/topic-record.ts'
 import { CliError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
-import { type ConnectionFlags, identifier, withConnection } from '../flags.ts'
+import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { fields, size, table, time } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
@@ -44,7 +44,7 @@ function create({ io, action }: CommandContext): Command {
 }
 
 function list({ io, action }: CommandContext): Command {
-  return withConnection(new Command('list'))
+  return withFreshness(withConnection(new Command('list')))
     .description('list the topics of a stream')
     .argument('<stream>', 'name or id')
     .addHelpText('after', '\nExample:\n  galgo topic list shop')
@@ -60,7 +60,7 @@ function list({ io, action }: CommandContext): Command {
 }
 
 function get({ io, action }: CommandContext): Command {
-  return withConnection(new Command('get'))
+  return withFreshness(withConnection(new Command('get')))
     .description('show a topic and its partitions')
     .argument('<stream>', 'name or id')
     .argument('<topic>', 'name or id')
