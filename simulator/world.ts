@@ -8,6 +8,7 @@ import type { SubmitOutcome } from '../src/state/replica-port.ts'
 import type { Geometry } from '../storage/superblock.ts'
 import { AcknowledgedChecker } from './checkers/acknowledged.ts'
 import { HistoryChecker } from './checkers/history.ts'
+import { MemoryChecker } from './checkers/memory.ts'
 import { PromiseChecker } from './checkers/promises.ts'
 import { type Acknowledgement, SimClient } from './client.ts'
 import { FramePool } from './memory.ts'
@@ -58,6 +59,7 @@ export class World {
   readonly checksummer: Checksummer
   readonly acknowledged: AcknowledgedChecker
   readonly promises = new PromiseChecker()
+  readonly said = new MemoryChecker()
   readonly halts: { replica: number; reason: Halt; what: string }[] = []
   /** Requests that clients may still make; each client takes from it. */
   requestsLeft = 0
@@ -270,6 +272,7 @@ export class World {
 
   #sendToReplica(node: SimNode, to: number, message: Message): void {
     this.promises.onSend(node, message)
+    this.said.onSend(node, message)
     if (!this.filter(node.index, to, message)) return
     this.network.send(node.index, to, this.#frames.copyOf(message), this.#giveBack)
   }

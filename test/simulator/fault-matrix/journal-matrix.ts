@@ -93,6 +93,7 @@ export function runCase(past: Past, damage: Damage, bits: number, count: Count):
   else expectRefused(cluster, lost, count)
   count[lost === 0 ? 'recovered' : 'refused'] += 1
   assert.deepEqual(cluster.world.halts, [])
+  cluster.world.release()
 }
 
 /** Everything is on every node again, every answer is the first one, and the next request is served. */

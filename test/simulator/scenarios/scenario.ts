@@ -1,19 +1,15 @@
 // Verbs for directed scenarios: a small cluster under virtual time, of which a test breaks one thing after the other and
-// says what must come of it. All checkers of the simulator look on, and three more:
-//
-//   a replica never speaks of a smaller view or log_view than before its restart,
-//   all its doViewChanges of one view show the same log,
-//   at the end, when all is healed, every acknowledged op is on every replica and no buffer is lost.
+// says what must come of it. All checkers of the simulator look on, and one more: at the end, when all is healed, every
+// acknowledged op is on every replica and no buffer is lost.
 //
 // Roles go by view: `const [a, b, c] = cluster.roles()` are the primary, the primary of the next view, and of the one after.
 import assert from 'node:assert/strict'
-import { FrameAt } from '../../../consensus/frames.ts'
 import type { Replica } from '../../../consensus/replica.ts'
 import type { SimClient } from '../../../simulator/client.ts'
 import { Ledger } from '../../../simulator/ledger.ts'
 import type { SimNode } from '../../../simulator/node.ts'
 import { CALM_DISK, CALM_NETWORK, World } from '../../../simulator/world.ts'
-import { At, Command, commandOf, getKey, getU32 } from '../../../src/protocol/frame.ts'
+import { commandOf } from '../../../src/protocol/frame.ts'
 import { type Message, SECTOR_SIZE } from '../../../src/protocol/message.ts'
 import type { ReplicaStatus } from '../../../src/state/replica-port.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
@@ -52,8 +48,6 @@ export class Cluster {
   readonly lines: string[] = []
   readonly options: Required<ClusterOptions>
   readonly #rules = new Set<(from: number, to: number, message: Message) => boolean>()
-  readonly #spoken: { view: number; logView: number }[] = []
-  readonly #votes = new Map<string, string>()
 
   /** Started, with a primary and one client that has its session; or another future of `past`, whose machines are off. */
   constructor(options: ClusterOptions = {}, past?: Cluster) {
@@ -82,7 +76,6 @@ export class Cluster {
       stateMachine: () => new Ledger(),
       onLog: (line) => this.lines.push(line),
     })
-    for (let i = 0; i < o.replicas; i++) this.#spoken.push({ view: 0, logView: 0 })
     this.world.filter = (from, to, message) => this.#onSend(from, to, message)
     if (past === undefined) {
       this.world.boot()
@@ -278,38 +271,9 @@ export class Cluster {
   }
 
   #onSend(from: number, to: number, message: Message): boolean {
-    this.#checkMemory(from, message)
     let passes = true
     for (const rule of this.#rules) if (!rule(from, to, message)) passes = false
     return passes
-  }
-
-  /** A replica remembers what it said in earlier lives. */
-  #checkMemory(from: number, message: Message): void {
-    const spoken = this.#spoken[from] as { view: number; logView: number }
-    const state = this.node(from).superblock?.state
-    assert.ok(state !== undefined)
-    assert.ok(
-      state.view >= spoken.view,
-      `replica ${from} forgot view ${spoken.view}: it is in view ${state.view} again`,
-    )
-    assert.ok(
-      state.logView >= spoken.logView,
-      `replica ${from} forgot log_view ${spoken.logView}: it has ${state.logView} again`,
-    )
-    const command = commandOf(message)
-    const view = getU32(message.words, At.view)
-    if (command === Command.prepareOk || command === Command.startView) {
-      spoken.view = Math.max(spoken.view, view)
-      spoken.logView = Math.max(spoken.logView, view)
-    }
-    if (command !== Command.doViewChange) return
-    spoken.view = Math.max(spoken.view, view)
-    spoken.logView = Math.max(spoken.logView, getU32(message.words, FrameAt.doViewChange.logView))
-    const vote = `${getKey(message.words, At.checksumBody)} ${getU32(message.words, FrameAt.doViewChange.logView)}`
-    const key = `${from}/${view}`
-    assert.equal(this.#votes.get(key) ?? vote, vote, `replica ${from} showed two logs for view ${view}`)
-    this.#votes.set(key, vote)
   }
 
   // ---- disks ----------------------------------------------------------------------------------------------------------

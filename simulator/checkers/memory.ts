@@ -1,0 +1,75 @@
+// What a replica has said about its view and its log it can never take back: its disk knows it before it is said, no later life
+// speaks of less, and its votes for one view always show the same log.
+import { FrameAt } from '../../consensus/frames.ts'
+import { At, Command, commandOf, equal128, getKey, getU32, getU64 } from '../../src/protocol/frame.ts'
+import { type Message, SECTOR_SIZE } from '../../src/protocol/message.ts'
+import { SUPERBLOCK_COPIES, SUPERBLOCK_FILE, superblockCopySize } from '../../storage/superblock.ts'
+import type { SimNode } from '../node.ts'
+import { Violation } from '../violation.ts'
+
+interface Views {
+  view: number
+  logView: number
+}
+
+/** Places in a copy of the superblock, see storage/superblock.ts. */
+const SEQUENCE = 40
+const VIEW = 104
+const LOG_VIEW = 108
+
+export class MemoryChecker {
+  readonly #said = new Map<number, Views>()
+  /** By replica and view: log_view and checksum of the headers. */
+  readonly #votes = new Map<string, string>()
+
+  onSend(node: SimNode, message: Message): void {
+    const command = commandOf(message)
+    const { index } = node
+    const view = getU32(message.words, At.view)
+    let logView = view
+    if (command === Command.doViewChange) logView = getU32(message.words, FrameAt.doViewChange.logView)
+    else if (command !== Command.prepareOk && command !== Command.startView) return
+    const durable = durableViews(node)
+    if (durable.view < view || durable.logView < logView)
+      fail(node, `spoke of view ${view}, log_view ${logView}, and its disk has ${durable.view}, ${durable.logView}`)
+    let said = this.#said.get(index)
+    if (said === undefined) {
+      said = { view: 0, logView: 0 }
+      this.#said.set(index, said)
+    }
+    if (view < said.view) fail(node, `forgot view ${said.view}: it speaks of view ${view} again`)
+    if (logView < said.logView) fail(node, `forgot log_view ${said.logView}: it speaks of ${logView} again`)
+    said.view = view
+    said.logView = logView
+    if (command === Command.doViewChange) this.#compareVote(node, view, logView, message)
+  }
+
+  #compareVote(node: SimNode, view: number, logView: number, message: Message): void {
+    const key = `${node.index}/${view}`
+    const vote = `${logView} ${getKey(message.words, At.checksumBody)}`
+    if ((this.#votes.get(key) ?? vote) !== vote) fail(node, `showed two logs for view ${view}`)
+    this.#votes.set(key, vote)
+  }
+}
+
+/** As the newest version that a quorum of durable copies agrees on has them. */
+function durableViews({ disk, geometry }: SimNode): Views {
+  const size = superblockCopySize(geometry.pipelineMax)
+  const copies: Uint32Array[] = []
+  for (let copy = 0; copy < SUPERBLOCK_COPIES; copy++)
+    copies.push(new Uint32Array(disk.durable(SUPERBLOCK_FILE, copy * size, SECTOR_SIZE).buffer))
+  let newest = -1
+  const views = { view: -1, logView: -1 }
+  for (const [i, copy] of copies.entries()) {
+    const sequence = getU64(copy, SEQUENCE)
+    if (sequence <= newest || !copies.some((other, j) => j !== i && equal128(copy, 0, other, 0))) continue
+    newest = sequence
+    views.view = getU32(copy, VIEW)
+    views.logView = getU32(copy, LOG_VIEW)
+  }
+  return views
+}
+
+function fail(node: SimNode, what: string): never {
+  throw new Violation('memory', `replica ${node.index} ${what}`)
+}
