@@ -84,6 +84,19 @@ module.exports = {
       to: { path: '^src/cli/' },
     },
     {
+      name: 'pages-know-no-node',
+      comment: 'They run in a browser; what builds them may know Node.',
+      severity: 'error',
+      from: { path: '^src/web/', pathNot: '^src/web/vite\\.config\\.ts$' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'pages-import-the-simulator-and-pure-rooms',
+      severity: 'error',
+      from: { path: '^src/web/' },
+      to: { path: '^(native|test|src/(server|client|cli))/|^src/index\\.ts$' },
+    },
+    {
       name: 'no-cycles',
       severity: 'error',
       from: {},
@@ -99,7 +112,7 @@ module.exports = {
     enhancedResolveOptions: {
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'default'],
-      extensions: ['.ts', '.mjs', '.js'],
+      extensions: ['.ts', '.tsx', '.mjs', '.js'],
     },
   },
 }

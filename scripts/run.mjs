@@ -17,6 +17,7 @@ const LAYERS = ['bin', 'chaos', 'consensus', 'native', 'scripts', 'simulator', '
 
 const CHECKS = [
   { name: 'types', tool: 'tsc', args: ['--noEmit'] },
+  { name: 'pages', tool: 'tsc', args: ['--noEmit', '--project', join('src', 'web')] },
   { name: 'format', tool: 'biome', args: ['check', '--colors=off', '.'] },
   { name: 'lint', tool: 'oxlint', args: ['--type-aware', '--deny-warnings'] },
   {

@@ -1,4 +1,4 @@
-// Makes a checkout ready: installs what the lock file says, builds the addon, links the command. Does nothing when all is
+// Makes a checkout ready: installs what the lock file says, builds the addon and the simulator's page, links the command. Does nothing when all is
 // in place (a few milliseconds). Plain JavaScript for Node 20: this is the first thing that runs in a fresh clone.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -24,6 +24,7 @@ export function setup({ log = (line) => console.error(line) } = {}) {
   install(log)
   if (runtime() === undefined) throw new Error(RUNTIME_HELP)
   buildNative(log)
+  buildSimulator(log)
   linkCommand()
 }
 
@@ -76,6 +77,27 @@ function buildNative(log) {
   const reason = said.find((line) => /error|cannot|not found/i.test(line)) ?? said[0] ?? 'unknown'
   log(
     `galgo: the io_uring addon was not built (${reason.trim()}); the portable driver is used. Cure: install a C compiler (cc).`,
+  )
+}
+
+/** The page is no part of what a node needs: without it, a node says how to build it. */
+function buildSimulator(log) {
+  const rooms = ['consensus', 'simulator', 'storage', join('src', 'protocol'), join('src', 'state'), join('src', 'web')]
+  const sources = Math.max(
+    ...rooms.map((room) => newest(join(root, room), /\.(css|html|ts|tsx)$/)),
+    newest(root, /^package-lock\.json$/, false),
+  )
+  if (sources === 0 || newest(join(root, 'build', 'simulator'), /./) >= sources) return
+  const args = ['build', '--config', join('src', 'web', 'vite.config.ts'), '--logLevel', 'error']
+  const env = { ...process.env, PATH: `${binaries}${delimiter}${process.env.PATH ?? ''}` }
+  const result = spawnSync(join(binaries, 'vite'), args, { cwd: root, env, encoding: 'utf8' })
+  if (result.status === 0) {
+    log('galgo: built the page of the simulator')
+    return
+  }
+  const said = (result.error?.message ?? result.stderr).split('\n').find((line) => line.trim() !== '')
+  log(
+    `galgo: the page of the simulator was not built (${said ?? 'unknown'}); nodes work without it. See: npm run build:simulator`,
   )
 }
 

@@ -17,10 +17,14 @@ export interface Judgement {
   readonly micros: number
 }
 
-/** Of the run as it is at `at` microseconds. */
-export function judge(recipe: Recipe, at: number): Judgement {
-  const stage = new Stage({ ...recipe, deeds: recipe.deeds.filter((recorded) => recorded.at <= at) })
-  stage.advance(at)
+/** The same run as it was at `at` microseconds, from its beginning; it still has to be advanced to there. */
+export function copyUntil(recipe: Recipe, at: number): Stage {
+  return new Stage({ ...recipe, deeds: recipe.deeds.filter((recorded) => recorded.at <= at) })
+}
+
+/** Heals this copy, which is of no other use afterwards. */
+export function judge(stage: Stage): Judgement {
+  const at = stage.now
   const { world, machines, workload, verdict } = stage
   const judgement = (outcome: Judgement['outcome'], what: string, micros: number): Judgement => ({
     outcome,

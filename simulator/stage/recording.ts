@@ -36,7 +36,7 @@ export const DEEDS_MAX = 400
 export const SEED_END = 2 ** 48
 export const REPLICA_COUNTS = [3, 5] as const
 /** Simulated microseconds after which a run is over: its memory grows with what was acknowledged. */
-export const RUN_MICROS_MAX = 15 * 60 * 1_000_000
+export const RUN_MICROS_MAX = 10 * 60 * 1_000_000
 export const JOURNAL_SLOTS = 40
 
 /** An address that says something else than a run. */

@@ -1,15 +1,17 @@
-// The node's HTTP side, on the main thread: GET /health for probes, GET /status for people and tools. Never on the data path.
+// The node's HTTP side, on the main thread: GET /health for probes, GET /status for people and tools, and the simulator as a
+// page. Never on the data path.
 import type { Server } from 'node:http'
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { type Address, formatAddress } from './address.ts'
 import { listenError, messageOf } from './errors.ts'
+import { serveSimulator } from './simulator-page.ts'
 import type { NodeStatus } from './status.ts'
 
 /** Throws when the replica thread does not answer in time. */
 export type StatusSource = () => Promise<NodeStatus>
 
-const ROUTES = ['/health', '/status'] as const
+const ROUTES = ['/health', '/status', '/simulator/'] as const
 
 export function createApp(status: StatusSource): Hono {
   const app = new Hono()
@@ -33,12 +35,14 @@ export function createApp(status: StatusSource): Hono {
     }
   })
 
+  serveSimulator(app)
+
   for (const route of ROUTES) {
     app.all(route, (c) =>
       c.json({ error: `${c.req.method} is not allowed on ${route}; use GET` }, 405, { Allow: 'GET, HEAD' }),
     )
   }
-  app.notFound((c) => c.json({ error: `nothing is served at ${c.req.path}; try ${ROUTES.join(' or ')}` }, 404))
+  app.notFound((c) => c.json({ error: `nothing is served at ${c.req.path}; try ${ROUTES.join(', ')}` }, 404))
   app.onError((error, c) => c.json({ error: messageOf(error) }, 500))
   return app
 }

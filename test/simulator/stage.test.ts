@@ -1,7 +1,7 @@
 // A run that somebody watches: seed and recording are all of it, stories end as they should, an address says nothing else.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { judge } from '../../simulator/stage/judge.ts'
+import { copyUntil, type Judgement, judge } from '../../simulator/stage/judge.ts'
 import { type Deed, RecipeError, readRecipe, writeRecipe } from '../../simulator/stage/recording.ts'
 import { takeSnapshot } from '../../simulator/stage/snapshot.ts'
 import { Stage } from '../../simulator/stage/stage.ts'
@@ -14,6 +14,13 @@ function run(seed: number, ms: number): Stage {
   const stage = new Stage({ seed, replicas: 3, deeds: [] })
   stage.advance(ms * MS)
   return stage
+}
+
+function judgeNow(stage: Stage): Judgement {
+  const copy = copyUntil(stage.recipe, stage.now)
+  copy.advance(stage.now)
+  assert.equal(copy.world.hash, stage.world.hash)
+  return judge(copy)
 }
 
 test('the same seed gives the same run, another seed another one', () => {
@@ -156,7 +163,7 @@ for (const story of STORIES) {
       const again = new Stage(stage.recipe)
       again.advance(stage.now)
       assert.equal(again.world.hash, stage.world.hash)
-      const { outcome, what, batches } = judge(stage.recipe, stage.now)
+      const { outcome, what, batches } = judgeNow(stage)
       assert.equal(outcome, 'held', what)
       assert.ok(batches > 0)
     }
@@ -170,7 +177,7 @@ test('random faults strike while they are on, and everything holds', () => {
     stage.advance(8000 * MS)
     assert.ok(stage.faults.count >= 5)
     assert.deepEqual(stage.verdict, { outcome: 'held' })
-    const { outcome, what } = judge(stage.recipe, stage.now)
+    const { outcome, what } = judgeNow(stage)
     assert.equal(outcome, 'held', `seed ${seed}: ${what}`)
     stage.act({ verb: 'faults', on: false })
     const { count } = stage.faults

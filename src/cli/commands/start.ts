@@ -14,7 +14,7 @@ export function startCommand({ action }: CommandContext): Command {
     .option('--addresses <list>', 'replica addresses of all nodes, in the order of their indexes')
     .option('--client <host:port>', 'where clients connect (127.0.0.1:8090)')
     .option('--advertise <host:port>', 'what clients are told to connect to (as --client)')
-    .option('--http <host:port>', 'GET /health and /status, or off (127.0.0.1:3000)')
+    .option('--http <host:port>', 'GET /health, /status and /simulator/, or off (127.0.0.1:3000)')
     .option('--driver <driver>', 'auto, io_uring or portable')
     .option('--cpu <list>', 'CPUs of the replica thread, like 0-3')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
