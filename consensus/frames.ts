@@ -9,6 +9,7 @@
 //   startView 12         primary to all: the log suffix of the new view, head first
 //   getView 14           "send me startView", with a nonce
 //   getHeaders 15 / headers 16, getPrepare 17   repair
+//   notMember 24         to a directory that does not hold the place that it speaks for
 //   getCheckpoint 18 / checkpoint 19            "which checkpoint have you?"; its header is the body of the answer
 //   getBlock 20 / block 21                      bytes of a checkpoint's file or of a segment; a block without a body: gone.
 //                                               The body of getBlock is the segment's name, or empty for the checkpoint
@@ -24,8 +25,15 @@
 //   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
 //   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
+//   | notMember       | member (24): who holds the place of the addressee |     |              |              |         |            |         |
+//
+//   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
+//   in for a lost directory. startView: 160 is the addressee's member, once the op that made it one is committed. The body of
+//   doViewChange ends with a block of 256 bytes: the members that the sender knows.
 
 export const FrameAt = {
+  /** Of the sender; in all frames but prepares. */
+  member: 232,
   ping: {
     op: 128,
     commit: 136,
@@ -40,14 +48,18 @@ export const FrameAt = {
   prepareOk: { checksum: 128, op: 144, commitMin: 152, checkpointOp: 160 },
   commit: { commit: 128, op: 136, checkpointOp: 144, digest: 160 },
   doViewChange: { present: 128, nack: 144, op: 160, commitMin: 168, commitMax: 176, checkpointOp: 184, logView: 192 },
-  startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152 },
-  getView: { nonce: 128 },
+  startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152, member: 160 },
+  getView: { nonce: 128, replacement: 136 },
+  notMember: { member: 128 },
   getHeaders: { opMin: 128, opMax: 136 },
   getPrepare: { checksum: 128, op: 144 },
   confirm: { round: 128 },
   checkpoint: { digest: 128, op: 144, size: 152 },
   block: { request: 128, op: 136, position: 144, length: 152 },
 } as const
+
+/** At the end of a doViewChange's body. */
+export const MEMBERS_BLOCK_SIZE = 256
 
 /** Headers in one `headers` frame: it fits into the smallest frame size that a cluster can be given. */
 export const HEADERS_PER_FRAME = 30

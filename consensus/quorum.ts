@@ -5,6 +5,7 @@
 import { assert } from '../src/protocol/assert.ts'
 import { At, getU64 } from '../src/protocol/frame.ts'
 import { type Header, headerOp, isReserved, sameHeader } from '../storage/header.ts'
+import { isLater, type Member } from '../storage/member.ts'
 
 export function majority(replicaCount: number): number {
   return (replicaCount >>> 1) + 1
@@ -30,6 +31,27 @@ export interface DoViewChange {
   readonly present: (index: number) => boolean
   /** Bit i: the sender certainly never held headers[i]'s op durably. */
   readonly nack: (index: number) => boolean
+}
+
+export interface Vote extends DoViewChange {
+  /** The directory that speaks, and those that the sender counts, by replica. */
+  readonly instance: number
+  readonly members: readonly Member[]
+}
+
+/**
+ * Without those of directories that have lost their place: what a lost one promised counts no more once a quorum of the others
+ * has given its place away, and at least one of these speaks in every view change.
+ */
+export function withoutReplaced(votes: readonly Vote[]): readonly Vote[] {
+  return votes.filter((vote) => {
+    let holder: Member | undefined
+    for (const { members } of votes) {
+      const member = members[vote.replica]
+      if (member && member.instance !== 0 && (holder === undefined || isLater(member, holder))) holder = member
+    }
+    return holder === undefined || holder.instance === vote.instance
+  })
 }
 
 export type ViewChangeOutcome =

@@ -56,17 +56,24 @@ import {
   sameHeader,
 } from '../storage/header.ts'
 import { headerOf, type Journal, prepareIntact, sealFrame, stampFrame } from '../storage/journal.ts'
+import { getMember, isLater, MEMBER_SIZE, type Member, putMember } from '../storage/member.ts'
 import type { Superblock } from '../storage/superblock.ts'
 import { ClientTable, type Session, type StoredReply } from './client-table.ts'
-import { FrameAt, HEADERS_PER_FRAME } from './frames.ts'
+import { FrameAt, HEADERS_PER_FRAME, MEMBERS_BLOCK_SIZE } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
-import { chooseLog, type DoViewChange, majority } from './quorum.ts'
+import { chooseLog, majority, type Vote, withoutReplaced } from './quorum.ts'
 import { ReadBarrier } from './read-barrier.ts'
 import { SegmentRepair } from './segment-repair.ts'
 import { type Received, StateSync } from './state-sync.ts'
 
 /** Operations that consensus itself executes; all others belong to the state machine. */
-export const VsrOperation = { register: 1, logout: 3, rejected: 69 } as const
+export const VsrOperation = {
+  register: 1,
+  logout: 3,
+  /** Gives the place of the replica in `request` to the directory in `session`; see `storage/member.ts`. */
+  replace: 4,
+  rejected: 69,
+} as const
 /** Below: metadata, numbered in every session. From here: partition operations, numbered only in exactly-once sessions. */
 const PARTITION_OPERATION_FIRST = 160
 
@@ -115,6 +122,8 @@ export type Halt =
   /** Single replica: an op that was acknowledged cannot be read, and nobody else has it. */
   | 'journal-corrupt'
   | 'checkpoint-corrupt'
+  /** Another directory holds this replica's place in the cluster. */
+  | 'replaced'
 
 export interface HostEvents extends ReplicaHost {
   /** The replica stopped for good; the process must end. `what` is a sentence for the operator. */
@@ -216,10 +225,12 @@ export class Replica implements ReplicaPort {
 
   /** What my doViewChange for the current view says; the same until the view is over. */
   #suffix: readonly Header[] = []
-  readonly #doViewChanges = new Map<number, { message: DoViewChange; at: number }>()
+  readonly #doViewChanges = new Map<number, { message: Vote; at: number }>()
   #nonce = new Uint32Array(2)
   #wish = 0
   #behind = false
+  /** Which directory speaks. Its view and op are known once it is told that it has joined. */
+  #self: Member
   /** My checkpoint is damaged: I have my log, and vote with it, but nothing can be executed until I have another one. */
   #stateLost = false
   readonly #sync: StateSync
@@ -314,6 +325,7 @@ export class Replica implements ReplicaPort {
       send: (round) => this.#sendConfirm(round),
     })
     this.#commitHeader = this.#superblock.state.checkpointHeader
+    this.#self = this.#superblock.state.members[this.index] as Member
     this.#journal.onFault = (what) => this.#halt('disk', what)
     this.#superblock.onFault = (what) => this.#halt('disk', what)
   }
@@ -363,6 +375,11 @@ export class Replica implements ReplicaPort {
 
   get halted(): boolean {
     return this.#halted
+  }
+
+  /** Stands in for a lost directory, and has not joined yet: it is no part of any quorum. */
+  get replacement(): boolean {
+    return this.#superblock.state.replacement
   }
 
   get chainedFrom(): number {
@@ -498,9 +515,10 @@ export class Replica implements ReplicaPort {
     this.#resetChain()
     // A checkpoint of others, from a view that I never was in: my log ends before that view, wherever I left it.
     const checkpointView = headerView(state.checkpointHeader)
-    if (this.#journal.faultyAbove(this.op)) {
+    if (state.replacement || this.#journal.faultyAbove(this.op)) {
       this.status = 'recovering_head'
-      this.#log.warn('recovering-head', { op: this.op, faulty: this.#journal.faultyCount })
+      if (state.replacement) this.#log.warn('replacement', { instance: this.#self.instance })
+      else this.#log.warn('recovering-head', { op: this.op, faulty: this.#journal.faultyCount })
       this.#newNonce()
     } else if (checkpointView > this.view) {
       this.status = 'view_change'
@@ -604,7 +622,7 @@ export class Replica implements ReplicaPort {
   }
 
   #tickPings(): void {
-    if (this.#now < this.#pingDue) return
+    if (this.#now < this.#pingDue || this.#isStranger) return
     this.#pingDue = this.#now + Timeouts.ping
     this.#broadcast(() => this.#pingFrame(Command.ping))
   }
@@ -658,6 +676,11 @@ export class Replica implements ReplicaPort {
       op,
       what: 'this replica cannot lead before it has the op, and nobody that answers can show it; nothing is lost by waiting',
     })
+  }
+
+  /** A replacement that nobody has given its place yet: nothing that it says counts. */
+  get #isStranger(): boolean {
+    return this.replacement && this.#self.op === 0
   }
 
   #tickRecoveringHead(): void {
@@ -732,12 +755,16 @@ export class Replica implements ReplicaPort {
     // A prepare carries its author, who need not be who sent it.
     if (command !== Command.prepare) {
       if (from >= this.replicaCount || from === this.index) return message.unref()
+      if (!this.#isMember(message, from, command)) return message.unref()
       const peer = this.#peers[from] as Peer
       peer.lastHeard = this.#now
       peer.connected = true
       peer.view = Math.max(peer.view, getU32(message.words, At.view))
     }
     switch (command) {
+      case Command.notMember:
+        this.#onNotMember(message, from)
+        break
       case Command.ping:
         this.#onPing(message, from)
         break
@@ -806,6 +833,80 @@ export class Replica implements ReplicaPort {
     return view % this.replicaCount
   }
 
+  // ---- members: whose frames count -----------------------------------------------------------------------------------
+
+  /** Does the frame come from the directory that holds its sender's place? One that is new counts once that is durable. */
+  #isMember(message: Message, from: number, command: number): boolean {
+    const known = this.#superblock.state.members[from] as Member
+    const sender = { ...getMember(message.words, FrameAt.member), committed: false }
+    if (sender.instance === known.instance && !isLater(sender, known)) return true
+    if (known.instance === 0 || isLater(sender, known)) {
+      if (known.instance !== 0) this.#log.warn('member-replaced', { replica: from, op: sender.op, view: sender.view })
+      // Whatever the one before had reached, it is gone.
+      Object.assign(this.#peers[from] as Peer, { op: 0, commit: 0, checkpoint: 0 })
+      this.#superblock.adopt(from, sender, () => {})
+      return false
+    }
+    if (command === Command.notMember) return true
+    if (command === Command.getView && getU32(message.words, FrameAt.getView.replacement) === 1)
+      this.#proposeReplacement(from, sender.instance)
+    else this.#sendNotMember(from, known)
+    return false
+  }
+
+  #sendNotMember(to: number, holder: Member): void {
+    const frame = this.#frame(Command.notMember, this.#superblock.state.view)
+    if (frame === null) return
+    putMember(frame.words, FrameAt.notMember.member, holder)
+    this.#sendTo(to, frame)
+  }
+
+  /** A peer counts another directory in my place. If that came later, or was there first, I may not go on. */
+  #onNotMember(message: Message, from: number): void {
+    const holder = getMember(message.words, FrameAt.notMember.member)
+    if (this.replacement || holder.instance === this.#self.instance || isLater(this.#self, holder)) return
+    this.#halt(
+      'replaced',
+      `replica ${from} knows another data directory as replica ${this.index}'s${holder.op === 0 ? '' : `, since op ${holder.op}`}`,
+    )
+  }
+
+  /** The primary puts it into the log that a new directory takes the place of a lost one; once, as far as it can tell. */
+  #proposeReplacement(replica: number, instance: number): void {
+    if (!this.isPrimary || !this.#hasSpace()) return
+    for (let op = this.commitMin + 1; op <= this.op; op++) {
+      const header = this.#journal.header(op)
+      if (header === null || !isReplacement(header)) continue
+      if (getU64(header, At.prepare.request) === replica && getU64(header, At.prepare.session) === instance) return
+    }
+    const request = this.#frame(Command.request, 0)
+    if (request === null) return
+    clearHeader(request)
+    setU32(request.words, At.size, HEADER_SIZE)
+    setU64(request.words, At.request.request, replica)
+    setU64(request.words, At.request.session, instance)
+    request.bytes[At.request.operation] = VsrOperation.replace
+    this.#log.warn('replacing', { replica, instance, op: this.op + 1 })
+    this.#prepare(request)
+  }
+
+  /** Who acknowledges the op counts the new directory from then on, whatever becomes of the op: the old one is gone for good. */
+  #adoptReplacement(header: Header, committed: boolean, done: () => void): void {
+    const replica = getU64(header, At.prepare.request)
+    if (replica >= this.replicaCount) return done()
+    const instance = getU64(header, At.prepare.session)
+    const member = { instance, view: headerView(header), op: headerOp(header), committed }
+    if (replica === this.index && instance !== this.#self.instance)
+      return this.#halt('replaced', `op ${member.op} gave the place of replica ${this.index} to another data directory`)
+    this.#superblock.adopt(replica, member, done)
+  }
+
+  /** Is it durable that the directory of this op holds its place? */
+  #countsReplacement(header: Header): boolean {
+    const known = this.#superblock.state.members[getU64(header, At.prepare.request)]
+    return known === undefined || !isLater({ view: headerView(header), op: headerOp(header) }, known)
+  }
+
   /** A control frame with the common fields set; null when the pool is drained (the sender tries again on a timer). */
   #frame(command: number, view: number, bodySize = 0): Message | null {
     const message = this.#pool.acquire(HEADER_SIZE + bodySize)
@@ -813,6 +914,7 @@ export class Replica implements ReplicaPort {
     clearHeader(message)
     stampFrame(message, this.#cluster, command, this.index, view, HEADER_SIZE + bodySize)
     setU32(message.words, At.release, this.#release)
+    putMember(message.words, FrameAt.member, this.#self)
     return message
   }
 
@@ -854,7 +956,7 @@ export class Replica implements ReplicaPort {
 
   #onPing(message: Message, from: number): void {
     this.#notePing(message, from)
-    this.#sendTo(from, this.#pingFrame(Command.pong))
+    if (!this.#isStranger) this.#sendTo(from, this.#pingFrame(Command.pong))
   }
 
   #notePing(message: Message, from: number): void {
@@ -1084,6 +1186,10 @@ export class Replica implements ReplicaPort {
   /** Says that a prepare is durable here, if all that this promises is true. */
   #acknowledge(header: Header): void {
     if (!this.#viewDurable || !this.#journal.holds(header)) return
+    if (isReplacement(header) && !this.#countsReplacement(header)) {
+      const held = header.slice()
+      return this.#adoptReplacement(header, false, () => this.#acknowledge(held))
+    }
     const primary = this.#primaryOf(this.view)
     if (primary === this.index) {
       if (this.#logView === this.view) this.#countAck(headerOp(header), header, At.checksum, this.index)
@@ -1448,7 +1554,9 @@ export class Replica implements ReplicaPort {
     this.commitMin = op
     this.#commitHeader = header.slice()
     this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
-    if (client === '0.0.0.0') {
+    if (isReplacement(header)) {
+      this.#adoptReplacement(header, true, () => {})
+    } else if (client === '0.0.0.0') {
       const result = this.#stateMachine.execute(message)
       this.#host.onInternalCommitted(getU64(header, At.prepare.request), result)
     } else {
@@ -1706,7 +1814,7 @@ export class Replica implements ReplicaPort {
     if (state.view !== this.view || this.status !== 'view_change' || this.#logView >= this.view) return
     const headers = this.#suffix
     assert(headers.length > 0)
-    const own: DoViewChange = {
+    const own: Vote = {
       replica: this.index,
       logView: state.logView,
       op: headerOp(headers[0] as Header),
@@ -1716,6 +1824,8 @@ export class Replica implements ReplicaPort {
       headers,
       present: (i) => this.#isPresent(headers[i] as Header),
       nack: (i) => this.#isNack(headers[i] as Header),
+      instance: this.#self.instance,
+      members: state.members,
     }
     const primary = this.#primaryOf(this.view)
     if (primary === this.index) {
@@ -1723,7 +1833,8 @@ export class Replica implements ReplicaPort {
       this.#tryStartView()
       return
     }
-    const frame = this.#frame(Command.doViewChange, this.view, headers.length * HEADER_SIZE)
+    const membersAt = HEADER_SIZE + headers.length * HEADER_SIZE
+    const frame = this.#frame(Command.doViewChange, this.view, membersAt - HEADER_SIZE + MEMBERS_BLOCK_SIZE)
     if (frame === null) return
     const w = frame.words
     headers.forEach((header, i) => {
@@ -1736,6 +1847,8 @@ export class Replica implements ReplicaPort {
       if (own.nack(i))
         w[(FrameAt.doViewChange.nack >>> 2) + word] = (w[(FrameAt.doViewChange.nack >>> 2) + word] as number) | bit
     })
+    w.fill(0, membersAt >>> 2, (membersAt + MEMBERS_BLOCK_SIZE) >>> 2)
+    own.members.forEach((member, r) => putMember(w, membersAt + r * MEMBER_SIZE, member))
     setU64(w, FrameAt.doViewChange.op, own.op)
     setU64(w, FrameAt.doViewChange.commitMin, own.commitMin)
     setU64(w, FrameAt.doViewChange.commitMax, own.commitMax)
@@ -1765,9 +1878,11 @@ export class Replica implements ReplicaPort {
     this.#tryStartView()
   }
 
-  #parseDoViewChange(message: Message, from: number): DoViewChange | null {
+  #parseDoViewChange(message: Message, from: number): Vote | null {
     const w = message.words
-    const headers = this.#parseHeaders(message)
+    const membersAt = message.size - MEMBERS_BLOCK_SIZE
+    if (membersAt < 2 * HEADER_SIZE) return null
+    const headers = this.#parseHeaders(message, membersAt)
     const op = getU64(w, FrameAt.doViewChange.op)
     if (headers === null || headers.length === 0 || headers.length > this.#pipelineMax + 1) return null
     if (!headers.every((header, i) => headerOp(header) === op - i)) return null
@@ -1785,15 +1900,16 @@ export class Replica implements ReplicaPort {
       headers,
       present: bits(FrameAt.doViewChange.present),
       nack: bits(FrameAt.doViewChange.nack),
+      instance: getMember(w, FrameAt.member).instance,
+      members: this.#peers.map((_, r) => getMember(w, membersAt + r * MEMBER_SIZE)),
     }
   }
 
-  /** The headers in a body, copied; null when the size is not whole headers or one is not sealed. */
-  #parseHeaders(message: Message): Header[] | null {
-    const bytes = message.size - HEADER_SIZE
-    if (bytes % HEADER_SIZE !== 0) return null
+  /** The headers in a body, up to `end`, copied; null when they are not whole headers or one is not sealed. */
+  #parseHeaders(message: Message, end = message.size): Header[] | null {
+    if ((end - HEADER_SIZE) % HEADER_SIZE !== 0) return null
     const headers: Header[] = []
-    for (let at = HEADER_SIZE; at < message.size; at += HEADER_SIZE) {
+    for (let at = HEADER_SIZE; at < end; at += HEADER_SIZE) {
       const header = message.words.slice(at >>> 2, (at >>> 2) + HEADER_WORDS)
       if (!headerSealed(header, this.#checksummer) || !equal128(header, At.cluster, this.#cluster, 0)) return null
       headers.push(header)
@@ -1803,7 +1919,8 @@ export class Replica implements ReplicaPort {
 
   #tryStartView(): void {
     if (!this.#doViewChanges.has(this.index) || this.#logView >= this.view) return
-    const messages = [...this.#doViewChanges.values()].map((entry) => entry.message)
+    const messages = withoutReplaced([...this.#doViewChanges.values()].map((entry) => entry.message))
+    if (!messages.some(({ replica }) => replica === this.index)) return
     const outcome = chooseLog(messages, this.replicaCount, this.#pipelineMax)
     if (outcome.kind === 'wait') return
     if (outcome.kind === 'stuck') {
@@ -1945,7 +2062,8 @@ export class Replica implements ReplicaPort {
     })
   }
 
-  #startViewFrame(nonceLow: number, nonceHigh: number): Message | null {
+  /** `asked`: whose getView it answers. */
+  #startViewFrame(nonceLow: number, nonceHigh: number, asked?: number): Message | null {
     const headers = this.#buildSuffix()
     // Every header has to be known: a primary without the whole suffix has nothing to start a view with.
     if (headers.some((header) => isReserved(header))) return null
@@ -1957,6 +2075,8 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.startView.op, this.op)
     setU64(w, FrameAt.startView.commitMax, this.commitMax)
     setU64(w, FrameAt.startView.checkpointOp, this.checkpointOp)
+    const member = asked === undefined ? undefined : this.#superblock.state.members[asked]
+    if (member?.committed) putMember(w, FrameAt.startView.member, member)
     headers.forEach((header, i) => w.set(header, (HEADER_SIZE + i * HEADER_SIZE) >>> 2))
     return frame
   }
@@ -1974,7 +2094,8 @@ export class Replica implements ReplicaPort {
     const nonce = FrameAt.startView.nonce >>> 2
     if (this.status === 'recovering_head') {
       const mine = w[nonce] === this.#nonce[0] && w[nonce + 1] === this.#nonce[1]
-      if (!mine && view <= this.#superblock.state.view) return
+      if (!mine && (view <= this.#superblock.state.view || this.replacement)) return
+      if (this.replacement && !this.#hasJoined(getMember(w, FrameAt.startView.member))) return
     }
     if (view === this.view && this.#logView === view && this.status === 'normal') {
       this.#heardPrimary()
@@ -2004,6 +2125,9 @@ export class Replica implements ReplicaPort {
         logView: view,
         suffix: this.#buildSuffix(),
         commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),
+        // What the lost directory promised is covered: its votes are refused by a quorum, its ops are committed up to the one
+        // that gave its place away.
+        replacement: false,
       },
       () => {
         if (this.#halted || this.view !== view || this.#logView !== view) return
@@ -2012,12 +2136,27 @@ export class Replica implements ReplicaPort {
     )
   }
 
+  /** A normal primary says since which op of the committed log this directory holds its place. */
+  #hasJoined(member: Member): boolean {
+    if (member.instance !== this.#self.instance || member.op === 0) return false
+    if (isLater(member, this.#self)) {
+      this.#self = member
+      this.#log.info('replacement-accepted', { op: member.op, view: member.view })
+      this.#superblock.adopt(this.index, member, () => {})
+    }
+    return true
+  }
+
   #newNonce(): void {
     this.#nonce[0] = this.#random.below(0x1_0000_0000)
     this.#nonce[1] = 1 + this.#random.below(0xffff_ffff)
   }
 
   #requestView(): void {
+    if (this.replacement) {
+      this.#peers.forEach((peer, r) => this.#sendGetView(r, peer.view))
+      return
+    }
     const view = Math.max(this.view, ...this.#peers.map((peer, r) => (r === this.index ? 0 : peer.view)))
     this.#sendGetView(this.#primaryOf(view), view)
   }
@@ -2028,14 +2167,18 @@ export class Replica implements ReplicaPort {
     if (frame === null) return
     frame.words[FrameAt.getView.nonce >>> 2] = this.#nonce[0] as number
     frame.words[(FrameAt.getView.nonce >>> 2) + 1] = this.#nonce[1] as number
+    setU32(frame.words, FrameAt.getView.replacement, this.replacement ? 1 : 0)
     this.#sendTo(to, frame)
   }
 
   #onGetView(message: Message, from: number): void {
     if (!this.#isNormalPrimary || !this.#viewDurable) return
     if (getU32(message.words, At.view) > this.view) return
+    const member = this.#superblock.state.members[from] as Member
+    if (getU32(message.words, FrameAt.getView.replacement) === 1 && !member.committed)
+      this.#proposeReplacement(from, member.instance)
     const nonce = FrameAt.getView.nonce >>> 2
-    this.#sendTo(from, this.#startViewFrame(message.words[nonce] as number, message.words[nonce + 1] as number))
+    this.#sendTo(from, this.#startViewFrame(message.words[nonce] as number, message.words[nonce + 1] as number, from))
   }
 
   // ---- repair ------------------------------------------------------------------------------------------------------
@@ -2178,6 +2321,10 @@ const EMPTY = new Uint8Array(0)
 function isNumbered(session: Session, operation: number): boolean {
   if (operation === VsrOperation.register || operation === VsrOperation.logout) return false
   return session.exactlyOnce || operation < PARTITION_OPERATION_FIRST
+}
+
+function isReplacement(header: Header): boolean {
+  return headerOperation(header) === VsrOperation.replace && getKey(header, At.prepare.client) === '0.0.0.0'
 }
 
 function clientsSize(snapshot: Uint8Array): number {

@@ -8,8 +8,9 @@ import type { Checksummer } from '../src/protocol/checksum.ts'
 import { type Message, MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
 import type { SubmitOutcome } from '../src/state/replica-port.ts'
 import { CheckpointStore } from '../storage/checkpoint-store.ts'
+import type { DiskResult } from '../storage/disk.ts'
 import { Journal } from '../storage/journal.ts'
-import { type Geometry, Superblock } from '../storage/superblock.ts'
+import { type FormatKnowledge, type Geometry, Superblock } from '../storage/superblock.ts'
 import { MachineMemory } from './memory.ts'
 import type { SeededRandom } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -47,7 +48,7 @@ const WAITING_MAX = 64
 export class SimNode {
   readonly index: number
   readonly disk: VirtualDisk
-  readonly geometry: Geometry
+  geometry: Geometry
   readonly random: SeededRandom
   readonly #world: NodeWorld
   readonly #stateMachine: (node: SimNode) => StateMachine
@@ -77,14 +78,15 @@ export class SimNode {
     this.#stateMachine = options.stateMachine
   }
 
-  format(done: () => void): void {
+  format(done: () => void, known: FormatKnowledge): void {
     const { memory } = this
     Journal.format(this.disk, this.geometry, this.#world.checksummer, memory, (journal) => {
       if (journal !== 'ok') throw new Error(`journal format: ${journal}`)
-      new Superblock(this.disk, this.#world.checksummer, memory).format(this.geometry, (superblock) => {
+      const formatted = (superblock: DiskResult): void => {
         if (superblock !== 'ok') throw new Error(`superblock format: ${superblock}`)
         done()
-      })
+      }
+      new Superblock(this.disk, this.#world.checksummer, memory).format(this.geometry, formatted, known)
     })
   }
 

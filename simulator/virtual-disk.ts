@@ -242,6 +242,18 @@ export class VirtualDisk implements Disk {
     this.#file(file).unreadable.delete(sector)
   }
 
+  /** Another disk, without a file. */
+  wipe(): void {
+    this.#files.clear()
+  }
+
+  /** A disk of its own with the same files. */
+  clone(): VirtualDisk {
+    const disk = new VirtualDisk(this.#scheduler, this.#random, this.#profile)
+    disk.copyFrom(this)
+    return disk
+  }
+
   /** The same files, for running a scenario's past into several futures. */
   copyFrom(other: VirtualDisk): void {
     this.#files.clear()

@@ -5,6 +5,7 @@ import type { Checksummer } from '../src/protocol/checksum.ts'
 import { At, getKey, getU64 } from '../src/protocol/frame.ts'
 import type { Message } from '../src/protocol/message.ts'
 import type { SubmitOutcome } from '../src/state/replica-port.ts'
+import { NOBODY } from '../storage/member.ts'
 import type { Geometry } from '../storage/superblock.ts'
 import { AcknowledgedChecker } from './checkers/acknowledged.ts'
 import { HistoryChecker } from './checkers/history.ts'
@@ -92,6 +93,7 @@ export class World {
       const geometry: Geometry = {
         cluster,
         replica: index,
+        instance: index + 1,
         replicaCount: options.replicaCount,
         frameSizeMax: options.frameSizeMax,
         journalSlots: options.journalSlots,
@@ -140,13 +142,15 @@ export class World {
     this.options.onLog?.(`${(this.scheduler.now / 1e6).toFixed(6)} ${line}`)
   }
 
-  /** Formats every disk and starts every node. */
-  boot(): void {
+  /** Formats every disk and starts every node. `acquainted`: the directories know of each other from the start. */
+  boot(acquainted = true): void {
     let formatted = 0
+    const members = !acquainted ? [] : this.nodes.map(({ geometry }) => ({ ...NOBODY, instance: geometry.instance }))
     for (const node of this.nodes) {
-      node.format(() => {
+      const done = (): void => {
         formatted += 1
-      })
+      }
+      node.format(done, { members })
     }
     while (formatted < this.nodes.length && this.scheduler.step(Number.POSITIVE_INFINITY));
     for (const node of this.nodes) node.start()
@@ -233,6 +237,24 @@ export class World {
     this.log(`restart of replica ${index}`)
     this.mix(2000 + index)
     node.start()
+  }
+
+  /** The disk of a node that is down is gone. A new one is formatted, to take its place or, wrongly, as if it were the first. */
+  replaceDisk(index: number, { replacement = true } = {}): void {
+    const node = this.nodes[index] as SimNode
+    if (node.alive) throw new Error(`replica ${index} still runs`)
+    this.log(`the disk of replica ${index} is gone`)
+    this.mix(3000 + index)
+    node.disk.wipe()
+    node.geometry = { ...node.geometry, instance: node.geometry.instance + this.nodes.length }
+    this.promises.forget(node)
+    this.said.forget(node)
+    let formatted = false
+    const done = (): void => {
+      formatted = true
+    }
+    node.format(done, { replacement })
+    while (!formatted && this.scheduler.step(Number.POSITIVE_INFINITY));
   }
 
   pause(index: number, micros: number): void {

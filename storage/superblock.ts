@@ -13,7 +13,9 @@
 //   |  112 |    8 | commit_max                |  120 |  8 | checkpoint op                    |
 //   |  128 |    8 | checkpoint size           |  136 |  4 | checkpoint interval | 140 | 4 | clients max |
 //   |  144 |   16 | checkpoint digest         |  160 |  4 | session window                   |
+//   |  168 |    8 | instance                  |  176 |  4 | 1: a replacement that has not joined yet |
 //   |  256 |  256 | header of the checkpoint's op                                           |
+//   |  512 | n·24 | members, one for every replica (`member.ts`)                             |
 //   | 1024 |  n·256 | suffix headers, head first: DoViewChange's when log_view < view, else StartView's |
 //
 // Copies are written one at a time, each synced and read back; opening takes the highest sequence that two copies agree on.
@@ -24,20 +26,24 @@ import { copy128, equal128, getU64, setU64 } from '../src/protocol/frame.ts'
 import { HEADER_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk, DiskResult } from './disk.ts'
 import { HEADER_WORDS, type Header, rootHeader } from './header.ts'
+import { getMember, INSTANCE_MAX, isLater, MEMBER_SIZE, type Member, NOBODY, putMember } from './member.ts'
 
 export const SUPERBLOCK_FILE = 'superblock'
 export const SUPERBLOCK_COPIES = 4
 const COPY_QUORUM = 2
-const FORMAT_VERSION = 1
+const FORMAT_VERSION = 2
 const MAGIC_LO = 0x474c4147 // "GALG"
 const MAGIC_HI = 0x3142534f // "OSB1"
+const MEMBERS_AT = 512
 const HEADERS_AT = 1024
 
-/** Fixed at format, the same on all replicas of a cluster except `replica`. */
+/** Fixed at format, the same on all replicas of a cluster except `replica` and `instance`. */
 export interface Geometry {
   /** 4 u32 words, random at format. */
   readonly cluster: Uint32Array
   readonly replica: number
+  /** Random at format: tells this directory from any other one of the same replica. See `member.ts`. */
+  readonly instance: number
   readonly replicaCount: number
   /** Largest frame in bytes, header included; a whole number of sectors. */
   readonly frameSizeMax: number
@@ -61,6 +67,17 @@ export interface SuperblockState {
   readonly checkpointSize: number
   /** Head first. In the same atomic write as log_view: what this replica promises its log to contain. */
   readonly suffix: readonly Header[]
+  /** By replica: whose frames count. Durable before a frame of a new one does. */
+  readonly members: readonly Member[]
+  /** The directory stands in for a lost one: until it has joined, nobody can know what was promised in its name. */
+  readonly replacement: boolean
+}
+
+/** What a directory knows of the cluster when it is made. */
+export interface FormatKnowledge {
+  /** Members that are known beforehand; the others are those that are heard first. */
+  readonly members?: readonly Member[]
+  readonly replacement?: boolean
 }
 
 export type SuperblockOpen = 'ok' | 'missing' | 'corrupt' | 'unsupported' | 'failed'
@@ -81,12 +98,14 @@ export function geometryFault(g: Geometry): string | null {
   if (g.frameSizeMax % 4096 !== 0 || g.frameSizeMax < 8192 || g.frameSizeMax > 64 << 20)
     return `frame size must be whole sectors between 8 KiB and 64 MiB, not ${g.frameSizeMax}`
   if (g.pipelineMax < 1 || g.pipelineMax > 64) return `pipeline must be 1..64, not ${g.pipelineMax}`
-  if (g.frameSizeMax < (g.pipelineMax + 2) * HEADER_SIZE)
-    return `frame size must hold ${g.pipelineMax + 1} headers, and ${g.frameSizeMax} bytes do not`
+  // A doViewChange: its header, the suffix, the members.
+  if (g.frameSizeMax < (g.pipelineMax + 3) * HEADER_SIZE)
+    return `frame size must hold ${g.pipelineMax + 2} headers, and ${g.frameSizeMax} bytes do not`
   if (g.checkpointInterval < 1) return `checkpoint interval must be at least 1, not ${g.checkpointInterval}`
   if (g.journalSlots < 2 * g.checkpointInterval + 2 * g.pipelineMax)
     return `journal slots must be at least twice the checkpoint interval and pipeline together, not ${g.journalSlots}`
   if (g.sessionWindow < 1 || g.clientsMax < 1) return 'client limits must be at least 1'
+  if (!(g.instance >= 1 && g.instance <= INSTANCE_MAX)) return `instance must be 1..${INSTANCE_MAX}, not ${g.instance}`
   return null
 }
 
@@ -145,7 +164,7 @@ export class Superblock {
   }
 
   /** Writes the first version of a new replica's superblock. */
-  format(geometry: Geometry, done: (result: DiskResult) => void): void {
+  format(geometry: Geometry, done: (result: DiskResult) => void, known: FormatKnowledge = {}): void {
     assert(geometryFault(geometry) === null, geometryFault(geometry) ?? '')
     this.#geometry = geometry
     this.#buffers(superblockCopySize(geometry.pipelineMax))
@@ -159,6 +178,10 @@ export class Superblock {
       checkpointDigest: new Uint32Array(4),
       checkpointSize: 0,
       suffix: [root],
+      members: Array.from({ length: geometry.replicaCount }, (_, r) =>
+        r === geometry.replica ? { ...NOBODY, instance: geometry.instance } : (known.members?.[r] ?? NOBODY),
+      ),
+      replacement: known.replacement ?? false,
     }
     this.#writing = true
     this.#encode(this.#staging)
@@ -264,6 +287,7 @@ export class Superblock {
       checkpointInterval: words[34] as number,
       clientsMax: words[35] as number,
       sessionWindow: words[40] as number,
+      instance: getU64(words, 168),
     }
     this.#state = {
       view: words[26] as number,
@@ -274,6 +298,8 @@ export class Superblock {
       checkpointDigest: words.slice(36, 40),
       checkpointHeader: words.slice(64, 64 + HEADER_WORDS),
       suffix,
+      members: Array.from({ length: words[21] as number }, (_, r) => getMember(words, MEMBERS_AT + r * MEMBER_SIZE)),
+      replacement: words[44] === 1,
     }
     this.#staging = this.#state
     this.#sequence = getU64(words, 40)
@@ -306,6 +332,9 @@ export class Superblock {
     w[35] = g.clientsMax
     copy128(w, 144, state.checkpointDigest, 0)
     w[40] = g.sessionWindow
+    setU64(w, 168, g.instance)
+    w[44] = state.replacement ? 1 : 0
+    state.members.forEach((member, r) => putMember(w, MEMBERS_AT + r * MEMBER_SIZE, member))
     w.set(state.checkpointHeader, 64)
     state.suffix.forEach((header, i) => w.set(header, HEADERS_AT / 4 + i * HEADER_WORDS))
     this.#checksummer.mac(this.#bytes, 32, this.#copySize, w, 0)
@@ -319,6 +348,7 @@ export class Superblock {
     const before = this.#staging
     assert(before !== null)
     const after = { ...before, ...change }
+    assert(!after.replacement || before.replacement, 'a member that has joined became a replacement')
     assert(after.view >= before.view, 'view regressed')
     assert(after.logView >= before.logView, 'log_view regressed')
     assert(after.logView <= after.view, 'log_view above view')
@@ -328,6 +358,17 @@ export class Superblock {
     this.#staging = after
     this.#waiting.push(done)
     if (!this.#writing) this.#writeStaging()
+  }
+
+  /** Makes it durable that `member` holds the place of `replica`, unless a later one does. */
+  adopt(replica: number, member: Member, done: () => void): void {
+    const { members } = this.#staging as SuperblockState
+    const known = members[replica] as Member
+    const same = known.instance === member.instance && !isLater(member, known)
+    const settled = same ? known.committed || !member.committed : isLater(known, member)
+    if (settled && this.#staging === this.#state) return done()
+    if (settled) return this.update({}, done)
+    this.update({ members: members.map((other, r) => (r === replica ? member : other)) }, done)
   }
 
   #writeStaging(): void {

@@ -1,8 +1,8 @@
 // What a replica has said about its view and its log it can never take back: its disk knows it before it is said, no later life
 // speaks of less, and its votes for one view always show the same log.
-import { FrameAt } from '../../consensus/frames.ts'
+import { FrameAt, MEMBERS_BLOCK_SIZE } from '../../consensus/frames.ts'
 import { At, Command, commandOf, equal128, getKey, getU32, getU64 } from '../../src/protocol/frame.ts'
-import { type Message, SECTOR_SIZE } from '../../src/protocol/message.ts'
+import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { SUPERBLOCK_COPIES, SUPERBLOCK_FILE, superblockCopySize } from '../../storage/superblock.ts'
 import type { SimNode } from '../node.ts'
 import { Violation } from '../violation.ts'
@@ -44,9 +44,18 @@ export class MemoryChecker {
     if (command === Command.doViewChange) this.#compareVote(node, view, logView, message)
   }
 
+  /** Another directory speaks for this replica: what the one before said binds it no more. */
+  forget({ index }: SimNode): void {
+    this.#said.delete(index)
+    for (const key of this.#votes.keys()) if (key.startsWith(`${index}/`)) this.#votes.delete(key)
+  }
+
   #compareVote(node: SimNode, view: number, logView: number, message: Message): void {
     const key = `${node.index}/${view}`
-    const vote = `${logView} ${getKey(message.words, At.checksumBody)}`
+    // The members that it counts, at the end of the body, may change meanwhile.
+    let vote = `${logView}`
+    for (let at = HEADER_SIZE; at < message.size - MEMBERS_BLOCK_SIZE; at += HEADER_SIZE)
+      vote += ` ${getKey(message.words, at + At.checksum)}`
     if ((this.#votes.get(key) ?? vote) !== vote) fail(node, `showed two logs for view ${view}`)
     this.#votes.set(key, vote)
   }

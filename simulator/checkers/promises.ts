@@ -42,6 +42,11 @@ export class PromiseChecker {
     }
   }
 
+  /** Another disk: what rotted on the old one is gone with it. */
+  forget(node: SimNode): void {
+    for (const place of this.rotten) if (place.startsWith(`${node.index} `)) this.rotten.delete(place)
+  }
+
   #logViewIs(node: SimNode, view: number, what: string): void {
     const state = node.superblock?.state
     if (state?.logView !== view || state.view !== view)

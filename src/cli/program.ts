@@ -6,7 +6,7 @@ import { benchCommand } from './commands/bench.ts'
 import { chaosCommand } from './commands/chaos.ts'
 import { clusterCommand } from './commands/cluster.ts'
 import { consumeCommand } from './commands/consume.ts'
-import { formatCommand } from './commands/format.ts'
+import { formatCommand, recoverCommand } from './commands/format.ts'
 import { offsetCommand } from './commands/offset.ts'
 import { produceCommand } from './commands/produce.ts'
 import { simCommand } from './commands/sim.ts'
@@ -80,6 +80,7 @@ ${EXIT_CODES_HELP}`,
   program.commandsGroup('Run:')
   program.addCommand(clusterCommand(context))
   program.addCommand(formatCommand(context))
+  program.addCommand(recoverCommand(context))
   program.addCommand(startCommand(context))
   program.addCommand(statusCommand(context))
   program.commandsGroup('Streams and topics:')

@@ -50,6 +50,7 @@ export const Command = {
   block: 21,
   confirm: 22,
   confirmed: 23,
+  notMember: 24,
 } as const
 export type Command = (typeof Command)[keyof typeof Command]
 

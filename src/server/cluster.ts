@@ -72,7 +72,7 @@ export async function runCluster(options: ClusterOptions): Promise<number> {
   const report = new Report(options)
   const { cluster, formatted } = identify(data, options.nodes)
   const plans = await plan(options, data, cluster)
-  if (formatted) plans.forEach(assertThere)
+  if (formatted) for (const plan of plans) assertThere(plan, cluster, options)
   else {
     for (const node of plans) await format(node, cluster, options, report)
     writeIdentity(data, { cluster, nodes: options.nodes, formatted: true })
@@ -177,11 +177,16 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 /** A node that comes back empty has forgotten what it promised: with it, a majority could forget what it acknowledged. */
-function assertThere(node: NodePlan): void {
+function assertThere(node: NodePlan, cluster: string, { nodes, frameSizeMax, journalSlots }: ClusterOptions): void {
   if (isFormatted(node.data)) return
+  const shape = `--replica ${node.index} --replicas ${nodes} --journal-slots ${journalSlots ?? JOURNAL_SLOTS}${frameSizeMax === undefined ? '' : ` --frame-max ${frameSizeMax}`}`
+  const cure =
+    nodes === 1
+      ? ''
+      : `; if it is lost, remove what is left of it and make a replacement with \`galgo recover --data ${node.data} --cluster ${cluster} ${shape}\``
   throw new ServerError(
     'data-missing',
-    `the data of node ${node.index} is gone: there is no superblock in ${node.data}; restore that directory, or start a new cluster in another one with --data`,
+    `the data of node ${node.index} is gone: there is no superblock in ${node.data}; restore that directory${cure}, or start a new cluster in another one with --data`,
   )
 }
 

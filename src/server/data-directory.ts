@@ -26,13 +26,13 @@ export function assertFormatted(data: string): void {
   if (names === null) {
     throw new ServerError(
       'not-formatted',
-      `there is no data directory ${data}; make it with \`galgo format --data ${data}\` or name another with --data`,
+      `there is no data directory ${data}; make it with \`galgo format --data ${data}\`, or with \`galgo recover\` if it was lost, or name another with --data`,
     )
   }
   if (names.includes(SUPERBLOCK_FILE)) return
   const what =
     names.length === 0
-      ? `is empty; make it a node's with \`galgo format --data ${data}\``
+      ? `is empty; make it a node's with \`galgo format --data ${data}\`, or with \`galgo recover\` if its data was lost`
       : 'has no superblock; it is not a data directory of Galgo, or its format was interrupted'
   throw new ServerError('not-formatted', `the directory ${data} ${what}`)
 }

@@ -19,6 +19,7 @@ export type ServerErrorCode =
   | 'data-missing'
   | 'superblock-damaged'
   | 'node-stopped'
+  | 'replaced'
 
 export class ServerError extends Error {
   override readonly name = 'ServerError'

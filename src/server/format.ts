@@ -1,9 +1,11 @@
 // `galgo format`: makes the data directory of one node, once in its life. The journal is written whole, then the superblock:
 // a directory with a superblock is complete.
+import { randomInt } from 'node:crypto'
 import { resolve } from 'node:path'
 import { type IoDriver, openDriver } from 'io-uring-napi'
 import { type DiskResult } from '../../storage/disk.ts'
 import { Journal, journalSize } from '../../storage/journal.ts'
+import { INSTANCE_MAX } from '../../storage/member.ts'
 import { type Geometry, geometryFault, Superblock } from '../../storage/superblock.ts'
 import { makeChecksummer } from './checksummer.ts'
 import { assertRoom, lockData, makeEmptyDirectory } from './data-directory.ts'
@@ -33,6 +35,8 @@ export interface FormatOptions {
   readonly frameSizeMax?: number
   /** Ops that the journal holds; 512 when absent. */
   readonly journalSlots?: number
+  /** The directory takes the place of one that was lost: it joins by an op of the log, and promises nothing before. */
+  readonly replacement?: boolean
   /** Journal bytes written so far. */
   readonly progress?: (bytes: number, total: number) => void
 }
@@ -41,13 +45,18 @@ export interface FormatOptions {
 export async function formatNode(options: FormatOptions): Promise<void> {
   const data = resolve(options.data)
   const geometry = geometryOf(options)
+  if (options.replacement && options.replicas === 1)
+    throw new ServerError(
+      'bad-config',
+      'a cluster of one node has nobody who could give a lost directory back; restore it from a copy, or begin a new cluster with `galgo format`',
+    )
   makeEmptyDirectory(data)
   assertRoom(data, journalSize(geometry))
   const lock = lockData(data)
   try {
     const driver = await openDriver({ kind: 'auto' })
     try {
-      await writeFiles(driver, data, geometry, options.progress)
+      await writeFiles(driver, data, geometry, options)
     } finally {
       await driver.close()
     }
@@ -61,10 +70,11 @@ export function geometryOf(options: Omit<FormatOptions, 'data' | 'progress'>): G
   const frameSizeMax = Math.ceil((options.frameSizeMax ?? FormatDefaults.frameSizeMax) / 4096) * 4096
   const journalSlots = options.journalSlots ?? FormatDefaults.journalSlots
   const { pipelineBytes, pipelineMax, clientsMax, sessionWindow } = FormatDefaults
-  const pipeline = Math.max(2, Math.min(pipelineMax, Math.floor(pipelineBytes / frameSizeMax), frameSizeMax / 256 - 2))
+  const pipeline = Math.max(2, Math.min(pipelineMax, Math.floor(pipelineBytes / frameSizeMax), frameSizeMax / 256 - 3))
   const geometry: Geometry = {
     cluster: clusterId(options.cluster),
     replica: options.replica,
+    instance: randomInt(1, INSTANCE_MAX),
     replicaCount: options.replicas,
     frameSizeMax,
     journalSlots,
@@ -101,7 +111,7 @@ async function writeFiles(
   driver: IoDriver,
   data: string,
   geometry: Geometry,
-  progress: FormatOptions['progress'],
+  { progress, replacement = false }: Pick<FormatOptions, 'progress' | 'replacement'>,
 ): Promise<void> {
   const disk = new DriverDisk({ driver, root: data, log: silentLog })
   const checksummer = makeChecksummer()
@@ -111,7 +121,7 @@ async function writeFiles(
     })
     check(journal, 'journal', data)
     const superblock = await new Promise<DiskResult>((done) => {
-      new Superblock(disk, checksummer, driver).format(geometry, done)
+      new Superblock(disk, checksummer, driver).format(geometry, done, { replacement })
     })
     check(superblock, 'superblock', data)
   } finally {

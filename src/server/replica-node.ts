@@ -306,6 +306,7 @@ export class ReplicaNode {
       checkpoint: replica.checkpointOp,
       transfer: replica.transfer,
       segments: replica.segmentRepairs,
+      replacement: replica.replacement,
       durability: 'disk',
       driver: { kind: this.#driver.kind, reason: this.#driver.reason },
       connections: this.#clients.size,
@@ -368,11 +369,14 @@ async function openRing(config: NodeConfig): Promise<IoDriver> {
 function superblockError(result: Exclude<SuperblockOpen, 'ok'>, data: string): ServerError {
   switch (result) {
     case 'missing':
-      return new ServerError('not-formatted', `${data} has no superblock; make it with \`galgo format --data ${data}\``)
+      return new ServerError(
+        'not-formatted',
+        `${data} has no superblock; make it with \`galgo format --data ${data}\`, or with \`galgo recover\` if this node took part in a cluster before`,
+      )
     case 'corrupt':
       return new ServerError(
         'superblock-damaged',
-        `the superblock in ${data} is damaged: no two of its four copies agree; it cannot be repaired, and nothing in ${data} was touched`,
+        `the superblock in ${data} is damaged: no two of its four copies agree, so nobody can know what this node promised; nothing in ${data} was touched. If a majority of the other nodes runs, move ${data} away and make a new one with \`galgo recover\`; a cluster of one node has to be restored from a copy`,
       )
     case 'unsupported':
       return new ServerError(
@@ -424,6 +428,11 @@ function haltError(reason: Halt, what: string, replica: number, data: string): S
       return new ServerError(
         'node-stopped',
         `replica ${replica} stopped because its data differs from the others' (${what}); keep ${data} for analysis and do not start it again`,
+      )
+    case 'replaced':
+      return new ServerError(
+        'replaced',
+        `replica ${replica} stopped because ${what}, so ${data} must not take part any more. If another directory was set up for this replica by mistake, stop that node; if ${data} is new because the old directory was lost, make it with \`galgo recover\` instead of \`galgo format\``,
       )
     case 'journal-corrupt':
     case 'checkpoint-corrupt':

@@ -30,6 +30,8 @@ export interface ReplicaStatus {
   readonly transfer: { readonly phase: string; readonly checkpoint: number; readonly segments: string } | null
   /** Segments that are known to be damaged, and those that were repaired from another node since the start. */
   readonly segments: { readonly damaged: number; readonly repaired: number }
+  /** It stands in for a lost directory and has not joined yet: it is no part of any quorum. */
+  readonly replacement: boolean
   readonly durability: 'disk' | 'memory'
   readonly driver: { readonly kind: string; readonly reason: string }
   readonly connections: number

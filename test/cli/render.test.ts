@@ -89,6 +89,7 @@ const node = (replica: number, change: Partial<NodeStatus> = {}): NodeStatus => 
   checkpoint: 0,
   transfer: null,
   segments: { damaged: 0, repaired: 0 },
+  replacement: false,
   durability: 'disk',
   driver: { kind: 'io_uring', reason: '' },
   connections: 0,

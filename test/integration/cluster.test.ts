@@ -1,12 +1,14 @@
 // What `galgo cluster` runs: a supervisor and its nodes, all real processes.
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { freePorts } from '../../chaos/ports.ts'
+import { formatNode } from '../../src/server/format.ts'
+import type { NodeStatus } from '../../src/server/status.ts'
 import { COMPILED_ONCE, temporaryDirectory, until, withClient } from './processes.ts'
 
 const CLUSTER = fileURLToPath(new URL('cluster-process.ts', import.meta.url))
@@ -188,6 +190,68 @@ test('a node whose data is gone does not come back empty; a format that was inte
     assert.match(second.errors, /the data of node 0 is gone/)
     assert.ok(existsSync(join(data, 'node-0', 'journal')), 'what is left was not touched')
   } finally {
+    directory.remove()
+  }
+})
+
+test('a node whose directory is lost: a fresh one is refused, a replacement joins and holds everything', async () => {
+  const directory = temporaryDirectory()
+  const data = join(directory.path, 'cluster')
+  const lost = join(data, 'node-1')
+  const shape = { data: lost, replica: 1, replicas: 3, frameSizeMax: 64 * 1024, journalSlots: 128 }
+  const statusOf = async (http: string): Promise<NodeStatus | undefined> => {
+    try {
+      const response = await fetch(`${http}/status`, { headers: { connection: 'close' } })
+      return (await response.json()) as NodeStatus
+    } catch {
+      return undefined
+    }
+  }
+  const supervisors: Supervisor[] = []
+  const start = async (): Promise<Supervisor> => {
+    const supervisor = new Supervisor(data, 3, await freePorts(9))
+    supervisors.push(supervisor)
+    return supervisor
+  }
+  try {
+    const first = await start()
+    const { nodes = [] } = await first.event('ready')
+    const [{ http } = { http: '' }] = nodes
+    const { cluster } = await until('a status', () => statusOf(http))
+    await withClient(
+      nodes.map((node) => node.client),
+      async (client) => {
+        for (let i = 0; i < 200; i++) await client.createStream(`stream-${i}`)
+      },
+    )
+    first.child.kill('SIGINT')
+    assert.equal(await first.exited, 0)
+    rmSync(lost, { recursive: true })
+
+    const refused = await start()
+    assert.equal(await refused.exited, 1)
+    assert.match(refused.errors, /the data of node 1 is gone.*galgo recover --data .*node-1 .*--journal-slots 128/)
+
+    await formatNode({ ...shape, cluster })
+    const fresh = await start()
+    await until('the refusal', async () =>
+      readFileSync(join(data, 'node-1.log'), 'utf8').includes("knows another data directory as replica 1's")
+        ? true
+        : undefined,
+    )
+    await fresh.end()
+    rmSync(lost, { recursive: true })
+
+    await formatNode({ ...shape, cluster, replacement: true })
+    const third = await start()
+    const { nodes: again = [] } = await third.event('ready')
+    const joined = await until('the replacement', async () => {
+      const [a, b] = await Promise.all([0, 1].map((i) => statusOf(again[i]?.http ?? '')))
+      return b?.status === 'normal' && !b.replacement && b.commit === a?.commit ? b : undefined
+    })
+    assert.ok(joined.commit >= 200)
+  } finally {
+    for (const supervisor of supervisors) await supervisor.end()
     directory.remove()
   }
 })

@@ -75,13 +75,13 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a replica that cannot tell where its log ends joins as if it could', 'recovery', [
     REPLICA,
-    'if (this.#journal.faultyAbove(this.op)) {',
-    'if (this.#journal.faultyAbove(this.op) && this.op < 0) {',
+    'if (state.replacement || this.#journal.faultyAbove(this.op)) {',
+    'if (state.replacement) {',
   ]),
   mutant('any startView brings a recovering replica back', 'recovery', [
     REPLICA,
-    'if (!mine && view <= this.#superblock.state.view) return',
-    '',
+    'if (!mine && (view <= this.#superblock.state.view || this.replacement)) return',
+    'if (!mine && this.replacement) return',
   ]),
   mutant('what an earlier view left in the journal comes back at a start', 100, [
     REPLICA,
@@ -157,6 +157,22 @@ export const MUTANTS: readonly Mutant[] = [
     REPLICA,
     'if (view < this.view || this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
     'if (this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
+  ]),
+  mutant(
+    'what a lost disk said counts after its place was given away',
+    'lost-disk',
+    [REPLICA, 'if (sender.instance === known.instance && !isLater(sender, known)) return true', 'return true'],
+    [QUORUM, 'return holder === undefined || holder.instance === vote.instance', 'return true'],
+  ),
+  mutant('a replacement takes part at once', 'lost-disk', [
+    REPLICA,
+    'if (state.replacement || this.#journal.faultyAbove(this.op)) {',
+    'if (this.#journal.faultyAbove(this.op)) {',
+  ]),
+  mutant('a fresh directory takes the place of a lost one', 'lost-disk', [
+    REPLICA,
+    'if (this.replacement || holder.instance === this.#self.instance || isLater(this.#self, holder)) return',
+    'if (holder.instance !== 0) return',
   ]),
   mutant('the scrubber looks at nothing', 100, ['storage/scrubber.ts', "if (found === 'damaged') onDamage(span)", '']),
   mutant('a linearizable read counts answers to questions that were asked before it', 'linearizable-reads', [

@@ -21,6 +21,7 @@ export const ROOT = rootHeader(CLUSTER, checksummer)
 export const GEOMETRY: Geometry = {
   cluster: CLUSTER,
   replica: 1,
+  instance: 0x1234_5678_9abc,
   replicaCount: 3,
   frameSizeMax: 2 * SECTOR_SIZE,
   journalSlots: 8,

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { At, setU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { isReserved, reservedHeader, sameHeader } from '../../storage/header.ts'
+import { NOBODY } from '../../storage/member.ts'
 import {
   type Geometry,
   geometryFault,
@@ -84,6 +85,8 @@ test('what was formatted is what is opened', () => {
     checkpointDigest: new Uint32Array(4),
     checkpointSize: 0,
     suffix: [ROOT],
+    members: [NOBODY, NOBODY, { ...NOBODY, instance: GEOMETRY.instance }],
+    replacement: false,
   })
 })
 
@@ -107,6 +110,12 @@ test('every field of a version comes back', () => {
     checkpointDigest: Uint32Array.of(1, 2, 3, 4),
     checkpointHeader,
     suffix: [newHeader({ op: 2 ** 33 + 2 }), reservedHeader(CLUSTER, 2 ** 33 + 1, checksummer), checkpointHeader],
+    members: [
+      { instance: 1, view: 0, op: 0, committed: false },
+      { instance: 2 ** 48 - 1, view: 0xffffffff, op: 2 ** 50, committed: true },
+      { instance: 0, view: 0, op: 0, committed: false },
+    ],
+    replacement: false,
   }
   update(rig, superblock, change)
   assert.deepEqual(superblock.state, change)
@@ -224,7 +233,7 @@ test('the versions of a file that another program wrote are not ours', () => {
 test('a later format is unsupported, and left alone', () => {
   const rig = new Rig()
   history(rig, 2)
-  for (let copy = 0; copy < SUPERBLOCK_COPIES; copy++) patchSector(rig, copy, (words) => words.set([2], 8), true)
+  for (let copy = 0; copy < SUPERBLOCK_COPIES; copy++) patchSector(rig, copy, (words) => words.set([3], 8), true)
   const before = rig.disk.contents(SUPERBLOCK_FILE)
   opened(rig, 'unsupported')
   assert.deepEqual(rig.disk.contents(SUPERBLOCK_FILE), before)
@@ -234,7 +243,7 @@ test('one copy that claims a later format is a bad copy like any other', () => {
   for (let copy = 0; copy < SUPERBLOCK_COPIES; copy++) {
     const rig = new Rig()
     history(rig, 2)
-    patchSector(rig, copy, (words) => words.set([2], 8), false)
+    patchSector(rig, copy, (words) => words.set([3], 8), false)
     const superblock = opened(rig)
     assert.equal(superblock.state.view, 1)
     assert.equal(superblock.repairedCopies, 1)
@@ -453,8 +462,8 @@ test('limits that do not fit together have a reason', () => {
     assert.match(fault({ frameSizeMax }) ?? '', /frame size must be whole sectors/)
   assert.equal(fault({ frameSizeMax: 64 << 20 }), null)
   for (const pipelineMax of [0, -1, 65]) assert.match(fault({ pipelineMax }) ?? '', /pipeline must be/)
-  assert.match(fault({ pipelineMax: 31, journalSlots: 512 }) ?? '', /frame size must hold 32 headers/)
-  assert.equal(fault({ pipelineMax: 30, journalSlots: 512 }), null)
+  assert.match(fault({ pipelineMax: 30, journalSlots: 512 }) ?? '', /frame size must hold 32 headers/)
+  assert.equal(fault({ pipelineMax: 29, journalSlots: 512 }), null)
   assert.match(fault({ checkpointInterval: 0 }) ?? '', /checkpoint interval/)
   assert.match(fault({ journalSlots: 7 }) ?? '', /journal slots/)
   assert.match(fault({ checkpointInterval: 3 }) ?? '', /journal slots/)

@@ -1,4 +1,4 @@
-// galgo format: makes a data directory, once in the life of a node.
+// galgo format: makes a data directory, once in the life of a node. galgo recover: makes another one when that was lost.
 import { Command, Option } from 'commander'
 import { type FormatFlags, withFormat } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
@@ -14,9 +14,35 @@ interface Flags extends FormatFlags {
   readonly journalSlots?: number
 }
 
-export function formatCommand({ io, action }: CommandContext): Command {
-  return withFormat(new Command('format'))
+export function formatCommand(context: CommandContext): Command {
+  return directoryCommand(context, 'format', false)
     .description('make the data directory of one node')
+    .addHelpText(
+      'after',
+      `
+Example, on the second of three machines:
+  galgo format --data /var/lib/galgo --cluster prod --replica 1 --replicas 3`,
+    )
+}
+
+export function recoverCommand(context: CommandContext): Command {
+  return directoryCommand(context, 'recover', true)
+    .description('make a data directory in place of one that was lost')
+    .addHelpText(
+      'after',
+      `
+Everything must be said as it was when the lost directory was formatted. The node joins when it is started: once a majority of
+all nodes, without this one, has agreed that the lost directory is gone for good, it fetches what the cluster holds. Until then
+it takes part in nothing.
+
+Example, on the second of three machines:
+  galgo recover --data /var/lib/galgo --cluster prod --replica 1 --replicas 3
+  galgo start --data /var/lib/galgo --addresses 10.0.0.1:8190,10.0.0.2:8190,10.0.0.3:8190 --client 10.0.0.2:8090`,
+    )
+}
+
+function directoryCommand({ io, action }: CommandContext, name: string, replacement: boolean): Command {
+  return withFormat(new Command(name))
     .requiredOption('--data <dir>', 'directory to make; it must be empty or absent')
     .requiredOption('--cluster <id>', 'the same on all nodes: 32 hex digits, or a name of which they are made')
     .addOption(new Option('--replica <i>', 'which node this is, from 0').argParser(whole(0, 4)).makeOptionMandatory())
@@ -31,12 +57,6 @@ export function formatCommand({ io, action }: CommandContext): Command {
       ),
     )
     .addOption(new Option('--journal-slots <n>', 'ops the journal holds').argParser(whole(64, 65_536)))
-    .addHelpText(
-      'after',
-      `
-Example, on the second of three machines:
-  galgo format --data /var/lib/galgo --cluster prod --replica 1 --replicas 3`,
-    )
     .action(
       action(async (flags: Flags) => {
         const { formatNode } = await loadServer()
@@ -45,14 +65,16 @@ Example, on the second of three machines:
           cluster: flags.cluster,
           replica: flags.replica,
           replicas: flags.replicas,
+          replacement,
           ...(flags.frameMax === undefined ? {} : { frameSizeMax: flags.frameMax }),
           ...(flags.journalSlots === undefined ? {} : { journalSlots: flags.journalSlots }),
         })
         const { data, cluster, replica, replicas } = flags
+        const made = replacement ? 'made a replacement in' : 'formatted'
         await io.out(
           flags.format === 'json'
-            ? `${JSON.stringify({ data, cluster, replica, replicas })}\n`
-            : `formatted ${data} for replica ${replica} of ${replicas}, cluster ${cluster}\n`,
+            ? `${JSON.stringify({ data, cluster, replica, replicas, replacement })}\n`
+            : `${made} ${data} for replica ${replica} of ${replicas}, cluster ${cluster}${replacement ? '; start it, and it joins' : ''}\n`,
         )
         return undefined
       }),

@@ -133,8 +133,9 @@ function render(answers: readonly NodeAnswer[], summary: Summary): string {
   ])}${tail}`
 }
 
-function roleOf({ isPrimary, status, transfer }: NodeStatus): string {
+function roleOf({ isPrimary, status, transfer, replacement }: NodeStatus): string {
   if (isPrimary) return 'primary'
   if (transfer !== null) return 'catching up'
+  if (replacement) return 'joining'
   return status === 'normal' ? 'backup' : status
 }

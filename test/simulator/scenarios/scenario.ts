@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly journalSlots?: number
   readonly clientsMax?: number
   readonly sessionWindow?: number
+  /** The replicas know each other's directories from the start. */
+  readonly acquainted?: boolean
 }
 
 /** Which frames between replicas: a field that is left out means any. */
@@ -59,6 +61,7 @@ export class Cluster {
       journalSlots: 40,
       clientsMax: 8,
       sessionWindow: 8,
+      acquainted: true,
       ...options,
     }
     this.options = o
@@ -78,7 +81,7 @@ export class Cluster {
     })
     this.world.filter = (from, to, message) => this.#onSend(from, to, message)
     if (past === undefined) {
-      this.world.boot()
+      this.world.boot(o.acquainted)
       this.client()
     } else this.#follow(past)
   }
@@ -186,6 +189,16 @@ export class Cluster {
   restart(...indexes: number[]): void {
     for (const index of indexes) this.world.restart(index)
     this.until(() => indexes.every((index) => this.node(index).opened), 'the restart')
+  }
+
+  /** The disk of a replica that is down is lost, and `galgo recover` makes a new one; or, wrongly, `galgo format` does. */
+  replaceDisk(index: number, how = { replacement: true }): void {
+    this.world.replaceDisk(index, how)
+  }
+
+  /** Another directory speaks for this replica from now on. */
+  forgetSpoken(index: number): void {
+    this.world.said.forget(this.node(index))
   }
 
   /** The process stands still; what comes meanwhile it finds when it goes on. */

@@ -1,0 +1,192 @@
+// A disk is lost and another one takes its place. What the lost one promised nobody can know: the new one is no part of any
+// quorum until a quorum of the others has given it the place, and then what the lost one may still have said is nobody's.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Command } from '../../../src/protocol/frame.ts'
+import { Cluster } from './scenario.ts'
+
+test('a replacement joins, and afterwards carries the cluster like any other', () => {
+  for (const position of [0, 1, 2]) {
+    const cluster = new Cluster({ seed: 3 + position })
+    const op = cluster.request(5)
+    const lost = cluster.roles()[position] as number
+    cluster.expectCommit(op, 0, 1, 2)
+    cluster.powerOff(lost)
+    cluster.replaceDisk(lost)
+    cluster.restart(lost)
+    assert.equal(cluster.replica(lost).replacement, true)
+    cluster.expectStatus('normal', lost)
+    cluster.expectCommit(op, lost)
+    assert.equal(cluster.replica(lost).replacement, false)
+    // Now another one may go.
+    const other = cluster.roles()[0]
+    cluster.crash(other === lost ? (cluster.roles()[1] as number) : other)
+    cluster.request(3)
+    cluster.expectWhole()
+  }
+})
+
+test('a replacement that is too far behind takes the checkpoint of another one before it joins', () => {
+  const cluster = new Cluster({ checkpointInterval: 4, journalSlots: 16 })
+  const [, b] = cluster.roles()
+  cluster.request(40)
+  cluster.powerOff(b)
+  cluster.request(10)
+  cluster.replaceDisk(b)
+  cluster.restart(b)
+  cluster.expectStatus('normal', b)
+  assert.ok(cluster.replica(b).transferredOp > 0)
+  cluster.expectWhole()
+})
+
+test('until it has joined it neither votes, nor wishes, nor acknowledges; two of three wait for the third', () => {
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  const here = cluster.silence(c)
+  const op = cluster.request(3)
+  cluster.expectCommit(op, a, b)
+  // b, which alone with a holds the ops, loses its disk; a is away: c must not go on with the new b.
+  cluster.powerOff(b)
+  cluster.crash(a)
+  here()
+  cluster.replaceDisk(b)
+  const said = cluster.record({ from: b })
+  cluster.restart(b)
+  cluster.expectStall(op, b, c)
+  const commands = new Set(said.map((frame) => frame.bytes[60]))
+  assert.deepEqual([...commands], [Command.getView])
+  cluster.restart(a)
+  cluster.expectCommit(op, a, b, c)
+  cluster.expectWhole()
+})
+
+test('a vote of the lost disk that is still on its way is nobody’s once its place is given away', () => {
+  // The same with and without: a vote for the next view, sent by c before it was lost, comes after c's replacement has
+  // acknowledged an op that only it and the primary hold.
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  const base = cluster.request(3)
+  cluster.expectCommit(base, a, b, c)
+  const votes = cluster.record({ from: c, command: Command.doViewChange })
+  const stop = cluster.drop({ from: c, command: Command.doViewChange })
+  // c votes for b's view, alone: its wish counts with the one of b, which stays in its view.
+  const wishes = cluster.record({ from: b, command: Command.startViewChange })
+  const quiet = [
+    cluster.drop({ from: b, command: Command.startViewChange }),
+    cluster.drop({ from: c, command: Command.startViewChange }),
+    cluster.drop({ from: c, command: Command.ping }),
+    cluster.drop({ from: c, command: Command.pong }),
+  ]
+  cluster.replica(b).onReplicaDisconnected(a)
+  cluster.replica(c).onReplicaDisconnected(a)
+  assert.ok(wishes.length > 0)
+  cluster.replay(wishes.filter((frame) => frame.to === c))
+  cluster.until(() => votes.length > 0, 'the vote of c')
+  assert.ok(votes.every((frame) => frame.to === b))
+  cluster.powerOff(c)
+  stop()
+  for (const undo of quiet) undo()
+  cluster.replaceDisk(c)
+  cluster.restart(c)
+  cluster.expectStatus('normal', c)
+  const view = cluster.replica(a).view
+  // An op that b does not hold.
+  const back = cluster.silence(b)
+  const op = cluster.request()
+  cluster.expectCommit(op, a, c)
+  // The old vote would give b a quorum for the next view, and a log without the op.
+  cluster.crash(a)
+  back()
+  cluster.isolate(c)
+  cluster.replay(votes)
+  cluster.run(2000)
+  assert.ok(cluster.replica(b).logView <= view, 'b leads with the vote of a disk that is gone')
+  cluster.heal()
+  cluster.restart(a)
+  cluster.expectCommit(op, a, b, c)
+  cluster.expectWhole()
+})
+
+test('a replacement may crash, and lose power, at any time before it has joined', () => {
+  for (let events = 1; events < 600; events += 23) {
+    const cluster = new Cluster({ seed: events, checkpointInterval: 4, journalSlots: 16 })
+    const [, , c] = cluster.roles()
+    cluster.request(30)
+    cluster.powerOff(c)
+    cluster.replaceDisk(c)
+    cluster.restart(c)
+    for (let i = 0; i < events; i++) cluster.world.scheduler.step(Number.POSITIVE_INFINITY)
+    if (events % 2 === 0) cluster.crash(c)
+    else cluster.powerOff(c)
+    cluster.request(2)
+    cluster.restart(c)
+    cluster.expectStatus('normal', c)
+    cluster.expectWhole()
+  }
+})
+
+test('the primary that gave the place away dies: the next one does it again, or knows', () => {
+  for (let events = 1; events < 400; events += 19) {
+    const cluster = new Cluster({ seed: events, replicas: 5 })
+    const [a, , , , e] = cluster.roles()
+    cluster.request(6)
+    cluster.powerOff(e as number)
+    cluster.replaceDisk(e as number)
+    cluster.restart(e as number)
+    for (let i = 0; i < events; i++) cluster.world.scheduler.step(Number.POSITIVE_INFINITY)
+    cluster.crash(a)
+    cluster.expectStatus('normal', e as number)
+    cluster.request(2)
+    cluster.expectWhole()
+  }
+})
+
+test('a fresh directory alone is refused: it stops, and the cluster goes on', () => {
+  const cluster = new Cluster()
+  const [, b] = cluster.roles()
+  cluster.request(4)
+  cluster.powerOff(b)
+  cluster.replaceDisk(b, { replacement: false })
+  cluster.restart(b)
+  cluster.until(() => cluster.node(b).halted !== null, 'the refusal')
+  assert.equal(cluster.node(b).halted?.reason, 'replaced')
+  cluster.request(4)
+  cluster.world.halts.length = 0
+  cluster.crash(b)
+  cluster.replaceDisk(b)
+  cluster.expectWhole()
+})
+
+test('the old directory comes back after its place was given away: it stops', () => {
+  const cluster = new Cluster()
+  const [, b] = cluster.roles()
+  cluster.request(4)
+  cluster.crash(b)
+  const { disk, geometry } = cluster.node(b)
+  const old = disk.clone()
+  cluster.replaceDisk(b)
+  cluster.restart(b)
+  cluster.expectStatus('normal', b)
+  cluster.request(2)
+  const fresh = disk.clone()
+  const replaced = cluster.node(b).geometry
+  cluster.crash(b)
+  disk.copyFrom(old)
+  cluster.node(b).geometry = geometry
+  cluster.forgetSpoken(b)
+  cluster.restart(b)
+  cluster.until(() => cluster.node(b).halted !== null, 'the refusal')
+  assert.equal(cluster.node(b).halted?.reason, 'replaced')
+  cluster.request(2)
+  cluster.world.halts.length = 0
+  cluster.crash(b)
+  disk.copyFrom(fresh)
+  cluster.node(b).geometry = replaced
+  cluster.expectWhole()
+})
+
+test('a cluster that never heard of a replica takes the first directory that speaks for it', () => {
+  const cluster = new Cluster({ acquainted: false })
+  cluster.request(4)
+  cluster.expectWhole()
+})
