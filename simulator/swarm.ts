@@ -144,7 +144,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     injectFaults(world, random, rates, schedule, machines)
     const stop = world.scheduler.now + SAFETY_MICROS_MAX
     world.runUntil(
-      () => world.clients.every((client) => client.idle) && world.scheduler.now >= stop / 6,
+      () => world.scheduler.now >= stop / 6 && world.clients.every((client) => client.idle),
       SAFETY_MICROS_MAX,
     )
     heal(world)

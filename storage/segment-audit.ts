@@ -108,7 +108,11 @@ export function auditBytes(
   return true
 }
 
+/** `to` is the end of a sector, in sector-aligned memory: whole words up to there. */
 function isZero(bytes: Uint8Array, from: number, to: number): boolean {
-  for (let i = from; i < to; i++) if (bytes[i] !== 0) return false
+  let i = from
+  for (; i < to && i % 4 !== 0; i++) if (bytes[i] !== 0) return false
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + i, (to - i) / 4)
+  for (let w = 0; w < words.length; w++) if (words[w] !== 0) return false
   return true
 }
