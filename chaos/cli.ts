@@ -73,7 +73,7 @@ function define(io: ChaosIo): Command {
     .description(
       'Three real nodes behind a proxy that misbehaves, killed, paused and damaged under a load that is checked.',
     )
-    .addOption(new Option('--minutes <n>', 'how long faults happen').argParser(minutes).default(2))
+    .addOption(new Option('--minutes <n>', 'how long, before everything is verified').argParser(minutes).default(2))
     .addOption(
       new Option('--seed <n>', 'draws the schedule of faults; a random one when absent').argParser(whole(0, SEED_MAX)),
     )

@@ -23,7 +23,7 @@ const SMALL_DISK_BYTES = 4 * 2 ** 30
 
 export interface RunOptions {
   readonly seed: number
-  /** Of faults, all rounds together. */
+  /** Of rounds, with the time that the cluster takes to come back after each of them. */
   readonly ms: number
   readonly faults: readonly FaultName[]
   /** A new or empty directory; a temporary one when absent. */
@@ -158,7 +158,10 @@ class Run {
 
   async #rounds(nemesis: Nemesis, load: RunningLoad): Promise<void> {
     const { rounds, roundMs } = this.#schedule
+    const end = performance.now() + this.#options.ms
     for (const injections of rounds) {
+      // Coming back takes its time too, on a slow machine more of it.
+      if (this.#round > 0 && performance.now() + roundMs / 2 > end) return
       this.#round += 1
       await nemesis.round(injections, roundMs, this.#stop)
       if (this.#stop.aborted) return

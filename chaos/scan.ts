@@ -1,7 +1,7 @@
 // After the load: everything that each replica holds, read from it and nobody else. Polls are answered by the primary, so each
 // node becomes it in turn, by stopping, in good order, whoever is.
 import type { ConsumerHistory } from '../simulator/checkers/consumer-history.ts'
-import { type Client, connect } from '../src/index.ts'
+import { type Client, connect, GalgoError } from '../src/index.ts'
 import type { ChaosCluster } from './cluster.ts'
 import { CREDENTIALS, outcomeOf, STREAM, TOPIC } from './load/context.ts'
 import type { RunningLoad } from './load/load.ts'
@@ -42,11 +42,9 @@ export async function scanReplicas({ cluster, load, deadlineMs, stop }: ScanOpti
 }
 
 async function scan(source: Source, { partitions, consumers }: RunningLoad): Promise<number> {
-  let messages = 0
+  const all = await Promise.all(partitions.map((_, partition) => readAll(source, partition)))
   for (const [partition, history] of partitions.entries()) {
-    const values = await readAll(source, partition)
-    history.scan(`node ${source.node.index}`, values)
-    messages += values.length
+    history.scan(`node ${source.node.index}`, all[partition] as number[])
     for (const { name, histories } of consumers) {
       // Nothing is on its way any more: everybody has the last one that was acknowledged, or one that was not.
       const answer = (histories[partition] as ConsumerHistory).fetch()
@@ -56,7 +54,7 @@ async function scan(source: Source, { partitions, consumers }: RunningLoad): Pro
       answer(stored?.storedOffset ?? null, true)
     }
   }
-  return messages
+  return all.reduce((sum, values) => sum + values.length, 0)
 }
 
 async function readAll(source: Source, partition: number): Promise<number[]> {
@@ -77,7 +75,7 @@ class Source {
   readonly #cluster: ChaosCluster
   readonly #deadlineMs: number
   readonly #stop: AbortSignal
-  #client: Client | null = null
+  #client: Promise<Client> | null = null
 
   constructor(cluster: ChaosCluster, node: NodeProcess, deadlineMs: number, stop: AbortSignal) {
     this.#cluster = cluster
@@ -93,25 +91,39 @@ class Source {
     for (;;) {
       this.#stop.throwIfAborted()
       if (performance.now() > deadline) throw new ScanFailure(`node ${this.node.index} could not be read to its end`)
+      this.#client ??= this.#connect(server)
+      const connecting = this.#client
       try {
-        if (this.#client === null) await makePrimary(this.#cluster, this.node, this.#deadlineMs, this.#stop)
-        this.#client ??= await connect({ servers: [server], credentials: CREDENTIALS, timeoutMs: TIMEOUT_MS })
-        const answer = await question(this.#client)
-        if (this.#client.server === server) return answer
-        // It went on with another node: that is not whom we ask.
-        await this.close()
+        const client = await connecting
+        const answer = await question(client)
+        // It may have gone on with another node: that is not whom we ask.
+        if (client.server === server) return answer
+        await this.#leave(connecting)
       } catch (error) {
         if (error instanceof ScanFailure) throw error
         outcomeOf(error)
+        if (!(error instanceof GalgoError) || error.code !== 'refused') await this.#leave(connecting)
         await new Promise((resolve) => setTimeout(resolve, ASK_MS))
       }
     }
   }
 
+  async #connect(server: string): Promise<Client> {
+    await makePrimary(this.#cluster, this.node, this.#deadlineMs, this.#stop)
+    return await connect({ servers: [server], credentials: CREDENTIALS, timeoutMs: TIMEOUT_MS })
+  }
+
+  /** Whoever asks next connects anew. */
+  async #leave(client: Promise<Client>): Promise<void> {
+    if (this.#client === client) this.#client = null
+    await client.then(
+      (open) => open.close(),
+      () => {},
+    )
+  }
+
   async close(): Promise<void> {
-    const client = this.#client
-    this.#client = null
-    await client?.close()
+    if (this.#client !== null) await this.#leave(this.#client)
   }
 }
 

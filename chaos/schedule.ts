@@ -58,7 +58,7 @@ export interface Schedule {
   readonly small: number
 }
 
-/** `ms`: of all rounds together. */
+/** `ms`: of all rounds together, at most; a run whose cluster takes long to come back leaves out the last ones. */
 export function makeSchedule(seed: number, ms: number, faults: readonly FaultName[]): Schedule {
   const random = new SeededRandom(seed)
   const damaged = random.below(NODES)

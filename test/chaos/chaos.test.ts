@@ -1,10 +1,11 @@
 // A short run of real processes under every fault that this machine allows, as `galgo chaos` runs it.
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { runChaosCommand } from '../../chaos/cli.ts'
 import type { RunResult } from '../../chaos/run.ts'
-import { temporaryDirectory } from '../integration/processes.ts'
+import { temporaryDirectory, until } from '../integration/processes.ts'
 
 async function chaos(argv: readonly string[], stop = new AbortController()) {
   let out = ''
@@ -64,3 +65,55 @@ test('what is asked wrongly is said at once', async () => {
     assert.match(err, /must be|is none of/)
   }
 })
+
+test('a run that is stopped ends everything that it started, and leaves nothing', { timeout: 120_000 }, async () => {
+  const directory = temporaryDirectory()
+  const stop = new AbortController()
+  try {
+    const running = chaos(['--minutes', '5', '--seed', '1', '--data', directory.path], stop)
+    await until('a node', async () => children().find((child) => isNode(child)))
+    stop.abort()
+    const { exitCode, out } = await running
+    assert.equal(exitCode, 130)
+    assert.match(out, /interrupted/)
+    assert.deepEqual(children().filter(isNode), [])
+    assert.deepEqual(readdirSync(directory.path), [])
+  } finally {
+    stop.abort()
+    directory.remove()
+  }
+})
+
+test('a node that ends by itself is a failure with its last words, and its data stays', {
+  timeout: 120_000,
+}, async () => {
+  const directory = temporaryDirectory()
+  try {
+    const running = chaos(['--minutes', '5', '--seed', '1', '--faults', 'cut', '--data', directory.path])
+    await until('rounds', async () => (existsSync(join(directory.path, 'chaos.log')) ? true : undefined))
+    process.kill(children().find(isNode) as number, 'SIGABRT')
+    const { exitCode, out } = await running
+    assert.equal(exitCode, 127, out)
+    assert.match(out, /outcome {5}crash: node \d ended by itself: SIGABRT/)
+    assert.match(out, /"code":"node-ready"|"code":"peer-connected"|"code":"view"/)
+    assert.match(out, /again {7}galgo chaos --seed 1 --minutes 5 --faults cut\n/)
+    assert.ok(readdirSync(directory.path).includes('node-0.log'))
+    assert.deepEqual(children().filter(isNode), [])
+  } finally {
+    directory.remove()
+  }
+})
+
+function children(): number[] {
+  return readdirSync('/proc/self/task').flatMap((thread) =>
+    readFileSync(`/proc/self/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  )
+}
+
+function isNode(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('cluster-node.ts')
+  } catch {
+    return false
+  }
+}
