@@ -111,6 +111,8 @@ const REPAIRS_MAX = 8
 /** Of files that other replicas ask for. */
 const BLOCK_SIZE_MAX = 512 * 1024
 const REPAIR_READS_MAX = 8
+/** Of another replica: its checkpoint and the one before, in any order in which frames arrive. */
+const DIGESTS_KEPT = 4
 /** Linearizable reads that wait at the same time. */
 const READS_MAX = 256
 
@@ -156,6 +158,8 @@ interface Peer {
   commit: number
   /** Its durable checkpoint. */
   checkpoint: number
+  /** Of its last checkpoints, by op. */
+  readonly digests: Map<number, Uint32Array>
   /** When its commit number or its checkpoint last moved, or it connected. */
   progressAt: number
   /** Time until which its wish counts, and the view it wishes for. */
@@ -254,6 +258,9 @@ export class Replica implements ReplicaPort {
   #committing = false
   #checkpointing = false
   readonly #digests = new Map<number, Uint32Array>()
+  /** The checkpoint in which another replica was last found to be wrong; until when a majority is waited for, 0: it is not. */
+  #disputed = 0
+  #disputeUntil = 0
   #repairs: RepairRequest[] = []
   #repairReads = 0
   #halted = false
@@ -290,6 +297,7 @@ export class Replica implements ReplicaPort {
         op: 0,
         commit: 0,
         checkpoint: 0,
+        digests: new Map(),
         progressAt: Number.NEGATIVE_INFINITY,
         wishView: 0,
         wishUntil: 0,
@@ -604,6 +612,8 @@ export class Replica implements ReplicaPort {
     this.#now += Math.min(at - this.#lastTickAt, Timeouts.tickMax)
     this.#lastTickAt = at
     this.#commitJournal()
+    if (this.#disputeUntil > 0 && this.#now >= this.#disputeUntil)
+      this.#haltDiverged('another replica that is there has another checkpoint')
     if (this.replicaCount > 1) {
       this.#tickPings()
       if (this.status === 'normal') {
@@ -983,10 +993,38 @@ export class Replica implements ReplicaPort {
     this.#enterView(view)
   }
 
+  /**
+   * Equal logs give equal checkpoints. Of replicas that differ, those go on with whom a majority agrees; whoever finds no
+   * majority, for as long as others have had time to speak, cannot know who is right, and stops.
+   */
   #compareDigest(checkpointOp: number, words: Uint32Array, at: number, from: number): void {
+    const told = (this.#peers[from] as Peer).digests
+    told.set(checkpointOp, words.slice(at >>> 2, (at >>> 2) + 4))
+    for (const op of told.keys()) if (told.size > DIGESTS_KEPT && op !== checkpointOp) told.delete(op)
     const own = this.#digests.get(checkpointOp)
-    if (own === undefined || equal128(own, 0, words, at)) return
-    this.#halt('diverged', `checkpoint ${checkpointOp} differs from replica ${from}'s: one of the two holds wrong data`)
+    if (own === undefined) return
+    const agree = (digest: Uint32Array, offset: number): number =>
+      this.#peers.filter(({ digests }) => {
+        const theirs = digests.get(checkpointOp)
+        return theirs !== undefined && equal128(theirs, 0, digest, offset)
+      }).length
+    const same = equal128(own, 0, words, at)
+    if (agree(own, 0) + 1 >= this.#quorum) {
+      this.#disputeUntil = 0
+      if (!same && this.#disputed !== checkpointOp) {
+        this.#log.error('peer-diverged', { checkpoint: checkpointOp, replica: from, what: 'it holds wrong data' })
+        this.#disputed = checkpointOp
+      }
+      return
+    }
+    if (same) return
+    if (this.#disputeUntil === 0) this.#disputeUntil = this.#now + Timeouts.abdicate
+    if (agree(words, at) >= this.#quorum)
+      this.#haltDiverged(`replica ${from} and others have another checkpoint ${checkpointOp}`)
+  }
+
+  #haltDiverged(how: string): void {
+    this.#halt('diverged', `${how}, and no majority has this replica's: somebody holds wrong data`)
   }
 
   // ---- normal operation: primary -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 //
 // Roles go by view: `const [a, b, c] = cluster.roles()` are the primary, the primary of the next view, and of the one after.
 import assert from 'node:assert/strict'
+import type { StateMachine } from '../../../consensus/ports.ts'
 import type { Replica } from '../../../consensus/replica.ts'
 import type { SimClient } from '../../../simulator/client.ts'
 import { Ledger } from '../../../simulator/ledger.ts'
@@ -26,6 +27,8 @@ export interface ClusterOptions {
   readonly sessionWindow?: number
   /** The replicas know each other's directories from the start. */
   readonly acquainted?: boolean
+  /** By replica; a ledger when left out. */
+  readonly stateMachine?: (index: number) => StateMachine
 }
 
 /** Which frames between replicas: a field that is left out means any. */
@@ -62,6 +65,7 @@ export class Cluster {
       clientsMax: 8,
       sessionWindow: 8,
       acquainted: true,
+      stateMachine: () => new Ledger(),
       ...options,
     }
     this.options = o
@@ -76,7 +80,7 @@ export class Cluster {
       clientsMax: o.clientsMax,
       network: CALM_NETWORK,
       disk: CALM_DISK,
-      stateMachine: () => new Ledger(),
+      stateMachine: (node) => o.stateMachine(node.index),
       onLog: (line) => this.lines.push(line),
     })
     this.world.filter = (from, to, message) => this.#onSend(from, to, message)

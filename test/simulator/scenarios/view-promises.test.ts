@@ -1,0 +1,117 @@
+// What a replica promised with a view, and what stands in its journal: where the two differ, the promise counts.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { FrameAt } from '../../../consensus/frames.ts'
+import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
+import { Cluster } from './scenario.ts'
+
+test('ops that a startView named are remembered with its log_view: a vote without them would be a log without them', () => {
+  const cluster = new Cluster()
+  const base = cluster.request(2)
+  const [a, b, c] = cluster.roles()
+  cluster.expectCommit(base, a, b, c)
+  // a and b have three ops, acknowledged; c hears of them from the next primary, by their headers only.
+  const here = cluster.silence(c)
+  for (let i = 0; i < 3; i++) cluster.clients[0]?.ask()
+  cluster.answered()
+  const op = base + 3
+  cluster.expectCommit(op, b)
+  cluster.crash(a)
+  here()
+  cluster.drop({ to: c, command: Command.prepare })
+  cluster.expectPrimary(b)
+  cluster.expectHead(op, c)
+  cluster.until(
+    () => cluster.node(c).superblock?.state.logView === cluster.replica(b).view,
+    'the view on the disk of c',
+  )
+  // c, which has the newest view and none of the ops, and a, which has the ops and an old view.
+  cluster.powerOff(b, c)
+  cluster.heal()
+  cluster.restart(a, c)
+  assert.equal(cluster.replica(c).op, op)
+  cluster.expectCommit(op, a, c)
+  cluster.expectWhole()
+})
+
+test('the journal has an op of an older view in the place of one that the vote names: it is no copy, and does not come back', () => {
+  const cluster = new Cluster({ replicas: 5 })
+  const base = cluster.request(2)
+  const [a, b, c, d, e] = cluster.roles() as number[] as [number, number, number, number, number]
+  cluster.expectCommit(base, a, b, c, d, e)
+  // The first view: an op on a and c alone, which nobody waits for any more.
+  const client = cluster.client()
+  const start = cluster.replica(a).op
+  cluster.expectCommit(start, a, b, c, d, e)
+  for (const to of [b, d, e]) cluster.drop({ from: a, to, command: Command.prepare })
+  client.ask()
+  cluster.forget(client)
+  cluster.until(() => cluster.holds(c, start + 1), 'the op of the first view')
+  const headerOfFirst = cluster
+    .node(c)
+    .journal?.header(start + 1)
+    ?.slice(0, 4)
+    .join()
+  cluster.crash(a)
+  cluster.heal()
+  // The second, without c: b alone has another op there. c learns of it by its header.
+  cluster.isolate(c)
+  cluster.expectPrimary(b)
+  cluster.drop({ from: b, command: Command.prepare })
+  const asked = cluster.clients[0]
+  asked?.ask()
+  cluster.until(() => cluster.holds(b, start + 1), 'the op of the second view')
+  cluster.world.network.heal()
+  cluster.expectHead(start + 1, c)
+  cluster.until(() => cluster.node(c).superblock?.state.logView === cluster.replica(b).view, 'the second view at c')
+  cluster.powerOff(c)
+  cluster.crash(b)
+  const votes = cluster.record({ from: c, command: Command.doViewChange })
+  cluster.restart(c)
+  assert.equal(cluster.replica(c).op, start + 1)
+  assert.ok(!cluster.holds(c, start + 1), 'what its journal holds is another op')
+  cluster.answered()
+  for (const { bytes } of votes) {
+    const words = new Uint32Array(bytes.buffer)
+    assert.equal(getU64(words, FrameAt.doViewChange.op), start + 1)
+    assert.notEqual(words.slice(64, 68).join(), headerOfFirst)
+    assert.equal(words[FrameAt.doViewChange.present >>> 2] as number & 1, 0, 'it has not what it names')
+    assert.equal(words[FrameAt.doViewChange.nack >>> 2] as number & 1, 1, 'and never had it')
+  }
+  cluster.expectWhole()
+  assert.notEqual(
+    cluster
+      .node(c)
+      .journal?.header(start + 1)
+      ?.slice(0, 4)
+      .join(),
+    headerOfFirst,
+  )
+})
+
+test('acknowledgements of an earlier view are not kept for when the same replica leads again', () => {
+  const cluster = new Cluster({ replicas: 5 })
+  const base = cluster.request(2)
+  const [a, b, c, d, e] = cluster.roles() as number[] as [number, number, number, number, number]
+  cluster.expectCommit(base, a, b, c, d, e)
+  // a has its own acknowledgement and b's: one too few.
+  for (const to of [c, d, e]) cluster.drop({ from: a, to, command: Command.prepare })
+  const acks = cluster.record({ from: b, to: a, command: Command.prepareOk })
+  cluster.clients[0]?.ask()
+  cluster.until(() => acks.length > 0, 'the acknowledgement of b')
+  cluster.drop({ command: Command.prepareOk })
+  cluster.run(5)
+  const { view } = cluster.replica(a)
+  for (const next of [b, c, d, e, a]) {
+    cluster.disconnect((next + 4) % 5)
+    cluster.expectPrimary(next)
+  }
+  assert.equal(cluster.replica(a).view, view + 5)
+  assert.equal(cluster.replica(a).op, base + 1)
+  // One more acknowledgement makes two of five in this view, and three over all.
+  cluster.heal()
+  cluster.drop({ to: a, command: Command.prepareOk }, (m) => m.bytes[At.replica] !== c)
+  cluster.run(300)
+  assert.equal(cluster.replica(a).commitMax, base)
+  cluster.expectWhole()
+})
