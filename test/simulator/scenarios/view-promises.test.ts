@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FrameAt } from '../../../consensus/frames.ts'
-import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
+import { At, Command, getU32, getU64 } from '../../../src/protocol/frame.ts'
 import { Cluster } from './scenario.ts'
 
 test('ops that a startView named are remembered with its log_view: a vote without them would be a log without them', () => {
@@ -75,8 +75,8 @@ test('the journal has an op of an older view in the place of one that the vote n
     const words = new Uint32Array(bytes.buffer)
     assert.equal(getU64(words, FrameAt.doViewChange.op), start + 1)
     assert.notEqual(words.slice(64, 68).join(), headerOfFirst)
-    assert.equal(words[FrameAt.doViewChange.present >>> 2] as number & 1, 0, 'it has not what it names')
-    assert.equal(words[FrameAt.doViewChange.nack >>> 2] as number & 1, 1, 'and never had it')
+    assert.equal(getU32(words, FrameAt.doViewChange.present) % 2, 0, 'it has not what it names')
+    assert.equal(getU32(words, FrameAt.doViewChange.nack) % 2, 1, 'and never had it')
   }
   cluster.expectWhole()
   assert.notEqual(
