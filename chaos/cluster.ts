@@ -125,14 +125,25 @@ export class ChaosCluster {
     )
   }
 
-  /** Waits until every node follows one primary and has executed all that it has; answers what was missing at the deadline, or null. */
-  async converged(deadlineMs: number, signal: AbortSignal): Promise<string | null> {
+  /**
+   * Waits until every node follows one primary and has executed what it has; answers what was missing at the deadline, or
+   * null. `idle`: nobody writes any more, so that it is all of it and not nearly all.
+   */
+  async converged({
+    deadlineMs,
+    idle,
+    stop,
+  }: {
+    deadlineMs: number
+    idle: boolean
+    stop: AbortSignal
+  }): Promise<string | null> {
     const deadline = performance.now() + deadlineMs
     for (;;) {
-      const states = await this.statuses(signal)
-      const why = missing(states)
+      const states = await this.statuses(stop)
+      const why = missing(states, idle ? 0 : BEHIND_MAX)
       if (why === null) return null
-      if (signal.aborted || performance.now() > deadline) return why
+      if (stop.aborted || performance.now() > deadline) return why
       await new Promise((resolve) => setTimeout(resolve, ASK_MS))
     }
   }
@@ -148,14 +159,14 @@ export class ChaosCluster {
   }
 }
 
-function missing(states: readonly (NodeStatus | null)[]): string | null {
+function missing(states: readonly (NodeStatus | null)[], behindMax: number): string | null {
   const silent = states.findIndex((state) => state === null)
   if (silent >= 0) return `node ${silent} does not answer`
   const known = states as readonly NodeStatus[]
   const primary = known.find((state) => state.isPrimary)
   if (primary === undefined) return `no primary: ${known.map(describe).join(', ')}`
   const behind = known.find(
-    (state) => state.status !== 'normal' || state.view !== primary.view || state.commit < primary.commit - BEHIND_MAX,
+    (state) => state.status !== 'normal' || state.view !== primary.view || state.commit < primary.op - behindMax,
   )
   return behind === undefined ? null : `node ${behind.replica} has not caught up: ${known.map(describe).join(', ')}`
 }

@@ -177,8 +177,8 @@ class Run {
   }
 
   /** All nodes follow one primary. */
-  async #back(when: string): Promise<void> {
-    const why = await (this.#cluster as ChaosCluster).converged(BACK_MS, this.#stop)
+  async #back(when: string, idle = false): Promise<void> {
+    const why = await (this.#cluster as ChaosCluster).converged({ deadlineMs: BACK_MS, idle, stop: this.#stop })
     if (why !== null && !this.#stop.aborted)
       throw new Failure('liveness', `${BACK_MS / 1000} s ${when} the cluster was not back: ${why}`)
   }
@@ -192,7 +192,7 @@ class Run {
   }
 
   async #verify(cluster: ChaosCluster, load: RunningLoad): Promise<void> {
-    await this.#back('after the end of the load')
+    await this.#back('after the end of the load', true)
     this.#verified = await scanReplicas({ cluster, load, deadlineMs: BACK_MS, stop: this.#stop })
     for (const history of load.partitions) history.finish()
     this.#check(load)
@@ -248,7 +248,7 @@ class Run {
     else this.#disk?.close()
     if (!keep) clear(this.#folder, this.#options.data !== undefined)
     const { anomalies } = this.#load ?? {}
-    const { sent = 0, acknowledged = 0, refused = 0, unknown = 0, read = 0, polls = 0 } = counters ?? {}
+    const { sent = 0, acknowledged = 0, refused = 0, unknown = 0, read = 0, polls = 0, ends = 0 } = counters ?? {}
     const { offsetsStored = 0, resumed = 0, catalogChanges = 0 } = counters ?? {}
     return {
       outcome: failure?.outcome ?? 'held',
@@ -259,7 +259,7 @@ class Run {
       faults: Object.fromEntries(this.#nemesis?.counts ?? []),
       damaged: Object.fromEntries(this.#nemesis?.damages ?? []),
       stoppedByFullDisk: this.#nemesis?.stoppedByFullDisk ?? 0,
-      load: { sent, acknowledged, refused, unknown, polls, read, offsetsStored, resumed, catalogChanges },
+      load: { sent, acknowledged, refused, unknown, polls, ends, read, offsetsStored, resumed, catalogChanges },
       verified: this.#verified,
       longestGapMs,
       slowestReturnMs: this.#slowestReturnMs,

@@ -1,5 +1,4 @@
-// After the load: everything that each replica holds, read from it and nobody else. Polls are answered by the primary, so each
-// node becomes it in turn, by stopping, in good order, whoever is.
+// After the load: everything that each replica holds, read from it and nobody else.
 import type { ConsumerHistory } from '../simulator/checkers/consumer-history.ts'
 import { type Client, connect, GalgoError } from '../src/index.ts'
 import type { ChaosCluster } from './cluster.ts'
@@ -10,7 +9,6 @@ import type { NodeProcess } from './node-process.ts'
 
 const COUNT = 1000
 const ASK_MS = 20
-const TURNS_MAX = 12
 const TIMEOUT_MS = 10_000
 
 /** A scan that did not come to its end in time. */
@@ -69,7 +67,7 @@ async function readAll(source: Source, partition: number): Promise<number[]> {
   }
 }
 
-/** One node, made primary, and asked itself and nobody else. */
+/** One node, asked itself and nobody else. */
 class Source {
   readonly node: NodeProcess
   readonly #cluster: ChaosCluster
@@ -84,14 +82,15 @@ class Source {
     this.#stop = stop
   }
 
-  /** Asks again while it cannot answer: damage that is being repaired, an election. */
+  /** Asks again while it cannot answer: damage that is being repaired, a checkpoint that it takes. */
   async ask<T>(question: (client: Client) => Promise<T>): Promise<T> {
     const server = this.#cluster.servers[this.node.index] as string
     const deadline = performance.now() + this.#deadlineMs
     for (;;) {
       this.#stop.throwIfAborted()
       if (performance.now() > deadline) throw new ScanFailure(`node ${this.node.index} could not be read to its end`)
-      this.#client ??= this.#connect(server)
+      const servers = [server]
+      this.#client ??= connect({ servers, credentials: CREDENTIALS, timeoutMs: TIMEOUT_MS, consistency: 'any' })
       const connecting = this.#client
       try {
         const client = await connecting
@@ -108,11 +107,6 @@ class Source {
     }
   }
 
-  async #connect(server: string): Promise<Client> {
-    await makePrimary(this.#cluster, this.node, this.#deadlineMs, this.#stop)
-    return await connect({ servers: [server], credentials: CREDENTIALS, timeoutMs: TIMEOUT_MS })
-  }
-
   /** Whoever asks next connects anew. */
   async #leave(client: Promise<Client>): Promise<void> {
     if (this.#client === client) this.#client = null
@@ -124,33 +118,5 @@ class Source {
 
   async close(): Promise<void> {
     if (this.#client !== null) await this.#leave(this.#client)
-  }
-}
-
-async function makePrimary(
-  cluster: ChaosCluster,
-  node: NodeProcess,
-  deadlineMs: number,
-  stop: AbortSignal,
-): Promise<void> {
-  for (let turn = 0; turn < TURNS_MAX; turn++) {
-    const why = await cluster.converged(deadlineMs, stop)
-    if (why !== null) throw new ScanFailure(why)
-    const primary = cluster.primary()
-    if (primary === node) return
-    if (primary === null) continue
-    await primary.stop()
-    await until(() => cluster.primary() !== null, deadlineMs, 'no other node became primary', stop)
-    primary.start()
-  }
-  throw new ScanFailure(`node ${node.index} did not become primary in ${TURNS_MAX} elections`)
-}
-
-async function until(holds: () => boolean, deadlineMs: number, what: string, stop: AbortSignal): Promise<void> {
-  const deadline = performance.now() + deadlineMs
-  while (!holds()) {
-    stop.throwIfAborted()
-    if (performance.now() > deadline) throw new ScanFailure(what)
-    await new Promise((resolve) => setTimeout(resolve, ASK_MS))
   }
 }

@@ -2,9 +2,9 @@
 // that has forgotten everything except its name.
 import { ConsumerHistory } from '../../simulator/checkers/consumer-history.ts'
 import type { SeededRandom } from '../../simulator/random.ts'
-import type { Client } from '../../src/index.ts'
+import type { Client, Consistency } from '../../src/index.ts'
 import { connected, type Load, outcomeOf, pause, STREAM, TOPIC } from './context.ts'
-import { poll } from './readers.ts'
+import { anyConsistency, poll } from './readers.ts'
 
 const COUNT_MAX = 400
 const THINK_MS_MAX = 60
@@ -41,11 +41,14 @@ async function oneProcess(
   random: SeededRandom,
 ): Promise<void> {
   for (const [partition, history] of histories.entries()) {
-    if (!(await begin(load, client, name, partition, history))) return
+    if (!(await begin(load, client, name, partition, history, anyConsistency(random)))) return
   }
+  // One process reads from whoever it was told to read from.
+  const consistency = anyConsistency(random)
   for (let rounds = random.between(1, PROCESS_ROUNDS); rounds > 0 && !load.stop.aborted; rounds--) {
     for (const [partition, history] of histories.entries()) {
-      const offsets = await poll(load, client, partition, history.next, random.between(1, COUNT_MAX))
+      const count = random.between(1, COUNT_MAX)
+      const offsets = await poll(load, client, { partition, from: history.next, count, consistency })
       for (const offset of offsets ?? []) history.deliver(offset)
       const last = offsets?.at(-1)
       if (last !== undefined && random.chance(0.3)) await store(load, client, name, partition, history, last)
@@ -61,12 +64,13 @@ async function begin(
   consumer: string,
   partition: number,
   history: ConsumerHistory,
+  consistency: Consistency,
 ): Promise<boolean> {
   const answer = history.fetch()
   try {
-    const stored = await client.getOffset({ stream: STREAM, topic: TOPIC, partition, consumer })
+    const stored = await client.getOffset({ stream: STREAM, topic: TOPIC, partition, consumer }, { consistency })
     const offset = stored?.storedOffset ?? null
-    answer(offset, false)
+    answer(offset, consistency === 'linearizable')
     history.begin(offset === null ? 0 : offset + 1)
     load.counters.resumed += 1
     return true

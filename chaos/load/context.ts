@@ -31,6 +31,8 @@ export class Counters {
   unknown = 0
   read = 0
   polls = 0
+  /** Times that somebody asked where a partition ends. */
+  ends = 0
   offsetsStored = 0
   /** Consumers that began again at their stored offset. */
   resumed = 0

@@ -2,7 +2,7 @@
 
 import type { LogHistory } from '../../simulator/checkers/log-history.ts'
 import type { SeededRandom } from '../../simulator/random.ts'
-import type { Client, Polled } from '../../src/index.ts'
+import type { Client, Consistency, Polled } from '../../src/index.ts'
 import { connected, type Load, outcomeOf, pause, STREAM, TOPIC } from './context.ts'
 import { readValue } from './values.ts'
 
@@ -10,11 +10,12 @@ const COUNT_MAX = 200
 const THINK_MS_MAX = 150
 const SESSION_POLLS = 500
 
-/**
- * Polls are answered by whoever believes to lead the cluster, and a primary that was cut off believes so for a moment after
- * the others have elected another one: what it shows is right, and may not be the newest.
- */
-const READ_ANSWER = { linearizable: false }
+/** How fresh an answer has to be. Only the first one promises not to be behind; what the others show is right all the same. */
+const CONSISTENCIES = ['linearizable', 'linearizable', 'primary', 'any'] as const
+
+export function anyConsistency(random: SeededRandom): Consistency {
+  return random.pick(CONSISTENCIES)
+}
 
 export async function runReader(load: Load, random: SeededRandom): Promise<void> {
   while (!load.stop.aborted) {
@@ -26,7 +27,9 @@ export async function runReader(load: Load, random: SeededRandom): Promise<void>
         const { low } = load.partitions[partition] as LogHistory<number>
         // Every other time near the end, where things move.
         const from = random.chance(0.5) ? Math.max(0, low - random.below(20) + 3) : random.below(low + 1)
-        await poll(load, client, partition, from, random.between(1, COUNT_MAX))
+        const consistency = anyConsistency(random)
+        if (random.chance(0.2)) await askEnd(load, client, partition, consistency)
+        else await poll(load, client, { partition, from, count: random.between(1, COUNT_MAX), consistency })
         await pause(random.below(THINK_MS_MAX), load.stop)
       }
     } finally {
@@ -35,33 +38,50 @@ export async function runReader(load: Load, random: SeededRandom): Promise<void>
   }
 }
 
+export interface Question {
+  readonly partition: number
+  readonly from: number
+  readonly count: number
+  readonly consistency: Consistency
+}
+
 /** The offsets that came; null when nothing is known. */
-export async function poll(
-  load: Load,
-  client: Client,
-  partition: number,
-  from: number,
-  count: number,
-): Promise<readonly number[] | null> {
+export async function poll(load: Load, client: Client, question: Question): Promise<readonly number[] | null> {
+  const { partition, from, count, consistency } = question
   const polling = load.partitions[partition]?.poll(from)
   let polled: Polled
   try {
-    polled = await client.poll({
-      stream: STREAM,
-      topic: TOPIC,
-      partition,
-      from: { kind: 'offset', offset: from },
-      count,
-    })
+    const place = { stream: STREAM, topic: TOPIC, partition }
+    polled = await client.poll({ ...place, from: { kind: 'offset', offset: from }, count, consistency })
   } catch (error) {
     outcomeOf(error)
     return null
   }
   const records = polled.messages.map(({ offset, payload }) => ({ offset, value: readValue(payload) }))
-  // An empty partition and one with a single message both have 0 as their newest offset.
-  const tail = polled.currentOffset > 0 ? polled.currentOffset + 1 : undefined
-  polling?.ok(records, { tail, ...READ_ANSWER })
+  polling?.ok(records, { tail: endAfter(polled.currentOffset), linearizable: consistency === 'linearizable' })
   load.counters.polls += 1
   load.counters.read += records.length
   return records.map(({ offset }) => offset)
+}
+
+/** Where the log ends, as the details of the topic say. */
+async function askEnd(load: Load, client: Client, partition: number, consistency: Consistency): Promise<void> {
+  const asking = load.partitions[partition]?.tail()
+  try {
+    const details = await client.getTopic(STREAM, TOPIC, { consistency })
+    const found = details?.partitions.find(({ id }) => id === partition)
+    // The topic was made before the load began: only who is behind may not know it yet.
+    if (found === undefined && consistency === 'linearizable')
+      load.anomalies.add('catalog', `partition ${partition} of the topic is gone`)
+    const end = found === undefined ? undefined : endAfter(found.currentOffset)
+    if (end !== undefined) asking?.ok(end, { linearizable: consistency === 'linearizable' })
+    load.counters.ends += 1
+  } catch (error) {
+    outcomeOf(error)
+  }
+}
+
+/** An empty partition and one with a single message both have 0 as their newest offset. */
+function endAfter(newest: number): number | undefined {
+  return newest > 0 ? newest + 1 : undefined
 }
