@@ -1,4 +1,4 @@
-// A replica's journal as a row of cells, one a slot: what a live process knows of it, or what lies on the disk of a dead one.
+// A replica's journal as a row of cells, one a slot: what a process knows of it, or what lies on the disk while none has read it.
 import { At, Command } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { headerCommand, headerOp } from '../../storage/header.ts'
@@ -20,11 +20,10 @@ export interface Cell {
 }
 
 export function cellsOf(node: SimNode, rotten: ReadonlySet<number>, committed: number): Cell[] {
-  const { journal, replica } = node
   const slots = node.geometry.journalSlots
   const cells: Cell[] = []
   for (let slot = 0; slot < slots; slot++) {
-    const at = journal === null || replica === null ? onDisk(node, slot, committed) : known(node, slot)
+    const at = node.opened ? known(node, slot) : onDisk(node, slot, committed)
     cells.push({ ...at, rotten: rotten.has(slot) })
   }
   return cells

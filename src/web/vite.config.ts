@@ -14,6 +14,7 @@ export default defineConfig({
     target: 'es2024',
     modulePreload: false,
     cssCodeSplit: false,
+    license: { fileName: 'licenses.md' },
     rolldownOptions: { output: { format: 'iife', entryFileNames: 'assets/[name]-[hash].js' } },
   },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },

@@ -180,7 +180,7 @@ test('by hand and by keyboard: steps, a chosen slot, links, the way back', { ski
       .getByLabel('events')
       .getByText(String(events + 1))
       .waitFor()
-    await page.getByRole('button', { name: 'One message' }).click()
+    await page.getByRole('button', { name: '1 message' }).click()
     // Arrows choose a slot; its button flips bits there.
     const cells = replica(page, 2).getByRole('group', { name: 'Journal of replica 2' })
     await cells.getByRole('button', { name: /^slot 0:/ }).click()

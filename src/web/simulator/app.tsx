@@ -33,7 +33,7 @@ export function App({ player, problem, freshSeed }: Props) {
   const panels = useMemo(
     () => ({
       cards: (
-        <div class="cards">
+        <div class={still.replicas.length === 5 ? 'cards five' : 'cards'}>
           {still.replicas.map((replica) => (
             <ReplicaCard
               key={replica.index}
@@ -63,7 +63,7 @@ export function App({ player, problem, freshSeed }: Props) {
   return (
     <main>
       <header>
-        <div>
+        <div class="title">
           <h1>Galgo simulator</h1>
           <p class="intro">
             A whole cluster runs in this page: the code of a real node (consensus, journal, checkpoints, segments), on a
@@ -113,7 +113,7 @@ export function App({ player, problem, freshSeed }: Props) {
         <Picture shot={shot} time={player.time} />
         {panels.log}
       </div>
-      <Transport player={player} deeds={stage.recipe.deeds} changed={changed} />
+      <Transport player={player} shot={still} deeds={stage.recipe.deeds} changed={changed} />
       {panels.cards}
       <div class="below">
         {panels.links}

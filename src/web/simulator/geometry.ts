@@ -15,28 +15,39 @@ export interface Arrangement {
   readonly clients: readonly Point[]
 }
 
+/** Sizes that fit the text inside and leave room between replicas: by number of replicas, for wide and for narrow pages. */
+const SIZES = {
+  wide: {
+    width: 860,
+    height: 470,
+    client: { x: 90, y: 38 },
+    3: { outer: 78, thick: 16, radiusX: 290, radiusY: 152 },
+    5: { outer: 62, thick: 12, radiusX: 290, radiusY: 148 },
+  },
+  narrow: {
+    width: 400,
+    height: 430,
+    client: { x: 46, y: 32 },
+    3: { outer: 63, thick: 12, radiusX: 124, radiusY: 130 },
+    5: { outer: 48, thick: 9, radiusX: 142, radiusY: 134 },
+  },
+} as const
+
 export function arrange(replicas: number, clients: number, narrow: boolean): Arrangement {
-  const width = narrow ? 400 : 720
-  const height = narrow ? 440 : 500
-  const outer = narrow ? (replicas === 3 ? 62 : 46) : replicas === 3 ? 76 : 60
-  const inner = outer - (narrow ? (replicas === 3 ? 12 : 9) : replicas === 3 ? 15 : 12)
-  const radiusX = narrow ? (replicas === 3 ? 122 : 142) : replicas === 3 ? 205 : 235
-  const radiusY = narrow ? (replicas === 3 ? 125 : 138) : replicas === 3 ? 160 : 165
-  const top = outer + 10
-  const center = { x: width / 2, y: top + radiusY }
+  const { width, height, client, ...sizes } = SIZES[narrow ? 'narrow' : 'wide']
+  const { outer, thick, radiusX, radiusY } = sizes[replicas === 3 ? 3 : 5]
+  const center = { x: width / 2, y: outer + 8 + radiusY }
+  const between = (width - 2 * client.x) / Math.max(1, clients - 1)
   return {
     width,
     height,
     outer,
-    inner,
+    inner: outer - thick,
     replicas: Array.from({ length: replicas }, (_, i) => {
       const angle = -Math.PI / 2 + (2 * Math.PI * i) / replicas
       return { x: center.x + radiusX * Math.cos(angle), y: center.y + radiusY * Math.sin(angle) }
     }),
-    clients: Array.from({ length: clients }, (_, i) => ({
-      x: clients === 1 ? width / 2 : (narrow ? 44 : 60) + ((width - (narrow ? 88 : 120)) * i) / (clients - 1),
-      y: height - (narrow ? 34 : 38),
-    })),
+    clients: Array.from({ length: clients }, (_, i) => ({ x: client.x + between * i, y: height - client.y })),
   }
 }
 

@@ -33,7 +33,6 @@ export function Picture({ shot, time }: { readonly shot: Snapshot; readonly time
     <div class="picture panel" ref={frame}>
       <svg viewBox={`0 0 ${place.width} ${place.height}`} role="img" aria-label={describe(shot)}>
         <Links place={place} cuts={shot.cuts} />
-        <Frames place={place} flights={shot.flights} cuts={shot.cuts} time={time} narrow={narrow} />
         {shot.replicas.map((replica) => (
           <ReplicaNode
             key={replica.index}
@@ -55,6 +54,7 @@ export function Picture({ shot, time }: { readonly shot: Snapshot; readonly time
             </g>
           )
         })}
+        <Frames place={place} flights={shot.flights} cuts={shot.cuts} time={time} narrow={narrow} />
       </svg>
     </div>
   )

@@ -2,16 +2,18 @@
 
 import { describeDeed } from '../../../simulator/stage/narrator.ts'
 import type { Recorded } from '../../../simulator/stage/recording.ts'
+import type { Snapshot } from '../../../simulator/stage/snapshot.ts'
 import { type Player, SPEEDS } from './player.ts'
 import { seconds, speedWord } from './words.ts'
 
 interface Props {
   readonly player: Player
+  readonly shot: Snapshot
   readonly deeds: readonly Recorded[]
   readonly changed: () => void
 }
 
-export function Transport({ player, deeds, changed }: Props) {
+export function Transport({ player, shot, deeds, changed }: Props) {
   const { farthest, playing, speedIndex, stage, travelling } = player
   const act = (what: () => void) => () => {
     what()
@@ -35,7 +37,7 @@ export function Transport({ player, deeds, changed }: Props) {
           onClick={act(() => player.stepEvent())}
           title="Key E: until the next event: a frame, a disk completion, a tick"
         >
-          One event
+          1 event
         </button>
         <button
           type="button"
@@ -43,7 +45,7 @@ export function Transport({ player, deeds, changed }: Props) {
           onClick={act(() => player.stepFrame())}
           title="Key M: until the next message between replicas arrives"
         >
-          One message
+          1 message
         </button>
         <button
           type="button"
@@ -52,6 +54,14 @@ export function Transport({ player, deeds, changed }: Props) {
         >
           Back
         </button>
+        <p class="short" aria-hidden="true">
+          <span class={`badge ${shot.verdict.outcome === 'held' ? 'good' : 'bad'}`}>
+            {shot.verdict.outcome === 'held' ? 'held so far' : 'broken'}
+          </span>
+          <span class="soft">
+            <b>{shot.acknowledged}</b> acknowledged, <b>{shot.verified}</b> read back
+          </span>
+        </p>
         <label class="row speed">
           <span class="soft">Speed</span>
           <input

@@ -58,6 +58,6 @@ export function speedWord(speed: number): string {
 
 export function bytesWord(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`
-  if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(0)} KiB`
+  if (bytes < 1000 * 1024) return `${(bytes / 1024).toFixed(0)} KiB`
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB`
 }
