@@ -26,6 +26,7 @@ interface Options {
   readonly faults?: readonly FaultName[]
   readonly from?: number
   readonly replicas?: number
+  readonly readers?: number
   readonly log: boolean
   readonly format: 'text' | 'json'
 }
@@ -51,6 +52,7 @@ function define(io: SimulatorIo): Command {
     .option('--seeds <n>', 'how many seeds to run; until stopped when absent', whole(1, 1e9))
     .option('--from <n>', 'first of them; a random one when absent', whole(0, SEED_END - 1))
     .option('--replicas <n>', '1, 3 or 5; drawn by the seed when absent', replicaCount)
+    .option('--readers <n>', 'clients that read; drawn by the seed when absent', whole(0, 32))
     .option('--faults <list>', `only these, with commas: ${FAULTS.join(', ')}`, faultList)
     .option('--jobs <n>', 'seeds at a time', whole(1, 256), availableParallelism())
     .option('--log', 'with --seed: a line for everything that replicas log', false)
@@ -68,6 +70,7 @@ function one(seed: number, options: Options, io: SimulatorIo): number {
     seed,
     replicaCount: options.replicas,
     faults: options.faults,
+    readers: options.readers,
     onLog: options.log ? (line) => io.out(`${line}\n`) : undefined,
   })
   io.out(options.format === 'json' ? `${JSON.stringify(result)}\n` : summary(result))
@@ -119,7 +122,7 @@ async function many(options: Options, io: SimulatorIo): Promise<number> {
       from,
       seeds: options.seeds ?? Number.POSITIVE_INFINITY,
       jobs: options.jobs,
-      shape: { replicaCount: options.replicas, faults: options.faults },
+      shape: { replicaCount: options.replicas, faults: options.faults, readers: options.readers },
       stop: io.stop,
       onResult: (result) => {
         tally.add(result)
@@ -149,8 +152,9 @@ async function many(options: Options, io: SimulatorIo): Promise<number> {
   return failures[0] === undefined ? 0 : EXIT_CODES[failures[0].outcome]
 }
 
-function failure({ seed, outcome, what }: SwarmResult, { replicas, faults }: Options): string {
-  const shape = `${replicas === undefined ? '' : ` --replicas ${replicas}`}${faults === undefined ? '' : ` --faults ${faults.join(',')}`}`
+function failure({ seed, outcome, what }: SwarmResult, { replicas, readers, faults }: Options): string {
+  const sizes = `${replicas === undefined ? '' : ` --replicas ${replicas}`}${readers === undefined ? '' : ` --readers ${readers}`}`
+  const shape = `${sizes}${faults === undefined ? '' : ` --faults ${faults.join(',')}`}`
   return `seed ${seed}: ${outcome}: ${what}\n  replay: galgo sim --seed ${seed}${shape} --log\n`
 }
 
@@ -166,6 +170,7 @@ function summary(result: SwarmResult): string {
     `faults      ${faults.length === 0 ? 'none' : faults.join(', ')}`,
     `frames      ${sent} sent, ${lost} lost, ${duplicated} duplicated, ${cut} cut off`,
     `log         ${result.ops} ops, ${result.acknowledged} requests acknowledged, view ${result.views}`,
+    `reads       ${result.reads.answers} answers, ${result.reads.linearizable} of them linearizable, ${result.reads.messages} messages`,
     '',
   ].join('\n')
 }

@@ -45,6 +45,8 @@ export interface ClientOptions {
 }
 
 const REGISTER = 1
+/** The second word of these clients' ids. */
+export const CLIENT_KIND = 0x51
 
 export class SimClient {
   readonly index: number
@@ -74,7 +76,7 @@ export class SimClient {
     this.#window = options.window
     this.#timeout = options.timeout
     this.#pace = options.pace
-    this.id = Uint32Array.of(options.index + 1, 0x51, 0x52, 0x53)
+    this.id = Uint32Array.of(options.index + 1, CLIENT_KIND, 0x52, 0x53)
     this.key = `${this.id[0]}.${this.id[1]}.${this.id[2]}.${this.id[3]}`
     this.#node = this.#random.below(this.#world.nodeCount)
   }
@@ -187,7 +189,11 @@ export class SimClient {
       return
     }
     this.#number = 0
-    this.#finished = false
+    if (this.#finished) {
+      // Whoever had nothing more to ask has stopped thinking.
+      this.#finished = false
+      this.#think()
+    }
     this.#world.onUndecided(this, doubted.unanswered)
   }
 

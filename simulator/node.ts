@@ -2,11 +2,11 @@
 //
 //   client frame ─▶ gateway ─▶ Replica ─▶ Journal, Superblock, CheckpointStore, StateMachine ─▶ VirtualDisk
 //                                  └────▶ VirtualNetwork
-import type { Clock, ExecuteResult, Log, StateMachine } from '../consensus/ports.ts'
+import type { Clock, Log, StateMachine } from '../consensus/ports.ts'
 import { type Halt, Replica } from '../consensus/replica.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { type Message, MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
-import type { SubmitOutcome } from '../src/state/replica-port.ts'
+import type { ReplicaHost, SubmitOutcome } from '../src/state/replica-port.ts'
 import { CheckpointStore } from '../storage/checkpoint-store.ts'
 import type { DiskResult } from '../storage/disk.ts'
 import { Journal } from '../storage/journal.ts'
@@ -42,6 +42,12 @@ export interface NodeOptions {
   readonly stateMachine: (node: SimNode) => StateMachine
 }
 
+/** What serves clients that speak the whole protocol, where there are any. */
+export interface Door extends ReplicaHost {
+  /** Buffers may have become free. */
+  onBuffers(): void
+}
+
 /** Requests that wait in a process for room in the pipeline. */
 const WAITING_MAX = 64
 
@@ -67,6 +73,8 @@ export class SimNode {
   /** Monotonic clock: offset (it restarts at any value) and drift. */
   readonly clock = { offset: 0, drift: 1, wallOffset: 0 }
   readonly memory = new MachineMemory()
+  /** Of the process that runs, once a client has come to it. */
+  door: Door | null = null
   #waiting: Message[] = []
 
   constructor(options: NodeOptions) {
@@ -139,9 +147,15 @@ export class SimNode {
         checkpoints: new CheckpointStore(this.disk, checksummer, memory, 16 * SECTOR_SIZE),
         stateMachine: machine,
         host: {
-          onSpace: () => this.#onSpace(),
-          onPrimaryLost: () => this.#onPrimaryLost(),
-          onInternalCommitted: (_token: number, _result: ExecuteResult) => {},
+          onSpace: () => {
+            this.#onSpace()
+            this.door?.onSpace()
+          },
+          onPrimaryLost: () => {
+            this.#onPrimaryLost()
+            this.door?.onPrimaryLost()
+          },
+          onInternalCommitted: (token, result) => this.door?.onInternalCommitted(token, result),
           onHalt: (reason, what) => {
             this.halted = { reason, what }
             this.#world.onHalt(this, reason, what)
@@ -169,6 +183,7 @@ export class SimNode {
     this.superblock = null
     this.machine = null
     this.pool = null
+    this.door = null
     this.#waiting = []
     this.disk.crash(power)
   }
@@ -187,6 +202,7 @@ export class SimNode {
       if (generation !== this.generation) return
       if (scheduler.now >= this.pausedUntil && this.opened && this.replica !== null) {
         this.replica.tick()
+        this.door?.onBuffers()
         this.#world.afterEvent(this)
       }
       this.#scheduleTick(generation)

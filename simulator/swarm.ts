@@ -1,16 +1,21 @@
 // A random run: the seed draws the shape of the cluster, the rates of every fault (any of which may be zero), and then every
 // single event. Two phases: *safety*, in which everything goes wrong while clients work, and *liveness*, in which the network
 // heals, everybody is started again, and the cluster has to finish within a bound.
+import { At } from '../src/protocol/frame.ts'
 import { StateMachine } from '../src/state/state-machine.ts'
 import { checkSegments } from './checkers/segments.ts'
+import { CLIENT_KIND } from './client.ts'
+import { Doors } from './doors.ts'
 import { clockJumps } from './faults/clocks.ts'
 import { FAULTS, type Fault, type FaultName, type Stage } from './faults/fault.ts'
 import { type LinkRates, linkFaults } from './faults/links.ts'
 import { type ProcessRates, pauses, processFaults } from './faults/processes.ts'
 import { Rot } from './faults/rot.ts'
 import { FaultSchedule } from './faults/schedule.ts'
+import { LogBook } from './log-book.ts'
 import type { SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
+import { SimReader } from './reader.ts'
 import { Violation } from './violation.ts'
 import { Workload } from './workload.ts'
 import { CALM_NETWORK, World, type WorldOptions } from './world.ts'
@@ -23,6 +28,8 @@ export interface SwarmShape {
   readonly replicaCount?: number | undefined
   /** Only these happen; all when absent. */
   readonly faults?: readonly FaultName[] | undefined
+  /** Clients that read, through the doors of the nodes; with none, nothing but requests is asked. */
+  readonly readers?: number | undefined
 }
 
 export interface SwarmOptions extends SwarmShape {
@@ -44,6 +51,8 @@ export interface SwarmResult {
   readonly faults: Readonly<Record<Fault, number>>
   readonly frames: { readonly sent: number; readonly lost: number; readonly duplicated: number; readonly cut: number }
   readonly acknowledged: number
+  /** Answers to readers, messages in them, and answers to linearizable questions. */
+  readonly reads: { readonly answers: number; readonly messages: number; readonly linearizable: number }
   readonly ops: number
   readonly views: number
 }
@@ -126,7 +135,16 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     return machine
   }
   const world: World = new World({ ...options, seed, stateMachine, ...(onLog ? { onLog } : {}) })
-  const workload = new Workload(new SeededRandom(seed, 3), world.checksummer, random.pick([40, 400, 2000]))
+  // Chance of their own: a run without readers is to the last event what it would be if there were no such thing.
+  const more = new SeededRandom(seed, 4)
+  const drawn = more.pick([0, 1, 2, 3, 5])
+  const readerCount = shape.readers ?? drawn
+  const book = readerCount > 0 ? new LogBook() : null
+  const workload = new Workload(new SeededRandom(seed, 3), world.checksummer, random.pick([40, 400, 2000]), {
+    more: book === null ? null : more,
+    book,
+  })
+  const readers: SimReader[] = []
   world.workload = (client, number) => workload.next(client, number)
   world.onAcknowledged = (client, ack) => workload.onAcknowledged(client, ack)
   const schedule = new FaultSchedule(world)
@@ -141,6 +159,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
       timeout: random.between(300_000, 800_000),
       pace: random.pick([1000, 10_000, 50_000]),
     })
+    if (book !== null) readers.push(...addReaders(world, machines, book, more, readerCount))
     injectFaults(world, random, rates, schedule, machines)
     const stop = world.scheduler.now + SAFETY_MICROS_MAX
     world.runUntil(
@@ -155,6 +174,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     } else {
       checkEnd(world)
       checkSegments(world, machines, workload.stored)
+      book?.finish()
     }
     if (world.halts.length > 0) {
       const halt = world.halts[0] as (typeof world.halts)[number]
@@ -176,11 +196,49 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     faults: schedule.counts,
     frames: { ...world.network.counts },
     acknowledged: world.acknowledged.count,
+    reads: {
+      answers: readers.reduce((sum, reader) => sum + reader.answers, 0),
+      messages: book?.counts.messages ?? 0,
+      linearizable: book?.counts.linearizable ?? 0,
+    },
     ops: world.history.length,
     views: Math.max(0, ...world.nodes.map((node) => node.replica?.view ?? 0)),
   }
   world.release()
   return result
+}
+
+function addReaders(
+  world: World,
+  machines: ReadonlyMap<SimNode, StateMachine>,
+  book: LogBook,
+  random: SeededRandom,
+  count: number,
+): SimReader[] {
+  // Only sessions of the other clients number everything; readers' and what nodes ask by themselves do not.
+  world.history.isNumbered = ({ words }) => words[(At.prepare.client >>> 2) + 1] === CLIENT_KIND
+  const doors = new Doors(world, machines)
+  const pace = random.pick([5000, 20_000, 60_000])
+  const readers: SimReader[] = []
+  for (let index = 0; index < count; index++) {
+    const reader = new SimReader({
+      index,
+      world,
+      doors,
+      book,
+      random: new SeededRandom(world.options.seed, 400 + index),
+      pace,
+    })
+    readers.push(reader)
+    world.readers.push(reader)
+    reader.start()
+  }
+  // More clients than the cluster keeps sessions for: the oldest are pushed out, and come back.
+  if (random.chance(0.25)) {
+    const window = random.between(1, world.options.sessionWindow)
+    world.addClients(world.options.clientsMax, { window, timeout: 600_000, pace: 150_000 })
+  }
+  return readers
 }
 
 function injectFaults(
@@ -247,5 +305,6 @@ function describe(world: World): string {
     return `replica ${index} ${status} view ${view} op ${op} commit ${commitMin}/${commitMax}${tooFarBehind ? ' too far behind' : ''}`
   })
   const clients = world.clients.filter((client) => !client.idle)
-  return `${replicas.join('; ')}; ${clients.length} clients wait for ${clients.flatMap((c) => c.unanswered).length} answers`
+  const readers = world.readers.filter((reader) => !reader.idle)
+  return `${replicas.join('; ')}; ${clients.length} clients wait for ${clients.flatMap((c) => c.unanswered).length} answers, ${readers.length} readers have not read everything`
 }

@@ -5,6 +5,8 @@ import type { Checksummer } from '../src/protocol/checksum.ts'
 import { encodeCreatePartitions } from '../src/protocol/commands/create-partitions.ts'
 import { encodeCreateStream } from '../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../src/protocol/commands/create-topic.ts'
+import { encodeDeleteConsumerOffset } from '../src/protocol/commands/delete-consumer-offset.ts'
+import { encodeDeletePartitions } from '../src/protocol/commands/delete-partitions.ts'
 import { encodeDeleteStream } from '../src/protocol/commands/delete-stream.ts'
 import { encodeDeleteTopic } from '../src/protocol/commands/delete-topic.ts'
 import {
@@ -14,7 +16,9 @@ import {
 } from '../src/protocol/commands/send-messages.ts'
 import { encodeStoreConsumerOffset } from '../src/protocol/commands/store-consumer-offset.ts'
 import { Operation } from '../src/protocol/operations.ts'
+import { writeHeaders } from '../src/protocol/user-headers.ts'
 import type { Acknowledgement, SimClient } from './client.ts'
+import type { LogBook } from './log-book.ts'
 import type { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
 
@@ -37,12 +41,22 @@ export class Workload {
   readonly #random: SeededRandom
   readonly #checksummer: Checksummer
   readonly #payloadMax: number
+  readonly #more: SeededRandom | null
+  readonly #book: LogBook | null
   /** By client and request number: what the reply will confirm. */
   readonly #sent = new Map<string, { stream: string; topic: string; payloads: Uint8Array[] }>()
   readonly stored: StoredBatch[] = []
   #made = 0
 
-  constructor(random: SeededRandom, checksummer: Checksummer, payloadMax: number) {
+  /** With `more`, chance of its own, it asks for the rarer operations too; `book` hears of what the lasting topic is sent. */
+  constructor(
+    random: SeededRandom,
+    checksummer: Checksummer,
+    payloadMax: number,
+    { more = null, book = null }: { more?: SeededRandom | null; book?: LogBook | null } = {},
+  ) {
+    this.#more = more
+    this.#book = book
     this.#random = random
     this.#checksummer = checksummer
     this.#payloadMax = payloadMax
@@ -83,14 +97,26 @@ export class Workload {
     ] as const)
     const writer = new Writer()
     encodeSendMessagesPrefix(writer, { stream, topic, partitioning }, count)
-    const size = 256 + payloads.reduce((sum, payload) => sum + 48 + payload.length, 0)
+    const headers = this.#headers()
+    const more = 48 + (headers?.length ?? 0)
+    const size = 256 + payloads.reduce((sum, payload) => sum + more + payload.length, 0)
     const bytes = new Uint8Array(writer.length + size)
     bytes.set(writer.written())
     const builder = new BatchBuilder(bytes, writer.length)
-    payloads.forEach((payload, i) => builder.append(payload, null, 1_000_000 + i, number, client.index, i, 0))
+    payloads.forEach((payload, i) =>
+      builder.append(payload, headers, 1_000_000 + i, number, client.index, i, client.session),
+    )
     builder.seal(this.#checksummer)
+    if (topic === TOPIC && stream === STREAM) this.#book?.sending(client.index, client.session, number, payloads)
     this.#sent.set(`${client.key}/${client.session}/${number}`, { stream, topic, payloads })
     return { operation: Operation.sendMessages, body: bytes }
+  }
+
+  #headers(): Uint8Array | null {
+    if (this.#more?.chance(0.2) !== true) return null
+    const writer = new Writer()
+    writeHeaders(writer, { kind: 'simulated', attempt: this.#more.below(9) })
+    return writer.written().slice()
   }
 
   #storeOffset(): { operation: number; body: Uint8Array } {
@@ -109,6 +135,7 @@ export class Workload {
   /** Streams and topics that come and go; many of these requests are refused, the same way everywhere. */
   #metadata(client: SimClient, number: number): { operation: number; body: Uint8Array } {
     const stream = `passing-${this.#random.below(3)}`
+    if (this.#more?.chance(0.25) === true) return this.#rarer(stream, this.#more)
     switch (this.#random.below(6)) {
       case 0:
         return this.#request(Operation.createStream, (w) => encodeCreateStream(w, { name: stream }))
@@ -129,12 +156,38 @@ export class Workload {
     }
   }
 
+  #rarer(stream: string, more: SeededRandom): { operation: number; body: Uint8Array } {
+    if (more.chance(0.5))
+      return this.#request(Operation.deletePartitions, (w) =>
+        encodeDeletePartitions(w, { stream, topic: TOPIC, count: 1 }),
+      )
+    const consumer = { kind: 'consumer', id: more.below(3) } as const
+    return this.#request(Operation.deleteConsumerOffset, (w) =>
+      encodeDeleteConsumerOffset(w, {
+        consumer,
+        stream: STREAM,
+        topic: TOPIC,
+        partition: more.below(4),
+        ack: 'quorum',
+      }),
+    )
+  }
+
   onAcknowledged(client: SimClient, ack: Acknowledgement): void {
-    if (ack.request.operation !== Operation.sendMessages || ack.status !== 0) return
-    const sent = this.#sent.get(`${client.key}/${client.session}/${ack.request.number}`)
+    if (ack.request.operation !== Operation.sendMessages) return
+    const { number } = ack.request
+    const sent = this.#sent.get(`${client.key}/${client.session}/${number}`)
+    if (ack.status !== 0) {
+      if (sent?.stream === STREAM) this.#book?.sent(client.index, client.session, number, null)
+      return
+    }
     if (sent === undefined) throw new Violation('client', 'a reply to a batch that was never sent')
     const [append] = decodeSendMessagesReply(new Reader(ack.body))
     if (append === undefined) throw new Violation('client', 'a batch was stored, but the reply does not say where')
+    if (sent.stream === STREAM) {
+      const { partition, baseOffset: offset } = append
+      this.#book?.sent(client.index, client.session, number, { partition, offset })
+    }
     this.stored.push({ ...sent, partition: append.partition, baseOffset: append.baseOffset, op: ack.op })
   }
 }

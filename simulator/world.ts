@@ -75,6 +75,10 @@ export class World {
   /** A request sets out for a node, or a reply for its client, and arrives after `micros`. For those who draw it. */
   onClientFlight: (client: SimClient, node: number, frame: Uint8Array, toNode: boolean, micros: number) => void =
     () => {}
+  /** A reply for a client that came through a node's door. */
+  deliverAtDoor: ((node: SimNode, client: string, message: Message) => void) | null = null
+  /** Readers that have not finished: a cluster that leaves them waiting has not come to rest. */
+  readonly readers: { readonly idle: boolean }[] = []
   undecided = 0
   /** No more faults. */
   healed = false
@@ -279,12 +283,17 @@ export class World {
 
   /** Clients have their answers, replicas agree and have nothing left to do. */
   converged(): boolean {
-    if (!this.clients.every((client) => client.idle)) return false
+    if (!this.clients.every((client) => client.idle) || !this.readers.every((reader) => reader.idle)) return false
     const nodes = this.participants()
     const first = nodes[0]?.replica
     if (!first) return false
     const { commitMin } = first
     return nodes.every(({ replica }) => replica !== null && replica.settled && replica.commitMin === commitMin)
+  }
+
+  /** Something came to a node in another way than through the network or its disk. */
+  touched(node: SimNode): void {
+    this.#afterEvent(node)
   }
 
   #afterEvent(node: SimNode): void {
@@ -331,7 +340,10 @@ export class World {
   #sendToClient(node: SimNode, key: string, message: Message): void {
     this.history.observe(node)
     const client = this.clients.find((c) => c.key === key)
-    if (client === undefined) throw new Violation('client', `a reply for a client that never was: ${key}`)
+    if (client === undefined) {
+      if (this.deliverAtDoor === null) throw new Violation('client', `a reply for a client that never was: ${key}`)
+      return this.deliverAtDoor(node, key, message)
+    }
     if (this.random.chance(this.network.profile.loss)) return
     const frame = message.bytes.slice(0, message.size)
     const micros = this.#overConnection(key, node.index, false, () => client.onReply(frame))

@@ -1,0 +1,94 @@
+// What everybody who writes to or reads from the lasting topic saw of it, a history for each partition: whether one log
+// explains all of it is checked as it happens.
+import { type PolledMessage, readMessages } from '../src/protocol/batch.ts'
+import { Reader } from '../src/protocol/bytes.ts'
+import { decodePollReply } from '../src/protocol/commands/poll-messages.ts'
+import { Anomalies, type Append, LogHistory, type Observed } from './checkers/log-history.ts'
+import { Violation } from './violation.ts'
+import { equalBytes } from './virtual-disk.ts'
+
+export const PARTITIONS = 3
+
+export interface Seen {
+  /** One above the newest offset, when the answer tells it. */
+  readonly tail: number | undefined
+  readonly records: readonly Observed<string>[]
+}
+
+export class LogBook {
+  readonly anomalies = new Anomalies()
+  readonly histories: readonly LogHistory<string>[]
+  /** By value. */
+  readonly #payloads = new Map<string, Uint8Array>()
+  /** By request: the batch as it may stand in each partition, and nowhere else once it is known where. */
+  readonly #appends = new Map<string, readonly Append<string>[]>()
+  /** Messages that were read, and answers to linearizable questions. */
+  readonly counts = { messages: 0, linearizable: 0 }
+
+  constructor() {
+    this.histories = Array.from(
+      { length: PARTITIONS },
+      (_, partition) => new LogHistory<string>(`partition ${partition}`, this.anomalies),
+    )
+  }
+
+  /** A batch is about to be sent. Its messages carry the numbers that make up their values, in their ids. */
+  sending(client: number, session: number, number: number, payloads: readonly Uint8Array[]): void {
+    const values = payloads.map((_, i) => valueOf(number, client, i, session))
+    payloads.forEach((payload, i) => this.#payloads.set(values[i] as string, payload))
+    const producer = `client ${client} in session ${session}`
+    this.#appends.set(
+      `${client}/${session}/${number}`,
+      this.histories.map((history) => history.append(producer, values)),
+    )
+  }
+
+  /** Its reply came: stored at an offset of a partition, or refused. */
+  sent(client: number, session: number, number: number, at: { partition: number; offset: number } | null): void {
+    const appends = this.#appends.get(`${client}/${session}/${number}`)
+    appends?.forEach((append, partition) => {
+      if (partition === at?.partition) append.ok(at.offset)
+      else append.fail()
+    })
+    this.check()
+  }
+
+  /** The messages in the body of a poll's reply: those that were sent, whole. */
+  read(partition: number, body: Uint8Array): Seen {
+    const reply = decodePollReply(new Reader(body))
+    const messages = readMessages(body, reply.recordsFrom, reply.recordsTo, partition)
+    if (messages.length !== reply.count)
+      throw new Violation('reads', `a poll announced ${reply.count} messages and brought ${messages.length}`)
+    this.counts.messages += messages.length
+    const tail = reply.currentOffset > 0 || messages.length > 0 ? reply.currentOffset + 1 : undefined
+    return { tail, records: messages.map((message) => this.#record(message)) }
+  }
+
+  #record(message: PolledMessage): Observed<string> {
+    const { id, offset, partition } = message
+    const part = (i: number): number => Number((id >> BigInt(32 * i)) & 0xffff_ffffn)
+    const value = valueOf(part(0), part(1), part(2), part(3))
+    const payload = this.#payloads.get(value)
+    if (payload !== undefined && !equalBytes(payload, message.payload))
+      throw new Violation('reads', `message ${value} at offset ${offset} of partition ${partition} has other contents`)
+    return { offset, value }
+  }
+
+  history(partition: number): LogHistory<string> {
+    return this.histories[partition] as LogHistory<string>
+  }
+
+  check(): void {
+    const [first] = this.anomalies.list
+    if (first !== undefined) throw new Violation(first.kind, first.what)
+  }
+
+  finish(): void {
+    for (const history of this.histories) history.finish()
+    this.check()
+  }
+}
+
+function valueOf(number: number, client: number, i: number, session: number): string {
+  return `${client}.${session}.${number}.${i}`
+}

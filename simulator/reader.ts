@@ -1,0 +1,390 @@
+// A client that reads, through the doors of the nodes: it has a session with whoever leads, and a connection for reading at
+// any node. One question at a time: it consumes a partition, stores where it is, starts anew from what it stored, asks for
+// ends of logs, polls here and there, with any of the three consistencies; whatever it is told goes into the log book.
+//
+//   line   none ─▶ logging in ─▶ ready ─▶ (58, 57, eviction, closed, silence) ─▶ none, at another node
+import { Reader, Writer } from '../src/protocol/bytes.ts'
+import { decodeGetConsumerOffsetReply, encodeGetConsumerOffset } from '../src/protocol/commands/get-consumer-offset.ts'
+import { decodeTopicReply, encodeGetTopic } from '../src/protocol/commands/get-topic.ts'
+import { encodePollMessages, type PollFrom } from '../src/protocol/commands/poll-messages.ts'
+import { decodeRegisterReply, encodeRegister, PROTOCOL_VERSION } from '../src/protocol/commands/register.ts'
+import { encodeStoreConsumerOffset } from '../src/protocol/commands/store-consumer-offset.ts'
+import { Consistency } from '../src/protocol/consistency.ts'
+import { Status } from '../src/protocol/errors.ts'
+import { HEADER_SIZE } from '../src/protocol/message.ts'
+import { Code, Operation } from '../src/protocol/operations.ts'
+import { readResult } from '../src/protocol/result.ts'
+import { ConsumerHistory } from './checkers/consumer-history.ts'
+import { type Connection, CREDENTIALS, type Doors, parseReply, requestFrame } from './doors.ts'
+import { type LogBook, PARTITIONS } from './log-book.ts'
+import type { SeededRandom } from './random.ts'
+import { Violation } from './violation.ts'
+import { STREAM, TOPIC } from './workload.ts'
+import type { World } from './world.ts'
+
+/** Microseconds without an answer until the reader turns to another node. */
+const PATIENCE = 1_500_000
+/** Questions after everything has healed, before the last round. */
+const LAST_QUESTIONS = 4
+const COUNT_MAX = 40
+
+interface Line {
+  connection: Connection | null
+  node: number
+  client: Uint32Array
+  session: number
+  ready: boolean
+}
+
+interface Question {
+  readonly line: Line
+  readonly operation: number
+  readonly code: number
+  readonly consistency: Consistency
+  readonly body: Uint8Array
+  readonly request: number
+  /** When it was asked, the topic was known to hold messages. */
+  readonly topicKnown: boolean
+  /** The reply's body, with status 0. */
+  readonly answered: (body: Uint8Array) => void
+}
+
+export interface ReaderOptions {
+  readonly index: number
+  readonly world: World
+  readonly doors: Doors
+  readonly book: LogBook
+  readonly random: SeededRandom
+  /** Microseconds between questions, mean. */
+  readonly pace: number
+}
+
+export class SimReader {
+  readonly index: number
+  readonly #world: World
+  readonly #doors: Doors
+  readonly #book: LogBook
+  readonly #random: SeededRandom
+  readonly #pace: number
+  readonly #lines: { readonly leading: Line; readonly any: Line }
+  readonly #partition: number
+  readonly #consumer: ConsumerHistory
+  #begun = false
+  #asked: Question | null = null
+  #askedAt = 0
+  #requests = 0
+  #ids = 0
+  #last = LAST_QUESTIONS
+  /** Partitions of which the last round has not seen the end. */
+  #unread = Array.from({ length: PARTITIONS }, (_, partition) => ({ partition, from: 0 }))
+  answers = 0
+  /** Nothing more to ask. */
+  idle = false
+
+  constructor(options: ReaderOptions) {
+    this.index = options.index
+    this.#world = options.world
+    this.#doors = options.doors
+    this.#book = options.book
+    this.#random = options.random
+    this.#pace = options.pace
+    this.#lines = { leading: this.#line(), any: this.#line() }
+    this.#partition = this.#random.below(PARTITIONS)
+    this.#consumer = new ConsumerHistory(`reader ${this.index}`, this.#book.anomalies)
+  }
+
+  #line(): Line {
+    return {
+      connection: null,
+      node: this.#random.below(this.#world.nodes.length),
+      client: new Uint32Array(4),
+      session: 0,
+      ready: false,
+    }
+  }
+
+  start(): void {
+    this.#think(1 + this.#random.below(2 * this.#pace))
+  }
+
+  #think(micros: number): void {
+    this.#world.scheduler.after(micros, () => {
+      this.#act()
+      if (!this.idle) this.#think(1 + this.#random.below(2 * this.#pace))
+    })
+  }
+
+  #act(): void {
+    const { now } = this.#world.scheduler
+    if (this.#asked !== null) {
+      if (now - this.#askedAt >= PATIENCE) this.#leave(this.#asked.line)
+      return
+    }
+    if (!this.#world.healed) {
+      // Connections break, clients come back.
+      if (this.#random.chance(0.02)) this.#leave(this.#random.chance(0.5) ? this.#lines.leading : this.#lines.any)
+      return this.#anything()
+    }
+    if (this.#last > 0) {
+      this.#last -= 1
+      return this.#anything()
+    }
+    const [unread] = this.#unread
+    if (unread !== undefined) return this.#readToEnd(unread)
+    for (const line of [this.#lines.leading, this.#lines.any]) line.connection?.hangUp()
+    this.idle = true
+  }
+
+  // ---- what it asks --------------------------------------------------------------------------------------------------
+
+  #anything(): void {
+    const dice = this.#random.below(100)
+    if (dice < 45) return this.#consume()
+    if (dice < 55) return this.#store()
+    if (dice < 60) return this.#begin()
+    if (dice < 75) return this.#end()
+    if (dice < 95) return this.#look()
+    this.#autoCommit()
+  }
+
+  #consistency(): Consistency {
+    return this.#random.pick(['primary', 'linearizable', 'linearizable', 'any', 'any'] as const)
+  }
+
+  /** The next messages of the partition that this reader consumes. */
+  #consume(): void {
+    if (!this.#begun) return this.#begin()
+    const from = this.#consumer.next
+    const consistency = this.#consistency()
+    const poll = this.#book.history(this.#partition).poll(from)
+    this.#poll(this.#partition, { kind: 'offset', offset: from }, consistency, false, (seen) => {
+      poll.ok(seen.records, { tail: seen.tail, linearizable: consistency === 'linearizable' })
+      for (const { offset } of seen.records) this.#consumer.deliver(offset)
+    })
+  }
+
+  /** A new process of the same consumer: it goes on after what is stored. */
+  #begin(): void {
+    const fetched = this.#consumer.fetch()
+    const place = this.#place(this.#partition)
+    this.#read(
+      Code.getConsumerOffset,
+      (w) => encodeGetConsumerOffset(w, place),
+      'linearizable',
+      (body) => {
+        const offset = body.length === 0 ? null : (decodeGetConsumerOffsetReply(new Reader(body))?.storedOffset ?? null)
+        fetched(offset, true)
+        this.#consumer.begin(offset === null ? 0 : offset + 1)
+        this.#begun = true
+      },
+    )
+  }
+
+  #store(): void {
+    const offset = this.#consumer.next - 1
+    if (!this.#begun || offset < 0) return
+    const stored = this.#consumer.store(offset)
+    const body = encoded((w) =>
+      encodeStoreConsumerOffset(w, { ...this.#place(this.#partition), offset, ack: 'quorum' }),
+    )
+    this.#ask(this.#lines.leading, Operation.storeConsumerOffset, 0, 'primary', body, (answer) => {
+      if (readResult(new Reader(answer)) === Status.ok) stored()
+    })
+  }
+
+  /** Where the partitions end. */
+  #end(): void {
+    const consistency = this.#consistency()
+    const tails = this.#book.histories.map((history) => history.tail())
+    const topic = { stream: STREAM, topic: TOPIC }
+    this.#read(
+      Code.getTopic,
+      (w) => encodeGetTopic(w, topic),
+      consistency,
+      (body) => {
+        const details = body.length === 0 ? null : decodeTopicReply(new Reader(body))
+        for (const { id, messagesCount } of details?.partitions ?? [])
+          tails[id]?.ok(messagesCount, { linearizable: consistency === 'linearizable' })
+      },
+    )
+  }
+
+  /** Messages from somewhere in any partition. */
+  #look(): void {
+    const partition = this.#random.below(PARTITIONS)
+    const history = this.#book.history(partition)
+    const consistency = this.#consistency()
+    const from: PollFrom = this.#random.pick([
+      { kind: 'first' },
+      { kind: 'last' },
+      { kind: 'offset', offset: this.#random.below(history.low + 2) },
+      { kind: 'timestamp', micros: 1_700_000_000_000_000 + this.#random.below(this.#world.scheduler.now + 1) },
+    ] as const)
+    const known = from.kind === 'first' ? 0 : from.kind === 'offset' ? from.offset : null
+    const poll = known === null ? null : history.poll(known)
+    this.#poll(partition, from, consistency, false, ({ records, tail }) => {
+      const linearizable = consistency === 'linearizable' && known !== null
+      // Where `last` and `timestamp` begin, only the answer says.
+      const seen = poll ?? history.poll(records[0]?.offset ?? 0)
+      if (known !== null || records.length > 0) seen.ok(records, { tail, linearizable })
+    })
+  }
+
+  /** The offset is stored before the messages come. */
+  #autoCommit(): void {
+    const partition = this.#random.below(PARTITIONS)
+    const history = this.#book.history(partition)
+    this.#poll(partition, { kind: 'next' }, 'primary', true, ({ records, tail }) => {
+      if (records.length > 0) history.poll(records[0]?.offset ?? 0).ok(records, { tail, linearizable: false })
+    })
+  }
+
+  /** After everything: all that is there is seen by everybody. */
+  #readToEnd(unread: { readonly partition: number; from: number }): void {
+    const poll = this.#book.history(unread.partition).poll(unread.from)
+    this.#poll(unread.partition, { kind: 'offset', offset: unread.from }, 'linearizable', false, (seen) => {
+      poll.ok(seen.records, { tail: seen.tail, linearizable: true })
+      unread.from += seen.records.length
+      if (seen.records.length === 0) this.#unread.shift()
+    })
+  }
+
+  #place(partition: number) {
+    return { stream: STREAM, topic: TOPIC, partition, consumer: { kind: 'consumer', id: 100 + this.index } as const }
+  }
+
+  #poll(
+    partition: number,
+    from: PollFrom,
+    consistency: Consistency,
+    autoCommit: boolean,
+    answered: (seen: ReturnType<LogBook['read']>) => void,
+  ): void {
+    const consumer = { kind: 'consumer', id: (autoCommit ? 200 : 100) + this.index } as const
+    const request = { ...this.#place(partition), consumer, from, count: 1 + this.#random.below(COUNT_MAX), autoCommit }
+    this.#read(
+      Code.pollMessages,
+      (w) => encodePollMessages(w, request),
+      consistency,
+      (body) => answered(this.#book.read(partition, body)),
+    )
+  }
+
+  #read(
+    code: number,
+    write: (writer: Writer) => void,
+    consistency: Consistency,
+    answered: (body: Uint8Array) => void,
+  ): void {
+    const line = consistency === 'any' ? this.#lines.any : this.#lines.leading
+    this.#ask(line, Operation.nonReplicated, code, consistency, encoded(write), (body) => {
+      if (consistency === 'linearizable') this.#book.counts.linearizable += 1
+      answered(body)
+    })
+  }
+
+  // ---- how it asks ---------------------------------------------------------------------------------------------------
+
+  #ask(
+    line: Line,
+    operation: number,
+    code: number,
+    consistency: Consistency,
+    body: Uint8Array,
+    answered: (body: Uint8Array) => void,
+  ): void {
+    if (!this.#connected(line)) return
+    this.#requests += 1
+    const topicKnown = this.#book.histories.some((history) => history.low > 0)
+    this.#asked = { line, operation, code, consistency, body, request: this.#requests, topicKnown, answered }
+    this.#askedAt = this.#world.scheduler.now
+    if (line.ready) this.#send(this.#asked)
+  }
+
+  #send({ line, operation, code, consistency, body, request }: Question): void {
+    const { client, session } = line
+    const level = Consistency[consistency]
+    const frame = requestFrame({ client, session, request, operation, code, consistency: level, body })
+    line.connection?.request(frame)
+  }
+
+  #connected(line: Line): boolean {
+    if (line.connection !== null) return true
+    const connection = this.#doors.connect(line.node, this.#random, {
+      onFrame: (frame) => {
+        if (line.connection === connection) this.#onFrame(line, frame)
+      },
+      onClosed: () => {
+        if (line.connection === connection) this.#leave(line)
+      },
+    })
+    if (connection === null) {
+      this.#leave(line)
+      return false
+    }
+    this.#ids += 1
+    line.connection = connection
+    line.client = Uint32Array.of(this.index + 1, 0x61, this.#ids, 0x63)
+    line.session = 0
+    line.ready = false
+    const version = { protocolVersion: PROTOCOL_VERSION, sdkName: 'simulator', sdkVersion: '0' }
+    const login = { kind: 'password', ...version, ...CREDENTIALS, context: '' } as const
+    connection.request(
+      requestFrame({
+        client: line.client,
+        session: 0,
+        request: 0,
+        operation: Operation.register,
+        consistency: line === this.#lines.any ? Consistency.any : Consistency.primary,
+        body: encoded((w) => encodeRegister(w, login)),
+      }),
+    )
+    return true
+  }
+
+  /** Another node; what was asked over this line stays without an answer. */
+  #leave(line: Line): void {
+    const { connection } = line
+    line.connection = null
+    line.ready = false
+    line.node = (line.node + 1) % this.#world.nodes.length
+    if (this.#asked?.line === line) this.#asked = null
+    connection?.hangUp()
+  }
+
+  #onFrame(line: Line, frame: Uint8Array): void {
+    const reply = parseReply(frame)
+    if (reply === null) return this.#leave(line)
+    const { status, operation, request } = reply
+    if (status === Status.transientNotAccepted || status === Status.transientNotCommitted) return this.#leave(line)
+    const body = frame.slice(HEADER_SIZE)
+    if (operation === Operation.register) {
+      if (status !== Status.ok) return this.#leave(line)
+      line.session = decodeRegisterReply(new Reader(body)).session
+      line.ready = true
+      if (this.#asked?.line === line) this.#send(this.#asked)
+      return
+    }
+    const asked = this.#asked
+    if (asked === null || asked.line !== line || asked.request !== request) return
+    this.#asked = null
+    this.answers += 1
+    if (status === Status.ok) asked.answered(body)
+    // Damage that is not repaired yet has a status of its own; else the topic is not there.
+    else if (status !== Status.cannotReadMessage) this.#noTopic(asked, status)
+    this.#book.check()
+  }
+
+  /** In some runs the request for the stream or the topic was lost for good, or is still to come. */
+  #noTopic({ consistency, topicKnown }: Question, status: number): void {
+    if (topicKnown && consistency === 'linearizable')
+      throw new Violation('stale-read', `reader ${this.index} was told ${status}; the topic held messages before`)
+    if (this.#last === 0) this.#unread = []
+  }
+}
+
+function encoded(write: (writer: Writer) => void): Uint8Array {
+  const writer = new Writer()
+  write(writer)
+  return writer.written().slice()
+}
