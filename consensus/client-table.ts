@@ -76,12 +76,12 @@ export class ClientTable {
     if (this.#sessions.get(client)?.session === session) this.#sessions.delete(client)
   }
 
-  /** What is known of a request number of this session. */
-  lookup(session: Session, request: number, bodyChecksum: Uint32Array, at: number): Lookup {
+  /** What is known of a request number of this session; without a checksum, whatever its body. */
+  lookup(session: Session, request: number, bodyChecksum: Uint32Array | null, at: number): Lookup {
     if (request > session.request) return 'new'
     for (const reply of session.replies) {
       if (reply.request !== request) continue
-      return equal128(reply.bodyChecksum, 0, bodyChecksum, at) ? reply : 'mismatch'
+      return bodyChecksum === null || equal128(reply.bodyChecksum, 0, bodyChecksum, at) ? reply : 'mismatch'
     }
     return 'forgotten'
   }

@@ -417,11 +417,6 @@ export class Replica implements ReplicaPort {
     return this.clients.get(client)?.session === session
   }
 
-  isNew(client: string, session: number, request: number): boolean {
-    const entry = this.clients.get(client)
-    return entry?.session !== session || request > Math.max(entry.request, this.#lastInFlight(client, session))
-  }
-
   peers(): readonly PeerState[] {
     const peers: PeerState[] = []
     this.#peers.forEach((peer, replica) => {
@@ -1044,7 +1039,7 @@ export class Replica implements ReplicaPort {
       numbered = isNumbered(session, operation)
       if (numbered) {
         const last = Math.max(session.request, this.#lastInFlight(client, sessionNumber))
-        if (number <= session.request) return this.#repeat(request, client, number)
+        if (number <= session.request) return this.#repeat(request, client, number, this.#bodyChecksum(request))
         if (number <= last) return 'in-flight'
         if (session.exactlyOnce && number !== last + 1) return 'gap'
         if (number - session.request > this.clients.window && session.exactlyOnce) return this.#busy()
@@ -1054,6 +1049,18 @@ export class Replica implements ReplicaPort {
     if (numbered) this.#inFlight.set(client, { session: sessionNumber, number })
     this.#prepare(request)
     return 'accepted'
+  }
+
+  recall(request: Message): SubmitOutcome | null {
+    if (!this.isPrimary) return 'not-primary'
+    const client = getKey(request.words, At.request.client)
+    const number = getU64(request.words, At.request.request)
+    const sessionNumber = getU64(request.words, At.request.session)
+    const session = this.clients.get(client)
+    if (!session || session.session !== sessionNumber) return this.#withoutSession(sessionNumber)
+    if (!isNumbered(session, request.bytes[At.request.operation] as number)) return null
+    if (number <= session.request) return this.#repeat(request, client, number, null)
+    return number <= this.#lastInFlight(client, sessionNumber) ? 'in-flight' : null
   }
 
   /**
@@ -1121,12 +1128,16 @@ export class Replica implements ReplicaPort {
     this.#host.onSpace()
   }
 
-  /** A request that was executed before: the same answer again. */
-  #repeat(request: Message, client: string, number: number): SubmitOutcome {
-    const session = this.clients.get(client)
-    assert(session !== null)
+  #bodyChecksum(request: Message): Uint32Array {
     const checksum = new Uint32Array(4)
     this.#checksummer.mac(request.bytes, HEADER_SIZE, request.size, checksum, 0)
+    return checksum
+  }
+
+  /** A request that was executed before: the same answer again. */
+  #repeat(request: Message, client: string, number: number, checksum: Uint32Array | null): SubmitOutcome {
+    const session = this.clients.get(client)
+    assert(session !== null)
     const found = this.clients.lookup(session, number, checksum, 0)
     if (found === 'forgotten' || found === 'unknown' || found === 'new') return 'stale'
     if (found === 'mismatch') return 'mismatch'

@@ -3,14 +3,25 @@ import type { PolledMessage } from '../protocol/batch.ts'
 import { BATCH_HEADER_SIZE, BatchBuilder, FRAME_HEADER_SIZE } from '../protocol/batch.ts'
 import { ProtocolError, type Reader, type Writer } from '../protocol/bytes.ts'
 import { type Checksummer, createChecksummer } from '../protocol/checksum.ts'
+import { encodeChangePassword } from '../protocol/commands/change-password.ts'
+import type { ClientRecord } from '../protocol/commands/client-record.ts'
 import { type ClusterMetadata, decodeClusterMetadataReply } from '../protocol/commands/cluster-metadata.ts'
 import { encodeCreatePartitions } from '../protocol/commands/create-partitions.ts'
+import {
+  decodeCreatePersonalAccessTokenReply,
+  encodeCreatePersonalAccessToken,
+} from '../protocol/commands/create-personal-access-token.ts'
 import { decodeCreateStreamReply, encodeCreateStream } from '../protocol/commands/create-stream.ts'
 import { decodeCreateTopicReply, encodeCreateTopic } from '../protocol/commands/create-topic.ts'
+import { decodeCreateUserReply, encodeCreateUser } from '../protocol/commands/create-user.ts'
 import { encodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer-offset.ts'
 import { encodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
+import { encodeDeletePersonalAccessToken } from '../protocol/commands/delete-personal-access-token.ts'
 import { encodeDeleteStream } from '../protocol/commands/delete-stream.ts'
 import { encodeDeleteTopic } from '../protocol/commands/delete-topic.ts'
+import { encodeDeleteUser } from '../protocol/commands/delete-user.ts'
+import { decodeDescribeOptionsReply, encodeDescribeOptions } from '../protocol/commands/describe-options.ts'
+import { decodeGetClientReply, encodeGetClient } from '../protocol/commands/get-client.ts'
 import {
   type ConsumerOffset,
   decodeGetConsumerOffsetReply,
@@ -18,10 +29,19 @@ import {
 } from '../protocol/commands/get-consumer-offset.ts'
 import { decodeStreamReply, encodeGetStream, type StreamDetails } from '../protocol/commands/get-stream.ts'
 import { decodeTopicReply, encodeGetTopic, type TopicDetails } from '../protocol/commands/get-topic.ts'
+import { decodeUserReply, encodeGetUser, type UserDetails } from '../protocol/commands/get-user.ts'
+import { decodeListClientsReply } from '../protocol/commands/list-clients.ts'
+import {
+  decodeListPersonalAccessTokensReply,
+  type TokenRecord,
+} from '../protocol/commands/list-personal-access-tokens.ts'
 import { decodeListStreamsReply } from '../protocol/commands/list-streams.ts'
 import { decodeListTopicsReply, encodeListTopics } from '../protocol/commands/list-topics.ts'
+import { decodeListUsersReply } from '../protocol/commands/list-users.ts'
 import { decodeMeReply, type Me } from '../protocol/commands/me.ts'
 import { decodePollReply, encodePollMessages, type PollFrom } from '../protocol/commands/poll-messages.ts'
+import { encodePurgeStream } from '../protocol/commands/purge-stream.ts'
+import { encodePurgeTopic } from '../protocol/commands/purge-topic.ts'
 import {
   decodeSendMessagesReply,
   encodeSendMessagesPrefix,
@@ -31,10 +51,17 @@ import { decodeStatsReply, type Stats } from '../protocol/commands/stats.ts'
 import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import type { StreamRecord } from '../protocol/commands/stream-record.ts'
 import type { TopicRecord } from '../protocol/commands/topic-record.ts'
+import { encodeUpdatePermissions } from '../protocol/commands/update-permissions.ts'
+import { encodeUpdateStream } from '../protocol/commands/update-stream.ts'
+import { encodeUpdateTopic } from '../protocol/commands/update-topic.ts'
+import { encodeUpdateUser } from '../protocol/commands/update-user.ts'
+import type { UserRecord, UserStatus } from '../protocol/commands/user-record.ts'
 import type { Consistency } from '../protocol/consistency.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import { Code, Operation } from '../protocol/operations.ts'
-import type { TopicOptions } from '../protocol/options.ts'
+import type { OptionDescription, TopicOptions, TopicUpdate } from '../protocol/options.ts'
+import type { Permissions } from '../protocol/permissions.ts'
+import { checkPassword } from '../protocol/secret-rules.ts'
 import type { Headers } from '../protocol/user-headers.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
 import { BATCH_BYTES_MAX, encoded, encodeHeaders, idWords } from './encode.ts'
@@ -115,6 +142,13 @@ export interface Polled {
   /** Of the newest message in the partition. */
   readonly currentOffset: number
   readonly messages: PolledMessage[]
+}
+
+export interface NewUserOptions {
+  /** `active` when absent. */
+  readonly status?: UserStatus
+  /** Without any, a user may do nothing but see itself. */
+  readonly permissions?: Permissions
 }
 
 /** Connects to whichever node leads the cluster and logs in. */
@@ -287,6 +321,104 @@ export class Client {
     return this.#read(Code.clusterMetadata, NOTHING, decodeClusterMetadataReply)
   }
 
+  /** The clients that are connected to the same node as this one. */
+  listClients(): Promise<ClientRecord[]> {
+    return this.#read(Code.listClients, NOTHING, decodeListClientsReply)
+  }
+
+  /** null when there is none of that number on the same node. */
+  getClient(clientId: number): Promise<Me | null> {
+    return this.#read(Code.getClient, (w) => encodeGetClient(w, { clientId }), decodeGetClientReply)
+  }
+
+  /** Which options a topic takes. */
+  describeTopicOptions(): Promise<OptionDescription[]> {
+    return this.#read(
+      Code.describeOptions,
+      (w) => encodeDescribeOptions(w, { scope: 'topic' }),
+      decodeDescribeOptionsReply,
+    )
+  }
+
+  // ---- users and tokens ----------------------------------------------------------------------------------------------
+
+  async createUser(name: string, password: string, options: NewUserOptions = {}): Promise<UserDetails> {
+    const { status = 'active', permissions = null } = options
+    const details = await this.#write(
+      Operation.createUser,
+      (w) => {
+        checkPassword(password)
+        encodeCreateUser(w, { name, password, status, permissions })
+      },
+      decodeCreateUserReply,
+    )
+    return present(details, 'create user')
+  }
+
+  /** null when there is none. Without rights to read users, a user sees itself alone. */
+  getUser(user: Identifier): Promise<UserDetails | null> {
+    return this.#read(Code.getUser, (w) => encodeGetUser(w, { user }), decodeUserReply)
+  }
+
+  listUsers(): Promise<UserRecord[]> {
+    return this.#read(Code.listUsers, NOTHING, decodeListUsersReply)
+  }
+
+  /** What is not given stays. An inactive user is refused at its next request. */
+  updateUser(user: Identifier, update: { readonly name?: string; readonly status?: UserStatus }): Promise<void> {
+    const { name = null, status = null } = update
+    return this.#write(Operation.updateUser, (w) => encodeUpdateUser(w, { user, name, status }), NOTHING)
+  }
+
+  deleteUser(user: Identifier): Promise<void> {
+    return this.#write(Operation.deleteUser, (w) => encodeDeleteUser(w, { user }), NOTHING)
+  }
+
+  /** `current` is null for somebody else's password: who may manage users sets that anew. */
+  changePassword(user: Identifier, current: string | null, next: string): Promise<void> {
+    return this.#write(
+      Operation.changePassword,
+      (w) => {
+        checkPassword(next)
+        encodeChangePassword(w, { user, current: current ?? '', next })
+      },
+      NOTHING,
+    )
+  }
+
+  /** They take the place of those that the user has; null: none. */
+  updatePermissions(user: Identifier, permissions: Permissions | null): Promise<void> {
+    return this.#write(Operation.updatePermissions, (w) => encodeUpdatePermissions(w, { user, permissions }), NOTHING)
+  }
+
+  /**
+   * A token with which this client's user can log in: this is the only time that it can be seen.
+   * `lifetimeMs`: without end when absent.
+   */
+  createToken(name: string, options: { readonly lifetimeMs?: number } = {}): Promise<string> {
+    const lifetime = options.lifetimeMs === undefined ? Number.POSITIVE_INFINITY : options.lifetimeMs * 1000
+    if (!(lifetime >= 1)) throw new GalgoError('invalid-argument', 'a token lives for a microsecond at least')
+    return this.#write(
+      Operation.createPersonalAccessToken,
+      (w) => encodeCreatePersonalAccessToken(w, { name, lifetime: Math.floor(lifetime) }),
+      decodeCreatePersonalAccessTokenReply,
+    )
+  }
+
+  /** Of this client's user. */
+  listTokens(): Promise<TokenRecord[]> {
+    return this.#read(Code.listPersonalAccessTokens, NOTHING, decodeListPersonalAccessTokensReply)
+  }
+
+  /** Of this client's user. Whoever logged in with it is refused at the next request. */
+  deleteToken(name: string): Promise<void> {
+    return this.#write(
+      Operation.deletePersonalAccessToken,
+      (w) => encodeDeletePersonalAccessToken(w, { name }),
+      NOTHING,
+    )
+  }
+
   // ---- streams, topics, partitions -----------------------------------------------------------------------------------
 
   async createStream(name: string): Promise<StreamRecord> {
@@ -305,6 +437,16 @@ export class Client {
 
   listStreams(options?: ReadOptions): Promise<StreamRecord[]> {
     return this.#read(Code.listStreams, NOTHING, decodeListStreamsReply, options)
+  }
+
+  /** Gives it another name. */
+  updateStream(stream: Identifier, name: string): Promise<void> {
+    return this.#write(Operation.updateStream, (w) => encodeUpdateStream(w, { stream, name }), NOTHING)
+  }
+
+  /** Removes all messages and stored offsets of all its topics; offsets begin at 0 again. */
+  purgeStream(stream: Identifier): Promise<void> {
+    return this.#write(Operation.purgeStream, (w) => encodePurgeStream(w, { stream }), NOTHING)
   }
 
   deleteStream(stream: Identifier): Promise<void> {
@@ -334,6 +476,16 @@ export class Client {
   async listTopics(stream: Identifier, options?: ReadOptions): Promise<TopicRecord[]> {
     const write = (w: Writer): void => encodeListTopics(w, { stream })
     return (await this.#read(Code.listTopics, write, decodeListTopicsReply, options)) ?? []
+  }
+
+  /** Another name, or the same, and options; those that are not given stay, 0 is the default again. */
+  updateTopic(stream: Identifier, topic: Identifier, name: string, options: TopicUpdate = {}): Promise<void> {
+    return this.#write(Operation.updateTopic, (w) => encodeUpdateTopic(w, { stream, topic, name, options }), NOTHING)
+  }
+
+  /** Removes all its messages and stored offsets; offsets begin at 0 again. */
+  purgeTopic(stream: Identifier, topic: Identifier): Promise<void> {
+    return this.#write(Operation.purgeTopic, (w) => encodePurgeTopic(w, { stream, topic }), NOTHING)
   }
 
   deleteTopic(stream: Identifier, topic: Identifier): Promise<void> {

@@ -12,6 +12,7 @@ import {
   decodeRegisterReply,
   EXACTLY_ONCE_CONTEXT,
   encodeRegister,
+  type Login,
   PROTOCOL_VERSION,
 } from '../protocol/commands/register.ts'
 import { Consistency } from '../protocol/consistency.ts'
@@ -34,15 +35,14 @@ const READ_NUMBER_FIRST = 0x1_0000_0000
 
 const CONNECT_MS = 250
 const CONNECT_MS_MAX = 3000
-const REGISTER_MS = 1000
+/** Passwords are slow to verify, and slower after wrong ones. */
+const REGISTER_MS = 2500
 const SILENCE_MS = 2000
 const BACKOFF_MS = 8
 const BACKOFF_MS_MAX = 400
 
-export interface Credentials {
-  readonly username: string
-  readonly password: string
-}
+/** A user name and its password, or a personal access token. */
+export type Credentials = { readonly username: string; readonly password: string } | { readonly token: string }
 
 export interface SessionOptions {
   readonly servers: readonly Address[]
@@ -249,15 +249,9 @@ export class Session {
     this.#state = 'registering'
     this.#heardAt = this.#env.now()
     const writer = new Writer()
-    encodeRegister(writer, {
-      kind: 'password',
-      protocolVersion: PROTOCOL_VERSION,
-      sdkName: 'galgo',
-      sdkVersion: VERSION,
-      username: this.#credentials.username,
-      password: this.#credentials.password,
-      context: EXACTLY_ONCE_CONTEXT,
-    })
+    const version = { protocolVersion: PROTOCOL_VERSION, sdkName: 'galgo', sdkVersion: VERSION }
+    const kind = 'token' in this.#credentials ? ('token' as const) : ('password' as const)
+    encodeRegister(writer, { kind, ...version, ...this.#credentials, context: EXACTLY_ONCE_CONTEXT } as Login)
     const body = writer.written()
     const consistency = this.#reader ? 'any' : 'primary'
     this.#wire?.send(this.#header(Operation.register, 0, 0, consistency, body.length), body)
@@ -417,7 +411,7 @@ export class Session {
 
   #onLoginRefused(status: number): void {
     if (status === Status.invalidCredentials || status === Status.unauthenticated) {
-      return this.#fail(loginRefused(this.#credentials.username))
+      return this.#fail(loginRefused(this.#credentials))
     }
     this.#next(refused(status, 'login'))
   }
@@ -425,8 +419,9 @@ export class Session {
   #onEviction(frame: Uint8Array): void {
     const reason = frame[At.eviction.reason] as number
     if (reason === EvictionReason.invalidCredentials || reason === EvictionReason.invalidToken) {
-      return this.#fail(loginRefused(this.#credentials.username))
+      return this.#fail(loginRefused(this.#credentials))
     }
+    if (reason === EvictionReason.userInactive) return this.#fail(userInactive())
     if (reason === EvictionReason.incompatibleProtocol || reason === EvictionReason.malformedLogin) {
       const what = `${formatAddress(this.server)} refused this client: ${evictionName(reason)}. Use a client of the server's release.`
       return this.#fail(new GalgoError('protocol', what))
@@ -508,8 +503,18 @@ function closed(): GalgoError {
   return new GalgoError('closed', 'the client is closed')
 }
 
-function loginRefused(username: string): GalgoError {
-  return new GalgoError('invalid-credentials', `the user name or the password of "${username}" is wrong`, {
+function loginRefused(credentials: Credentials): GalgoError {
+  if ('token' in credentials) {
+    const what = 'the personal access token is wrong or has expired; make another one with: galgo token create'
+    return new GalgoError('invalid-credentials', what, { status: Status.invalidPersonalAccessToken })
+  }
+  return new GalgoError('invalid-credentials', `the user name or the password of "${credentials.username}" is wrong`, {
     status: Status.invalidCredentials,
+  })
+}
+
+function userInactive(): GalgoError {
+  return new GalgoError('invalid-credentials', 'the user was deleted or is not active; ask whoever manages users', {
+    status: Status.userInactive,
   })
 }

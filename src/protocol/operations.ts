@@ -11,6 +11,7 @@ export const Operation = {
   removeConsumerGroupMember: 66,
   completeConsumerGroupRevocation: 67,
   truncatePartition: 68,
+  createRoot: 71,
   // Metadata.
   createStream: 128,
   updateStream: 129,
@@ -118,7 +119,7 @@ export function isCode(code: number): code is Code {
 
 /** Ops that only the cluster itself may put into the log. */
 export function isInternal(operation: number): boolean {
-  return operation >= 64 && operation <= 68
+  return operation >= 64 && operation <= 71
 }
 
 /** 64..149: the client advances its request number for these. */

@@ -64,6 +64,32 @@ const CATALOGUE: readonly { readonly wire: string; readonly key: Key; readonly k
 ]
 const BY_WIRE = new Map(CATALOGUE.map((row) => [row.wire, row]))
 
+const UPDATABLE = ['compressionAlgorithm', 'messageExpiry', 'maxTopicSize'] as const satisfies readonly Key[]
+
+/** What may change after the creation; 0 for a size or an expiry: the default again. */
+export type TopicUpdate = Pick<TopicOptions, (typeof UPDATABLE)[number]>
+
+/** What the server tells of an option. */
+export interface OptionDescription {
+  readonly key: string
+  /** Of its value, as headers have kinds. */
+  readonly kind: number
+  /** The default, in that kind. */
+  readonly standard: Uint8Array
+  readonly description: string
+}
+
+const DESCRIPTIONS: Readonly<Record<Key, string>> = {
+  compressionAlgorithm: 'none or gzip: a label for clients, the server compresses nothing',
+  enforceFsync: 'kept for clients that set it: every acknowledged message is on disk',
+  maxTopicSize: 'bytes, or a size like 1 GiB; all ones: unlimited',
+  messageExpiry: 'microseconds, or a time like 7days; all ones: never',
+  messagesRequiredToSave: 'kept for clients that set it: every acknowledged message is on disk',
+  preallocateSegments: 'kept for clients that set it: segments grow as they are written',
+  segmentSize: 'bytes, a multiple of 512 from 1 MiB to 1 GiB, or a size like 128 MiB',
+  sizeOfMessagesRequiredToSave: 'kept for clients that set it: every acknowledged message is on disk',
+}
+
 function text(bytes: Uint8Array, status: number): string {
   try {
     return new Reader(bytes).text(bytes.length)
@@ -208,12 +234,10 @@ function checkBounds(wire: string, key: Key, value: string | number | boolean): 
   if (!ok) throw badValue(wire)
 }
 
-/**
- * Reads to the end and checks against the catalogue. 0 for a size or an expiry means "the default" and is left out.
- * @throws ProtocolError 4041 for an unknown key, 4042 for a value of the wrong kind or out of bounds, 3 for a broken block.
- */
-export function readTopicOptions(reader: Reader, partitions = 1): TopicOptions {
-  const options: Record<string, string | number | boolean> = {}
+const STANDARD = Symbol('the default')
+
+/** To the end of the block, each value checked by itself. */
+function* readValues(reader: Reader): Generator<[Key, string | number | boolean | typeof STANDARD]> {
   for (const [wire, pair] of readOptionPairs(reader)) {
     const row = BY_WIRE.get(wire)
     if (row === undefined) {
@@ -226,16 +250,60 @@ export function readTopicOptions(reader: Reader, partitions = 1): TopicOptions {
       throw badValue(wire)
     }
     if (value === undefined) throw badValue(wire)
-    if (value === 0 && row.kind !== 'u32') continue
+    if (value === 0 && row.kind !== 'u32') {
+      yield [row.key, STANDARD]
+      continue
+    }
     checkBounds(wire, row.key, value)
-    options[row.key] = value
+    yield [row.key, value]
   }
+}
+
+/**
+ * Reads to the end and checks against the catalogue. 0 for a size or an expiry means "the default" and is left out.
+ * @throws ProtocolError 4041 for an unknown key, 4042 for a value of the wrong kind or out of bounds, 3 for a broken block.
+ */
+export function readTopicOptions(reader: Reader, partitions = 1): TopicOptions {
+  const options: Record<string, string | number | boolean> = {}
+  for (const [key, value] of readValues(reader)) if (value !== STANDARD) options[key] = value
   const parsed: TopicOptions = options
   const segmentSize = parsed.segmentSize ?? TOPIC_DEFAULTS.segmentSize
   if (parsed.preallocateSegments === true && segmentSize * partitions > PREALLOCATED_MAX) {
     throw badValue('preallocate_segments')
   }
   return parsed
+}
+
+/**
+ * Reads to the end what an update changes.
+ * @throws ProtocolError as readTopicOptions; 4041 also for an option that is fixed when the topic is created.
+ */
+export function readTopicUpdate(reader: Reader): TopicUpdate {
+  const options: Record<string, string | number | boolean> = {}
+  for (const [key, value] of readValues(reader)) {
+    if (!UPDATABLE.some((updatable) => updatable === key))
+      throw new ProtocolError(Status.unsupportedOptionKey, `the option ${key} is fixed when a topic is created`)
+    options[key] = value === STANDARD ? 0 : value
+  }
+  return options
+}
+
+/** The options with an update's changes. */
+export function updatedOptions(options: TopicOptions, update: TopicUpdate): TopicOptions {
+  const next: Record<string, unknown> = { ...options }
+  for (const [key, value] of Object.entries(update)) {
+    if (value === 0) delete next[key]
+    else next[key] = value
+  }
+  return next
+}
+
+/** The catalogue of a topic's options. */
+export function describeTopicOptions(): OptionDescription[] {
+  return CATALOGUE.map(({ wire, key, kind }) => {
+    const { kind: headerKind, bytes } = encodeValue(kind, TOPIC_DEFAULTS[key])
+    return { key: wire, kind: headerKind, standard: bytes.slice(), description: DESCRIPTIONS[key] }
+  })
 }
 
 /** Reads an options block that has no keys yet (streams, users): any key is 4041. */

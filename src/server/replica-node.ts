@@ -22,6 +22,7 @@ import { listenError, messageOf, ServerError } from './errors.ts'
 import { clusterIdText } from './format.ts'
 import { hostFacts } from './host-facts.ts'
 import { PeerBus } from './peer-bus.ts'
+import { SystemSecrets } from './secrets.ts'
 import type { ReplicaStatus } from './status.ts'
 import { PROTOCOL_VERSION, RELEASE, VERSION } from './version.ts'
 
@@ -65,6 +66,7 @@ export class ReplicaNode {
   readonly #memory: SocketMemory
   readonly #journal: Journal
   readonly #replica: Replica
+  readonly #secrets = new SystemSecrets()
   readonly #dispatcher: Dispatcher
   readonly #clients: ClientListener
   readonly #peers: PeerBus
@@ -231,6 +233,7 @@ export class ReplicaNode {
       checksummer,
       frameSizeMax: geometry.frameSizeMax,
       reserve: this.#memory.clientReserve,
+      secrets: this.#secrets,
       credentials: config.root,
       nodes: () => this.#peers.nodes(),
       facts: () => hostFacts(config.data),
@@ -336,6 +339,7 @@ export class ReplicaNode {
     await this.#until(() => this.#clients.size === 0)
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#peers.stop()
+    this.#secrets.drop()
     this.#disk.close()
     await this.#driver.close()
   }

@@ -20,10 +20,10 @@ export interface PartitionEntry {
 
 export interface TopicEntry {
   readonly id: number
-  readonly name: string
+  name: string
   readonly createdAt: number
   readonly op: number
-  readonly options: TopicOptions
+  options: TopicOptions
   readonly partitions: PartitionEntry[]
   /** Where the next batch goes that is to be spread evenly. */
   nextPartition: number
@@ -33,7 +33,7 @@ export interface TopicEntry {
 
 export interface StreamEntry {
   readonly id: number
-  readonly name: string
+  name: string
   readonly createdAt: number
   readonly op: number
   readonly topics: TopicEntry[]

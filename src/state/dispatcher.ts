@@ -1,8 +1,10 @@
 // The door of a node: takes every frame of every client, answers what this node can answer, gives the rest to the replica.
 //
-//   frame ─▶ known? logged in? ─▶ read  ─▶ answer from the state, polls perhaps after the disk
-//                              │    └─ linearizable ─▶ Replica.confirm ─▶ answer, or 58
-//                              └▶ write ─▶ Replica.submit ─▶ accepted: `undecided` until the reply comes
+//   frame ─▶ login ─▶ logins.ts
+//        └─▶ logged in? allowed? ─▶ read  ─▶ answer from the state, polls perhaps after the disk
+//                                │    └─ linearizable ─▶ Replica.confirm ─▶ answer, or 58
+//                                └▶ write ─▶ secret-requests.ts, if it carries one
+//                                         ─▶ Replica.submit ─▶ accepted: `undecided` until the reply comes
 //                                                         ─▶ busy: waits, its connection is paused
 //                                                         ─▶ else: a status at once
 //
@@ -12,6 +14,7 @@ import type { Clock, ExecuteResult, Log, Random } from '../../consensus/ports.ts
 import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
 import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
+import { encodeCreatePersonalAccessTokenReply } from '../protocol/commands/create-personal-access-token.ts'
 import {
   decodeRegister,
   encodeRegisterEntry,
@@ -38,12 +41,18 @@ import {
 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../protocol/message.ts'
 import { Code, isInternal, isOperation, isPartition, isReplicated, Operation } from '../protocol/operations.ts'
+import { RESULT_OK_SIZE, writeResultOk } from '../protocol/result.ts'
+import { ruleOfOperation } from './access.ts'
+import { authorize } from './authorize.ts'
 import type { ClientConnection } from './connection.ts'
 import { Door } from './door.ts'
+import { type Admission, Logins } from './logins.ts'
 import { Polls } from './polls.ts'
 import { type HostFacts, isLocal, type NodeAddress, Reads } from './reads.ts'
 import type { ReplicaHost, ReplicaPort, SubmitOutcome } from './replica-port.ts'
 import { echoOf, evictionFrame, type RequestEcho, statusReply, writeReplyHeader } from './replies.ts'
+import { carriesSecret, checkSecretRequest, type Job, SecretRequests } from './secret-requests.ts'
+import type { Secrets } from './secrets.ts'
 import type { StateMachine } from './state-machine.ts'
 
 export interface DispatcherOptions {
@@ -58,13 +67,14 @@ export interface DispatcherOptions {
   readonly frameSizeMax: number
   /** Large buffers that polls leave to others. */
   readonly reserve: number
+  readonly secrets: Secrets
+  /** Of root, until somebody changes them. */
   readonly credentials: { readonly username: string; readonly password: string }
   /** Where clients find the nodes, by replica index; null for one that is not known yet. */
   readonly nodes: () => readonly (NodeAddress | null)[]
   readonly facts: () => HostFacts
 }
 
-const ROOT_USER = 0
 /** Through the log under this number: a request that was refused at the door of an exactly-once session. */
 const OPERATION_REJECTED = 69
 /** Request numbers per connection that are noted as undecided; more than any session may have in flight. */
@@ -83,11 +93,22 @@ const MINOR = 1 << 10
 /** Built in this release; the others get their typed error. */
 const WRITES: ReadonlySet<number> = new Set([
   Operation.createStream,
+  Operation.updateStream,
   Operation.deleteStream,
+  Operation.purgeStream,
   Operation.createTopic,
+  Operation.updateTopic,
   Operation.deleteTopic,
+  Operation.purgeTopic,
   Operation.createPartitions,
   Operation.deletePartitions,
+  Operation.createUser,
+  Operation.updateUser,
+  Operation.deleteUser,
+  Operation.changePassword,
+  Operation.updatePermissions,
+  Operation.createPersonalAccessToken,
+  Operation.deletePersonalAccessToken,
   Operation.sendMessages,
   Operation.storeConsumerOffset,
   Operation.deleteConsumerOffset,
@@ -109,6 +130,8 @@ export class Dispatcher implements ReplicaHost {
   readonly #pool: MessagePool
   readonly #reads: Reads
   readonly #polls: Polls
+  readonly #logins: Logins
+  readonly #secrets: SecretRequests
   readonly #doors = new Map<ClientConnection, Door>()
   readonly #byClient = new Map<string, Door>()
   /** Doors with waiting requests, in the order in which they began to wait. */
@@ -125,7 +148,20 @@ export class Dispatcher implements ReplicaHost {
       status: (door, echo, status) => this.#status(door, echo, status),
       mayWait: (door, message) => this.#mayWait(door, message),
     })
-    this.#reads = new Reads({ ...options, connections: () => this.#doors.size })
+    this.#reads = new Reads({ ...options, doors: () => this.#doors.values() })
+    this.#logins = new Logins(options, {
+      admit: (door, message, admission) => this.#admit(door, message, admission),
+      refuse: (door, message, status) => {
+        this.#status(door, echoOf(message), status)
+        message.unref()
+      },
+      evict: (door, message, reason) => this.#evict(door, message, reason),
+    })
+    const { throttle } = this.#logins
+    this.#secrets = new SecretRequests(
+      { ...options, throttle },
+      { ready: (job) => this.#onPrepared(job), refused: (job, status) => this.#onNotPrepared(job, status) },
+    )
   }
 
   // ---- connections ---------------------------------------------------------------------------------------------------
@@ -147,6 +183,10 @@ export class Dispatcher implements ReplicaHost {
 
   #forget(door: Door): void {
     door.gone = true
+    this.#logins.forget(door)
+    if (door.preparing !== null) this.#secrets.cancel(door.preparing)
+    door.preparing = null
+    door.tokens.clear()
     for (const message of door.waiting.splice(0)) message.unref()
     this.#waiting = this.#waiting.filter((other) => other !== door)
   }
@@ -250,42 +290,40 @@ export class Dispatcher implements ReplicaHost {
     const { protocolVersion } = login
     if (protocolVersion < PROTOCOL_VERSION || protocolVersion >= PROTOCOL_VERSION + MINOR)
       return this.#evict(door, message, EvictionReason.incompatibleProtocol, PROTOCOL_VERSION, PROTOCOL_VERSION)
-    if (login.kind === 'token') return this.#evict(door, message, EvictionReason.invalidToken)
-    const { username, password } = this.#options.credentials
-    if (!sameText(login.username, username) || !sameText(login.password, password)) {
-      this.#options.log.warn('login-refused', { address: door.connection.address, username: login.username })
-      return this.#evict(door, message, EvictionReason.invalidCredentials)
-    }
     const client = getKey(w, At.request.client)
     if (door.session !== 0 && door.client !== client) return this.#evict(door, message, EvictionReason.sessionError)
-    if (getU32(w, At.request.consistency) === Consistency.any) return this.#openReader(door, message, client)
-    if (door.reader) return this.#evict(door, message, EvictionReason.sessionError)
-    const exactlyOnce = isExactlyOnce(login.context)
-    // From here on the password is gone: this is what stands in the log.
+    const reader = asksToRead(message)
+    if (door.session !== 0 && door.reader !== reader) return this.#evict(door, message, EvictionReason.sessionError)
+    // From here on no password and no token is in the buffer.
     message.bytes.fill(0, HEADER_SIZE, message.size)
-    encodeRegisterEntry(new Writer(message.bytes, HEADER_SIZE), { userId: ROOT_USER, exactlyOnce })
-    setU32(w, At.size, HEADER_SIZE + REGISTER_ENTRY_SIZE)
-    if (!this.#replica.isPrimary) {
-      this.#status(door, echoOf(message), Status.transientNotAccepted)
-      return message.unref()
-    }
-    this.#bind(door, message, client, exactlyOnce)
+    this.#logins.take(door, message, login, reader)
+  }
+
+  /** The login is right: what stands in the log is whose it is. */
+  #admit(door: Door, message: Message, { login, user, token }: Admission): void {
+    if (asksToRead(message)) return this.#openReader(door, message, user.id, token)
+    const exactlyOnce = isExactlyOnce(login.context)
+    encodeRegisterEntry(new Writer(message.bytes, HEADER_SIZE), { userId: user.id, exactlyOnce })
+    setU32(message.words, At.size, HEADER_SIZE + REGISTER_ENTRY_SIZE)
+    this.#bind(door, message, getKey(message.words, At.request.client), exactlyOnce)
+    door.token = token
     this.#take(door, message)
   }
 
   /** A connection for reading: this node answers by itself, and the log hears nothing of it. */
-  #openReader(door: Door, message: Message, client: string): void {
-    if (door.session !== 0 && !door.reader) return this.#evict(door, message, EvictionReason.sessionError)
+  #openReader(door: Door, message: Message, userId: number, token: string | null): void {
     const echo = echoOf(message)
-    message.bytes.fill(0, HEADER_SIZE, message.size)
+    const client = getKey(message.words, At.request.client)
     message.unref()
     if (!this.#replica.servesReads) return this.#status(door, echo, Status.transientNotAccepted)
     door.client = client
     door.clientId = echo.client
     door.session = READER_SESSION
     door.reader = true
+    door.user = userId
+    door.token = token
     const { serverVersion } = this.#options.facts()
-    const body = { userId: ROOT_USER, session: READER_SESSION, protocolVersion: PROTOCOL_VERSION, serverVersion }
+    const body = { userId, session: READER_SESSION, protocolVersion: PROTOCOL_VERSION, serverVersion }
     this.#reply(door, echo, (writer) => encodeRegisterReply(writer, body))
   }
 
@@ -317,6 +355,7 @@ export class Dispatcher implements ReplicaHost {
       return message.unref()
     }
     if (door.reader || !this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
+    if (operation !== Operation.logout && !this.#stillWelcome(door, message)) return
     const w = message.words
     if (getU64(w, At.request.request) === 0) {
       if (!isPartition(operation) || door.exactlyOnce) {
@@ -325,28 +364,52 @@ export class Dispatcher implements ReplicaHost {
       }
       setU64(w, At.request.request, 1)
     }
-    setU32(w, At.request.userId, ROOT_USER)
+    setU32(w, At.request.userId, door.user)
     if (operation === Operation.logout) return this.#take(door, message)
     const fault = this.#faultOf(door, message, operation)
-    if (fault === Status.ok) return this.#take(door, message)
+    if (fault !== Status.ok) {
+      // What was executed when it was right has its answer.
+      const known = this.#recall(door, message)
+      if (known !== null && known !== 'busy') return
+      if (!this.#rejects(door, message, fault, operation)) return
+    }
+    this.#take(door, message)
+  }
+
+  /**
+   * Users that were deleted or switched off are out at their next request, and whoever came with a token that is not good any
+   * more. False: the request was answered with the end of the session.
+   */
+  #stillWelcome(door: Door, message: Message): boolean {
+    let reason: EvictionReason | null = null
+    if (!this.#options.state.identity.isActive(door.user)) reason = EvictionReason.userInactive
+    else if (door.token !== null && !this.#logins.isGood(door.token)) reason = EvictionReason.invalidToken
+    if (reason !== null) this.#evict(door, message, reason)
+    return reason === null
+  }
+
+  /** True when the refusal has to go through the log: the number is to be used up, in order, whoever leads by then. */
+  #rejects(door: Door, message: Message, fault: number, operation: number): boolean {
     if (!door.exactlyOnce) {
       this.#status(door, echoOf(message), fault)
-      return message.unref()
+      message.unref()
+      return false
     }
-    // Its number has to be used up, in order, also if this node does not lead any more by then.
     reject(message, fault, operation)
-    this.#take(door, message)
+    return true
   }
 
   /** What is wrong with a request that nobody needs the log to know. */
   #faultOf(door: Door, message: Message, operation: number): number {
-    if (!WRITES.has(operation)) return Status.featureUnavailable
-    if (operation !== Operation.sendMessages) return Status.ok
-    if (this.#diskFull && !this.#isRepeated(door, message)) return Status.cannotAppendMessage
+    const body = (): Reader => new Reader(message.bytes, HEADER_SIZE, message.size)
     try {
-      const { batchFrom, batchTo, messagesCount } = decodeSendMessages(
-        new Reader(message.bytes, HEADER_SIZE, message.size),
-      )
+      const refused = authorize(this.#options.state, door.user, ruleOfOperation(operation), body())
+      if (refused !== Status.ok) return refused
+      if (!WRITES.has(operation)) return Status.featureUnavailable
+      if (carriesSecret(operation)) checkSecretRequest(operation, body())
+      if (operation !== Operation.sendMessages) return Status.ok
+      if (this.#diskFull) return Status.cannotAppendMessage
+      const { batchFrom, batchTo, messagesCount } = decodeSendMessages(body())
       if (batchTo - batchFrom < BATCH_HEADER_SIZE) return Status.invalidMessagesSize
       const found = this.#options.checksummer.verifyBatch(message.bytes, batchFrom, batchTo)
       if (found !== 0) return BATCH_FAULTS[found] ?? Status.invalidFormat
@@ -357,21 +420,70 @@ export class Dispatcher implements ReplicaHost {
     }
   }
 
-  /** What was taken before has its answer, whatever the disk is like by now. */
-  #isRepeated(door: Door, { words }: Message): boolean {
-    return door.exactlyOnce && !this.#replica.isNew(door.client, door.session, getU64(words, At.request.request))
-  }
-
   /** Gives a request to the replica, behind those of the same connection that wait. */
   #take(door: Door, message: Message): void {
-    if (door.waiting.length > 0) {
+    if (door.preparing !== null || door.waiting.length > 0) {
       if (!this.#mayWait(door, message)) return
       door.waiting.push(message)
-    } else if (!this.#submit(door, message)) {
-      door.waiting.push(message)
-      this.#waiting.push(door)
       door.pause()
+    } else if (!this.#offer(door, message)) this.#wait(door, message)
+  }
+
+  /** For room in the pipeline, before all others of its connection. */
+  #wait(door: Door, message: Message): void {
+    door.waiting.unshift(message)
+    if (!this.#waiting.includes(door)) this.#waiting.push(door)
+    door.pause()
+  }
+
+  /** Submits what waits, in order. False when there is no room. */
+  #pump(door: Door): boolean {
+    while (door.preparing === null) {
+      const message = door.waiting.shift()
+      if (message === undefined) {
+        door.resume()
+        return true
+      }
+      if (this.#offer(door, message)) continue
+      this.#wait(door, message)
+      return false
     }
+    return true
+  }
+
+  /** Gives a request on, its password or token dealt with first. False when there is no room: the caller keeps the reference. */
+  #offer(door: Door, message: Message): boolean {
+    const operation = message.bytes[At.request.operation] as number
+    if (!carriesSecret(operation) || door.prepared === message) return this.#submit(door, message)
+    // Made again, the entry of the log would be another one: a repetition is known by its number alone.
+    const known = this.#recall(door, message)
+    if (known !== null) return known !== 'busy'
+    door.preparing = { door, message, operation, waits: null }
+    this.#secrets.begin(door.preparing)
+    return true
+  }
+
+  /** Answers what was asked before, and takes the reference over; null when it was not, 'busy' when that cannot be said now. */
+  #recall(door: Door, message: Message): SubmitOutcome | null {
+    const echo = echoOf(message)
+    door.undecided.push(echo)
+    const known = this.#replica.recall(message)
+    if (known === null || known === 'busy') this.#forgetUndecided(door, echo)
+    else this.#onOutcome(door, message, echo, known)
+    return known
+  }
+
+  #onPrepared({ door, message }: Job): void {
+    door.preparing = null
+    door.prepared = message
+    door.waiting.unshift(message)
+    this.#pump(door)
+  }
+
+  #onNotPrepared({ door, message, operation }: Job, status: number): void {
+    door.preparing = null
+    if (this.#rejects(door, message, status, operation)) door.waiting.unshift(message)
+    this.#pump(door)
   }
 
   /** False when a client has sent too much although it was told to stop: that ends its connection. */
@@ -394,25 +506,31 @@ export class Dispatcher implements ReplicaHost {
       reject(message, Status.cannotAppendMessage, echo.operation)
       outcome = this.#replica.submit(message)
     }
+    if (outcome === 'busy') {
+      this.#forgetUndecided(door, answered)
+      return false
+    }
+    door.prepared = null
+    this.#onOutcome(door, message, answered, outcome)
+    return true
+  }
+
+  /** What became of a request; it is noted as undecided. */
+  #onOutcome(door: Door, message: Message, answered: RequestEcho, outcome: SubmitOutcome): void {
     if (outcome === 'accepted') {
       if (door.undecided.length > UNDECIDED_MAX) this.#end(door, 'client-asks-too-much')
-      return true
+      return
     }
     if (outcome === 'in-flight') {
       message.unref()
       // One reply answers every repetition.
       if (door.undecided.filter((other) => sameRequest(other, answered)).length > 1)
         this.#forgetUndecided(door, answered)
-      return true
+      return
     }
     this.#forgetUndecided(door, answered)
-    if (outcome === 'busy') return false
-    if (outcome === 'replied') {
-      message.unref()
-      return true
-    }
-    this.#refuse(door, message, answered, outcome)
-    return true
+    if (outcome === 'replied') message.unref()
+    else this.#refuse(door, message, answered, outcome)
   }
 
   /** A request that was refused at the door is answered under the operation that the client asked for. */
@@ -449,10 +567,12 @@ export class Dispatcher implements ReplicaHost {
     const operation = message.bytes[At.reply.operation] as number
     this.#forgetUndecided(door, { operation, request: getU64(message.words, At.reply.request) })
     if (operation === Operation.register && getU32(message.words, At.reply.status) === Status.ok) {
-      const reader = new Reader(message.bytes, HEADER_SIZE + 8, message.size)
+      const reader = new Reader(message.bytes, HEADER_SIZE + 4, message.size)
+      door.user = reader.u32()
       door.session = reader.u64()
     }
-    door.connection.send(message)
+    if (operation === Operation.createPersonalAccessToken) this.#deliverToken(door, message)
+    else door.connection.send(message)
     if (operation === Operation.logout) {
       door.session = 0
       this.#byClient.delete(client)
@@ -461,18 +581,37 @@ export class Dispatcher implements ReplicaHost {
     }
   }
 
+  /** The token goes out with this reply, and with no other: replicas keep none that could be repeated. */
+  #deliverToken(door: Door, message: Message): void {
+    const request = getU64(message.words, At.reply.request)
+    const token = door.tokens.get(request)
+    door.tokens.delete(request)
+    const granted =
+      getU32(message.words, At.reply.status) === Status.ok && message.size === HEADER_SIZE + RESULT_OK_SIZE
+    if (!granted) return door.connection.send(message)
+    const reply = this.#pool.acquire(HEADER_SIZE + RESULT_OK_SIZE + 256)
+    if (reply === null) return this.#end(door, 'client-out-of-buffers')
+    reply.words.set(message.words.subarray(0, HEADER_SIZE / 4))
+    if (token === undefined) {
+      setU32(reply.words, At.size, HEADER_SIZE)
+      setU32(reply.words, At.reply.status, Status.requestAlreadyApplied)
+    } else {
+      const writer = new Writer(reply.bytes, HEADER_SIZE)
+      writeResultOk(writer)
+      encodeCreatePersonalAccessTokenReply(writer, token)
+      setU32(reply.words, At.size, HEADER_SIZE + writer.length)
+    }
+    door.connection.send(reply)
+    reply.unref()
+  }
+
   onSpace(): void {
     if (!this.#polls.onSpace()) return
+    this.#logins.retry()
     while (this.#waiting.length > 0) {
       const door = this.#waiting[0] as Door
-      const message = door.waiting.shift()
-      if (message === undefined) {
-        this.#waiting.shift()
-        door.resume()
-      } else if (!this.#submit(door, message)) {
-        door.waiting.unshift(message)
-        return
-      }
+      if (!this.#pump(door)) return
+      if (this.#waiting[0] === door) this.#waiting.shift()
     }
   }
 
@@ -480,15 +619,22 @@ export class Dispatcher implements ReplicaHost {
     for (const door of this.#doors.values()) {
       for (const echo of door.undecided.splice(0)) this.#status(door, echo, Status.transientNotCommitted)
     }
-    const waiting = this.#waiting
     this.#waiting = []
-    for (const door of waiting) {
-      for (const message of door.waiting.splice(0)) {
+    for (const door of this.#doors.values()) {
+      const notTaken = door.waiting.splice(0)
+      door.prepared = null
+      if (door.preparing !== null) {
+        notTaken.unshift(door.preparing.message.ref())
+        this.#secrets.cancel(door.preparing)
+        door.preparing = null
+      }
+      for (const message of notTaken) {
         this.#status(door, this.#answeredAs(message, echoOf(message)), Status.transientNotAccepted)
         message.unref()
       }
       door.resume()
     }
+    this.#logins.onPrimaryLost()
     this.#polls.onPrimaryLost()
   }
 
@@ -501,6 +647,7 @@ export class Dispatcher implements ReplicaHost {
     if (code === Code.ping) return this.#serve(door, message, code)
     if (door.session === 0) return this.#refuseRead(door, message, Status.unauthenticated)
     if (!this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
+    if (!this.#stillWelcome(door, message)) return
     if (isLocal(code)) return this.#serve(door, message, code)
     const consistency = getU32(message.words, At.request.consistency)
     if (consistency > Consistency.any) return this.#refuseRead(door, message, Status.invalidCommand)
@@ -535,7 +682,7 @@ export class Dispatcher implements ReplicaHost {
     if (code === Code.pollMessages) return this.#polls.take(door, message)
     this.#reply(door, echoOf(message), (writer) => {
       const reader = new Reader(message.bytes, HEADER_SIZE, message.size)
-      this.#reads.answer(code, reader, writer, door.connection, ROOT_USER)
+      this.#reads.answer(code, reader, writer, door)
     })
     message.unref()
   }
@@ -563,11 +710,14 @@ export class Dispatcher implements ReplicaHost {
 
   onInternalCommitted(token: number, _result: ExecuteResult): void {
     this.#polls.onOffsetStored(token)
+    this.#logins.onInternalCommitted()
   }
 
   /** Buffers may have become free. Called after every event, and at least every few ticks. */
   onBuffers(): void {
     this.#polls.retry()
+    this.#logins.retry()
+    this.#secrets.retry()
     const now = this.#options.clock.monotonicMs()
     if (now < this.#sweepDue) return
     this.#sweepDue = now + SWEEP_MS
@@ -603,6 +753,11 @@ function reject(message: Message, status: number, operation: number): void {
   message.bytes[At.request.operation] = OPERATION_REJECTED
 }
 
+/** Does a login ask for a session that this node alone answers, for reads? */
+function asksToRead({ words }: Message): boolean {
+  return getU32(words, At.request.consistency) === Consistency.any
+}
+
 interface Numbered {
   readonly operation: number
   readonly request: number
@@ -615,12 +770,4 @@ function sameRequest(a: Numbered, b: Numbered): boolean {
 /** The upper half of a u64. */
 function high(words: Uint32Array, byte: number): number {
   return words[(byte >>> 2) + 1] as number
-}
-
-/** Takes as long for a wrong text as for the right one of the same length. */
-function sameText(given: string, right: string): boolean {
-  let difference = given.length ^ right.length
-  for (let i = 0; i < given.length; i++)
-    difference |= given.charCodeAt(i) ^ right.charCodeAt(i % Math.max(1, right.length))
-  return difference === 0
 }

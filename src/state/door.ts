@@ -1,7 +1,9 @@
 // What a node knows of one client connection: who it speaks for, what is asked and not answered, what waits.
 import type { Message } from '../protocol/message.ts'
+import { ROOT_USER } from './access.ts'
 import type { ClientConnection } from './connection.ts'
 import type { RequestEcho } from './replies.ts'
+import type { Job } from './secret-requests.ts'
 
 export class Door {
   readonly connection: ClientConnection
@@ -9,6 +11,10 @@ export class Door {
   client = ''
   clientId: Uint32Array = new Uint32Array(4)
   session = 0
+  /** Who has logged in, once there is a session. */
+  user = ROOT_USER
+  /** With which token, as its key; null: with a password. */
+  token: string | null = null
   exactlyOnce = false
   /** Its session is this node's alone: reads, no writes. */
   reader = false
@@ -16,6 +22,12 @@ export class Door {
   readonly undecided: RequestEcho[] = []
   /** Not taken yet, in order. */
   readonly waiting: Message[] = []
+  /** The request whose password or token is dealt with now: those that wait are behind it. */
+  preparing: Job | null = null
+  /** The one with which that is done. */
+  prepared: Message | null = null
+  /** New tokens by request number, for their replies. */
+  readonly tokens = new Map<number, string>()
   /** Polls that found no buffer. */
   waitingPolls = 0
   paused = false

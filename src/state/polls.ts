@@ -17,7 +17,9 @@ import { Consistency } from '../protocol/consistency.ts'
 import { Status } from '../protocol/errors.ts'
 import { At, clearHeader, getU32, setU32, setU64 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
-import { Operation } from '../protocol/operations.ts'
+import { Code, Operation } from '../protocol/operations.ts'
+import { ruleOfCode } from './access.ts'
+import { authorize } from './authorize.ts'
 import type { PartitionEntry } from './catalog.ts'
 import type { Door } from './door.ts'
 import type { ReplicaPort } from './replica-port.ts'
@@ -103,7 +105,11 @@ export class Polls {
     }
     let request: PollMessages
     try {
-      request = decodePollMessages(new Reader(message.bytes, HEADER_SIZE, message.size))
+      const reader = new Reader(message.bytes, HEADER_SIZE, message.size)
+      const denied = authorize(this.#options.state, door.user, ruleOfCode(Code.pollMessages), reader)
+      if (denied !== Status.ok) throw new ProtocolError(denied, 'not allowed')
+      reader.position = HEADER_SIZE
+      request = decodePollMessages(reader)
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       this.#desk.status(door, echo, error.status)

@@ -5,17 +5,29 @@ import {
   decodeClusterMetadata,
   encodeClusterMetadataReply,
 } from '../protocol/commands/cluster-metadata.ts'
+import { decodeDescribeOptions, encodeDescribeOptionsReply } from '../protocol/commands/describe-options.ts'
+import { decodeGetClient, encodeGetClientReply } from '../protocol/commands/get-client.ts'
 import { decodeGetConsumerOffset, encodeGetConsumerOffsetReply } from '../protocol/commands/get-consumer-offset.ts'
 import { decodeGetStream, encodeStreamReply } from '../protocol/commands/get-stream.ts'
 import { decodeGetTopic, encodeTopicReply } from '../protocol/commands/get-topic.ts'
+import { decodeGetUser, encodeUserReply } from '../protocol/commands/get-user.ts'
+import { decodeListClients, encodeListClientsReply } from '../protocol/commands/list-clients.ts'
+import {
+  decodeListPersonalAccessTokens,
+  encodeListPersonalAccessTokensReply,
+} from '../protocol/commands/list-personal-access-tokens.ts'
 import { decodeListStreams, encodeListStreamsReply } from '../protocol/commands/list-streams.ts'
 import { decodeListTopics, encodeListTopicsReply } from '../protocol/commands/list-topics.ts'
-import { decodeMe, encodeMeReply } from '../protocol/commands/me.ts'
+import { decodeListUsers, encodeListUsersReply } from '../protocol/commands/list-users.ts'
+import { decodeMe, encodeMeReply, type Me } from '../protocol/commands/me.ts'
 import { decodePing } from '../protocol/commands/ping.ts'
 import { decodeStats, encodeStatsReply, type Stats } from '../protocol/commands/stats.ts'
 import { Status } from '../protocol/errors.ts'
 import { Code, isCode } from '../protocol/operations.ts'
-import type { ClientConnection } from './connection.ts'
+import { describeTopicOptions } from '../protocol/options.ts'
+import { ruleOfCode } from './access.ts'
+import { authorize } from './authorize.ts'
+import type { Door } from './door.ts'
 import type { ReplicaPort } from './replica-port.ts'
 import {
   consumerKey,
@@ -44,15 +56,26 @@ export interface ReadsOptions {
   /** By replica index; null for one that is not known yet. */
   readonly nodes: () => readonly (NodeAddress | null)[]
   readonly facts: () => HostFacts
-  readonly connections: () => number
+  /** Of all connections. */
+  readonly doors: () => Iterable<Door>
 }
 
 /** What Iggy's benchmark and SDK tests expect of a server that is no cluster. */
 const ALONE = { cluster: 'single-node', node: 'iggy-node' }
 
+const LOCAL: ReadonlySet<number> = new Set([
+  Code.ping,
+  Code.me,
+  Code.stats,
+  Code.clusterMetadata,
+  Code.describeOptions,
+  Code.listClients,
+  Code.getClient,
+])
+
 /** Commands that this node may answer whoever leads the cluster. */
 export function isLocal(code: number): boolean {
-  return code === Code.ping || code === Code.me || code === Code.stats || code === Code.clusterMetadata
+  return LOCAL.has(code)
 }
 
 export class Reads {
@@ -63,20 +86,49 @@ export class Reads {
   }
 
   /** Writes the reply's body. Throws a ProtocolError whose status is the answer. */
-  answer(code: number, reader: Reader, writer: Writer, connection: ClientConnection, userId: number): void {
+  answer(code: number, reader: Reader, writer: Writer, door: Door): void {
     const { state } = this.#options
+    if (!isCode(code)) throw new ProtocolError(Status.invalidCommand, `command ${code} is unknown`)
+    if (code !== Code.ping) {
+      const { position } = reader
+      const denied = authorize(state, door.user, ruleOfCode(code), reader)
+      if (denied !== Status.ok) throw new ProtocolError(denied, `command ${code} is not allowed`)
+      reader.position = position
+    }
     switch (code) {
       case Code.ping:
         return decodePing(reader)
       case Code.me:
         decodeMe(reader)
-        return encodeMeReply(writer, {
-          clientId: connection.id,
-          userId,
-          transport: connection.transport === 1 ? 'tcp' : 'websocket',
-          address: connection.address,
-          consumerGroups: [],
-        })
+        return encodeMeReply(writer, clientOf(door))
+      case Code.listClients:
+        decodeListClients(reader)
+        return encodeListClientsReply(
+          writer,
+          [...this.#options.doors()].map((other) => ({ ...clientOf(other), consumerGroupsCount: 0 })),
+        )
+      case Code.getClient: {
+        const { clientId } = decodeGetClient(reader)
+        const found = [...this.#options.doors()].find(({ connection }) => connection.id === clientId)
+        if (found !== undefined) encodeGetClientReply(writer, clientOf(found))
+        return
+      }
+      case Code.describeOptions:
+        return encodeDescribeOptionsReply(
+          writer,
+          decodeDescribeOptions(reader).scope === 'topic' ? describeTopicOptions() : [],
+        )
+      case Code.getUser: {
+        const user = state.identity.user(decodeGetUser(reader).user)
+        if (user !== null) encodeUserReply(writer, state.identity.details(user))
+        return
+      }
+      case Code.listUsers:
+        decodeListUsers(reader)
+        return encodeListUsersReply(writer, state.identity.records())
+      case Code.listPersonalAccessTokens:
+        decodeListPersonalAccessTokens(reader)
+        return encodeListPersonalAccessTokensReply(writer, state.identity.tokens(door.user))
       case Code.stats:
         decodeStats(reader)
         return encodeStatsReply(writer, this.#stats())
@@ -105,10 +157,7 @@ export class Reads {
       case Code.getConsumerOffset:
         return this.#getOffset(reader, writer)
       default:
-        throw new ProtocolError(
-          isCode(code) ? Status.featureUnavailable : Status.invalidCommand,
-          `command ${code} is not answered here`,
-        )
+        throw new ProtocolError(Status.featureUnavailable, `command ${code} is not answered here`)
     }
   }
 
@@ -123,9 +172,9 @@ export class Reads {
   }
 
   #stats(): Stats {
-    const { state, facts, connections } = this.#options
+    const { state, facts, doors } = this.#options
     const { bytes, ...totals } = state.totals()
-    return { ...facts(), ...totals, messagesSize: bytes, clients: connections(), consumerGroups: 0 }
+    return { ...facts(), ...totals, messagesSize: bytes, clients: [...doors()].length, consumerGroups: 0 }
   }
 
   get #alone(): boolean {
@@ -150,5 +199,15 @@ export class Reads {
       })
     })
     return list
+  }
+}
+
+function clientOf({ connection, session, user }: Door): Me {
+  return {
+    clientId: connection.id,
+    userId: session === 0 ? null : user,
+    transport: connection.transport === 1 ? 'tcp' : 'websocket',
+    address: connection.address,
+    consumerGroups: [],
   }
 }

@@ -71,10 +71,13 @@ export interface ReplicaPort {
    * `done(false)` when it does not lead any more before it could tell.
    */
   confirm(done: (confirmed: boolean) => void): ConfirmOutcome
+  /**
+   * What is known of a request's number, whatever its body: asked before the body of the log is made of it, which may come out
+   * differently each time. null: nothing, it can be submitted.
+   */
+  recall(request: Message): SubmitOutcome | null
   /** Is this session alive for this client: asked for commands that do not go through the log. `client` is getKey of its id. */
   hasSession(client: string, session: number): boolean
-  /** Has no request of this number been executed or taken into the log? `submit` never executes one that is not new. */
-  isNew(client: string, session: number, request: number): boolean
   /** What is known of the other replicas, in the order of their index; without this one. */
   peers(): readonly PeerState[]
 }

@@ -1,6 +1,7 @@
 // The replicated state: what the log of ops means. Every op ends in the same state and the same answer on every replica, also
 // the ones that are refused; nothing here knows the time, chance, or which replica it runs on.
 //
+//   user, rights ─▶ identity (users, tokens)
 //   metadata op ─▶ catalog (streams, topics, partitions, consumer offsets)
 //   batch       ─▶ the partition it belongs to ─▶ storage/partition.ts
 //   checkpoint  ─▶ the catalog and the sizes of all segments as bytes, after the segments were flushed
@@ -14,29 +15,43 @@ import { SegmentTransfer } from '../../storage/segment-transfer.ts'
 import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
 import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
+import { decodeChangePassword } from '../protocol/commands/change-password.ts'
 import { decodeCreatePartitions } from '../protocol/commands/create-partitions.ts'
+import { decodeTokenEntry } from '../protocol/commands/create-personal-access-token.ts'
 import { decodeCreateStream } from '../protocol/commands/create-stream.ts'
 import { decodeCreateTopic } from '../protocol/commands/create-topic.ts'
+import { decodeCreateUser } from '../protocol/commands/create-user.ts'
 import { decodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer-offset.ts'
 import { decodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
+import { decodeDeletePersonalAccessToken } from '../protocol/commands/delete-personal-access-token.ts'
 import { decodeDeleteStream } from '../protocol/commands/delete-stream.ts'
 import { decodeDeleteTopic } from '../protocol/commands/delete-topic.ts'
+import { decodeDeleteUser } from '../protocol/commands/delete-user.ts'
 import type { OffsetRequest } from '../protocol/commands/get-consumer-offset.ts'
 import { encodeStreamReply, type StreamDetails } from '../protocol/commands/get-stream.ts'
 import { encodeTopicReply, type TopicDetails } from '../protocol/commands/get-topic.ts'
+import { encodeUserReply } from '../protocol/commands/get-user.ts'
+import { decodePurgeStream } from '../protocol/commands/purge-stream.ts'
+import { decodePurgeTopic } from '../protocol/commands/purge-topic.ts'
 import { decodeSendMessages, encodeSendMessagesReply, type Partitioning } from '../protocol/commands/send-messages.ts'
 import { decodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import type { StreamRecord } from '../protocol/commands/stream-record.ts'
 import type { TopicRecord } from '../protocol/commands/topic-record.ts'
+import { decodeUpdatePermissions } from '../protocol/commands/update-permissions.ts'
+import { decodeUpdateStream } from '../protocol/commands/update-stream.ts'
+import { decodeUpdateTopic } from '../protocol/commands/update-topic.ts'
+import { decodeUpdateUser } from '../protocol/commands/update-user.ts'
 import { type Consumer, consumerNumber } from '../protocol/consumer.ts'
 import { Status, statusSentence } from '../protocol/errors.ts'
-import { At, getU64 } from '../protocol/frame.ts'
+import { At, getU32, getU64 } from '../protocol/frame.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../protocol/message.ts'
 import { isResultFramed, Operation } from '../protocol/operations.ts'
-import { TOPIC_DEFAULTS, type TopicOptions, topicOptionBlocks } from '../protocol/options.ts'
+import { TOPIC_DEFAULTS, type TopicOptions, topicOptionBlocks, updatedOptions } from '../protocol/options.ts'
 import { writeResultOk, writeResultRejected } from '../protocol/result.ts'
 import { xxh32 } from '../protocol/xxh32.ts'
+import { ruleOfOperation } from './access.ts'
+import { authorize } from './authorize.ts'
 import {
   type CatalogImage,
   catalogSegments,
@@ -54,6 +69,7 @@ import {
   topicDirectory,
 } from './catalog.ts'
 import { decode, encode } from './encode.ts'
+import { Identity, type IdentityImage } from './identity.ts'
 import {
   OFFSETS_PER_PARTITION_MAX,
   PARTITIONS_MAX,
@@ -61,8 +77,17 @@ import {
   STREAMS_MAX,
   TOPICS_MAX,
 } from './limits.ts'
+import { decodeRoot } from './root.ts'
 
-const SNAPSHOT_VERSION = 1
+/** 2: users and tokens. */
+const SNAPSHOT_VERSION = 2
+type Snapshot = readonly [
+  version: number,
+  catalog: CatalogImage,
+  garbage: string[],
+  identity: IdentityImage,
+  timestamp: number,
+]
 /** What other replicas may read here. */
 const SEGMENT_NAME = /^streams\/\d+\.\d+\/topics\/\d+\.\d+\/partitions\/\d+\.\d+\/\d{20}\.log$/
 
@@ -83,6 +108,15 @@ export interface StateMachineOptions {
   readonly segmentSize?: number
   /** A segment could not be written: the replica has to stop. Called once; without it, the next batch throws. */
   readonly onFault?: (result: 'failed' | 'full') => void
+}
+
+/** What an op says of itself, apart from its body. */
+interface Op {
+  readonly operation: number
+  readonly op: number
+  /** µs since 1970. */
+  readonly timestamp: number
+  readonly user: number
 }
 
 /** Where a stream, topic or partition is missing, and the status that says so. */
@@ -115,6 +149,9 @@ export class StateMachine implements StateMachinePort {
   readonly #counted: PartitionEntry[] = []
   readonly #scrubber: Scrubber
   readonly #writer = new Writer()
+  readonly identity = new Identity()
+  /** Of the last executed op, µs: the time that everything replicated goes by. */
+  #timestamp = 0
 
   constructor(options: StateMachineOptions) {
     this.#disk = options.disk
@@ -140,6 +177,10 @@ export class StateMachine implements StateMachinePort {
     return this.#streams
   }
 
+  get timestamp(): number {
+    return this.#timestamp
+  }
+
   canExecute(): boolean {
     return this.#store.canAppend()
   }
@@ -150,13 +191,18 @@ export class StateMachine implements StateMachinePort {
     const operation = prepare.bytes[At.prepare.operation] as number
     const op = getU64(prepare.words, At.prepare.op)
     const timestamp = getU64(prepare.words, At.prepare.timestamp)
+    const user = getU32(prepare.words, At.prepare.userId)
     const reader = new Reader(prepare.bytes, HEADER_SIZE, prepare.size)
+    this.#timestamp = timestamp
     const writer = this.#writer
     writer.position = 0
     const framed = isResultFramed(operation, 0)
     if (framed) writeResultOk(writer)
     try {
-      this.#apply(operation, op, timestamp, reader, writer)
+      const refused = authorize(this, user, ruleOfOperation(operation), reader)
+      if (refused !== Status.ok) throw refusal(refused)
+      reader.position = HEADER_SIZE
+      this.#apply({ operation, op, timestamp, user }, reader, writer)
       return { status: Status.ok, body: writer.bytes.subarray(0, writer.position) }
     } catch (error) {
       const status = error instanceof ProtocolError ? error.status : null
@@ -168,7 +214,8 @@ export class StateMachine implements StateMachinePort {
     }
   }
 
-  #apply(operation: number, op: number, timestamp: number, reader: Reader, writer: Writer): void {
+  #apply({ operation, op, timestamp, user }: Op, reader: Reader, writer: Writer): void {
+    const { identity } = this
     switch (operation) {
       case Operation.sendMessages:
         return this.#sendMessages(reader, timestamp, writer)
@@ -178,16 +225,42 @@ export class StateMachine implements StateMachinePort {
         return this.#deleteOffset(reader)
       case Operation.createStream:
         return this.#createStream(reader, op, timestamp, writer)
+      case Operation.updateStream:
+        return this.#updateStream(reader)
       case Operation.deleteStream:
         return this.#deleteStream(reader)
+      case Operation.purgeStream:
+        return this.#purgeStream(reader, op)
       case Operation.createTopic:
         return this.#createTopic(reader, op, timestamp, writer)
+      case Operation.updateTopic:
+        return this.#updateTopic(reader)
       case Operation.deleteTopic:
         return this.#deleteTopic(reader)
+      case Operation.purgeTopic:
+        return this.#purgeTopic(reader, op)
       case Operation.createPartitions:
         return this.#createPartitions(reader, op, timestamp)
       case Operation.deletePartitions:
         return this.#deletePartitions(reader)
+      case Operation.createRoot: {
+        const { name, hash } = decodeRoot(reader)
+        return identity.createRoot(name, hash, timestamp)
+      }
+      case Operation.createUser:
+        return encodeUserReply(writer, identity.details(identity.create(decodeCreateUser(reader), timestamp)))
+      case Operation.updateUser:
+        return identity.update(user, decodeUpdateUser(reader))
+      case Operation.deleteUser:
+        return identity.delete(decodeDeleteUser(reader).user)
+      case Operation.changePassword:
+        return identity.changePassword(user, decodeChangePassword(reader))
+      case Operation.updatePermissions:
+        return identity.updatePermissions(decodeUpdatePermissions(reader))
+      case Operation.createPersonalAccessToken:
+        return identity.createToken(user, decodeTokenEntry(reader), timestamp)
+      case Operation.deletePersonalAccessToken:
+        return identity.deleteToken(user, decodeDeletePersonalAccessToken(reader).name)
       default:
         throw refusal(Status.featureUnavailable)
     }
@@ -202,11 +275,44 @@ export class StateMachine implements StateMachinePort {
     encodeStreamReply(writer, streamDetails(stream))
   }
 
+  #updateStream(reader: Reader): void {
+    const request = decodeUpdateStream(reader)
+    const stream = found(this.stream(request.stream))
+    const other = findStream(this.#streams, request.name)
+    if (other !== null && other !== stream) throw refusal(Status.streamNameAlreadyExists)
+    stream.name = request.name
+  }
+
   #deleteStream(reader: Reader): void {
     const stream = found(this.stream(decodeDeleteStream(reader).stream))
     for (const topic of stream.topics) this.#forgetPartitions(topic.partitions)
     this.#streams.splice(this.#streams.indexOf(stream), 1)
     this.#garbage.push(streamDirectory(stream))
+    this.identity.forgetPlace(stream.id, null)
+  }
+
+  #purgeStream(reader: Reader, op: number): void {
+    const stream = found(this.stream(decodePurgeStream(reader).stream))
+    for (const topic of stream.topics) this.#purge(stream, topic, op)
+  }
+
+  #purgeTopic(reader: Reader, op: number): void {
+    const request = decodePurgeTopic(reader)
+    const { stream, topic } = found(this.topic(request.stream, request.topic))
+    this.#purge(stream, topic, op)
+  }
+
+  /** Empty partitions, in directories of their own, take the place of those that were: their files go as deleted ones do. */
+  #purge(stream: StreamEntry, topic: TopicEntry, op: number): void {
+    const before = topic.partitions.splice(0)
+    this.#forgetPartitions(before)
+    for (const { log } of before) this.#garbage.push(log.directory)
+    topic.nextPartition = 0
+    topic.encoded = null
+    const env = this.#environment(topic.options)
+    const directory = topicDirectory(stream, topic)
+    for (const { id, createdAt } of before) topic.partitions.push(newPartition(env, directory, id, op, createdAt))
+    this.#partitions += before.length
   }
 
   #createTopic(reader: Reader, op: number, createdAt: number, writer: Writer): void {
@@ -230,12 +336,23 @@ export class StateMachine implements StateMachinePort {
     encodeTopicReply(writer, topicDetails(topic))
   }
 
+  #updateTopic(reader: Reader): void {
+    const request = decodeUpdateTopic(reader)
+    const { stream, topic } = found(this.topic(request.stream, request.topic))
+    const other = findTopic(stream, request.name)
+    if (other !== null && other !== topic) throw refusal(Status.topicNameAlreadyExists)
+    topic.name = request.name
+    topic.options = updatedOptions(topic.options, request.options)
+    topic.encoded = null
+  }
+
   #deleteTopic(reader: Reader): void {
     const request = decodeDeleteTopic(reader)
     const { stream, topic } = found(this.topic(request.stream, request.topic))
     this.#forgetPartitions(topic.partitions)
     stream.topics.splice(stream.topics.indexOf(topic), 1)
     this.#garbage.push(topicDirectory(stream, topic))
+    this.identity.forgetPlace(stream.id, topic.id)
   }
 
   #createPartitions(reader: Reader, op: number, createdAt: number): void {
@@ -374,18 +491,27 @@ export class StateMachine implements StateMachinePort {
     }
     this.#touched.clear()
     this.#condemned.push(...this.#garbage)
-    const bytes = encode([SNAPSHOT_VERSION, encodeCatalog(this.#streams), this.#garbage])
+    const image: Snapshot = [
+      SNAPSHOT_VERSION,
+      encodeCatalog(this.#streams),
+      this.#garbage,
+      this.identity.image(),
+      this.#timestamp,
+    ]
+    const bytes = encode(image)
     this.#garbage = []
     return bytes
   }
 
   restore(snapshot: Uint8Array): void {
-    const [version, catalog, garbage] = decode(snapshot) as [number, CatalogImage, string[]]
+    const [version, catalog, garbage, identity, timestamp] = decode(snapshot) as Snapshot
     if (version !== SNAPSHOT_VERSION)
       throw new Error(`a snapshot of version ${version}; this release reads ${SNAPSHOT_VERSION}`)
     const before = this.#directories()
     for (const { topics } of this.#streams) for (const topic of topics) this.#forgetPartitions(topic.partitions)
     this.#streams = decodeCatalog(catalog, (options) => this.#environment(options))
+    this.identity.restore(identity)
+    this.#timestamp = timestamp
     const now = this.#directories()
     this.#garbage = []
     this.#indexes = []
@@ -404,7 +530,7 @@ export class StateMachine implements StateMachinePort {
   }
 
   segments(snapshot: Uint8Array): readonly SegmentSpan[] {
-    const [version, catalog] = decode(snapshot) as [number, CatalogImage]
+    const [version, catalog] = decode(snapshot) as Snapshot
     return version === SNAPSHOT_VERSION ? catalogSegments(catalog) : []
   }
 

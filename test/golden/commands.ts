@@ -23,37 +23,10 @@ import * as send from '../../src/protocol/commands/send-messages.ts'
 import * as stats from '../../src/protocol/commands/stats.ts'
 import * as storeOffset from '../../src/protocol/commands/store-consumer-offset.ts'
 import { hex } from './bytes.ts'
+import { type Golden, golden } from './golden.ts'
+import { IDENTITY_GOLDENS } from './identity.ts'
 
-export interface Golden<T = unknown> {
-  readonly name: string
-  readonly bytes: Uint8Array
-  readonly value: T
-  /** Absent: nothing to write, or written by its readers only. */
-  readonly encode?: (writer: Writer) => void
-  readonly decode: (reader: Reader) => T
-  /** Prefixes, by length, that mean something else and are accepted. */
-  readonly prefixes?: readonly number[]
-  /** May more bytes follow? */
-  readonly open?: boolean
-}
-
-function golden<T>(
-  name: string,
-  text: string,
-  value: T,
-  decode: (reader: Reader) => T,
-  encode?: (writer: Writer, value: T) => void,
-  more: Pick<Golden, 'prefixes' | 'open'> = {},
-): Golden<T> {
-  return {
-    name,
-    bytes: hex(text),
-    value,
-    decode,
-    ...(encode === undefined ? {} : { encode: (writer: Writer) => encode(writer, value) }),
-    ...more,
-  }
-}
+export type { Golden } from './golden.ts'
 
 // Identifiers: kind 1, length 4, u32; or kind 2, length, UTF-8.
 const STREAM_3 = '01 04 03000000'
@@ -187,6 +160,7 @@ const STATS_VALUE: stats.Stats = {
 export const GOLDENS: readonly Golden[] = [
   ...EMPTY_BODIES,
   ...POLLS,
+  ...IDENTITY_GOLDENS,
   golden<poll.PollMessages>(
     'poll messages of a group, no partition',
     `${GROUP_2} ${SHOP} ${STREAM_3} 00 00000000 05 0000000000000000 01000000 00`,

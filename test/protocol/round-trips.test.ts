@@ -5,20 +5,46 @@ import fc from 'fast-check'
 import { BatchBuilder, readMessages, type Slice, sliceBatch, stampBatch } from '../../src/protocol/batch.ts'
 import { ProtocolError, Reader, Writer } from '../../src/protocol/bytes.ts'
 import { createChecksummer } from '../../src/protocol/checksum.ts'
+import { decodeChangePassword, encodeChangePassword } from '../../src/protocol/commands/change-password.ts'
+import {
+  decodeCreatePersonalAccessToken,
+  encodeCreatePersonalAccessToken,
+} from '../../src/protocol/commands/create-personal-access-token.ts'
 import { decodeCreateTopic, encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
+import { decodeCreateUser, encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
+import { decodeUserReply, encodeUserReply } from '../../src/protocol/commands/get-user.ts'
+import { decodeListUsersReply, encodeListUsersReply } from '../../src/protocol/commands/list-users.ts'
 import { decodePollMessages, encodePollMessages, type PollFrom } from '../../src/protocol/commands/poll-messages.ts'
 import { decodeRegister, encodeRegister, type Login } from '../../src/protocol/commands/register.ts'
 import {
   decodeStoreConsumerOffset,
   encodeStoreConsumerOffset,
 } from '../../src/protocol/commands/store-consumer-offset.ts'
+import { decodeUpdatePermissions, encodeUpdatePermissions } from '../../src/protocol/commands/update-permissions.ts'
+import { decodeUpdateTopic, encodeUpdateTopic } from '../../src/protocol/commands/update-topic.ts'
+import { decodeUpdateUser, encodeUpdateUser } from '../../src/protocol/commands/update-user.ts'
 import type { Consumer } from '../../src/protocol/consumer.ts'
+import { Status } from '../../src/protocol/errors.ts'
 import {
   readTopicOptions,
+  readTopicUpdate,
   type TopicOptions,
+  type TopicUpdate,
   topicOptionBlocks,
+  updatedOptions,
   writeTopicOptions,
 } from '../../src/protocol/options.ts'
+import {
+  ALL_GLOBAL_RIGHTS,
+  ALL_STREAM_RIGHTS,
+  ALL_TOPIC_RIGHTS,
+  encodePermissions,
+  globalRights,
+  type Permissions,
+  readPermissions,
+  streamRights,
+  topicRights,
+} from '../../src/protocol/permissions.ts'
 import { readHeaders, writeHeaders } from '../../src/protocol/user-headers.ts'
 
 const checksummer = createChecksummer()
@@ -235,3 +261,116 @@ test('records with damage are refused or read, never beyond their bytes', () => 
   )
   assert.ok(refused > 200, `only ${refused}`)
 })
+
+const granted = <Right extends string>(rights: readonly Right[]): fc.Arbitrary<Right[]> =>
+  fc.subarray([...rights]) as fc.Arbitrary<Right[]>
+
+/** Sorted by id, no id twice: as they are kept. */
+function byId<T>(item: fc.Arbitrary<T>, idOf: (item: T) => number): fc.Arbitrary<T[]> {
+  return fc
+    .uniqueArray(item, { selector: idOf, maxLength: 5 })
+    .map((items) => items.toSorted((a, b) => idOf(a) - idOf(b)))
+}
+
+const topicPermissions = fc
+  .tuple(u32, granted(ALL_TOPIC_RIGHTS))
+  .map(([topic, rights]) => topicRights(topic, ...rights))
+const streamPermissions = fc
+  .tuple(
+    u32,
+    granted(ALL_STREAM_RIGHTS),
+    byId(topicPermissions, ({ topic }) => topic),
+  )
+  .map(([stream, rights, topics]) => ({ ...streamRights(stream, ...rights), topics }))
+const permissions: fc.Arbitrary<Permissions> = fc
+  .tuple(
+    granted(ALL_GLOBAL_RIGHTS),
+    byId(streamPermissions, ({ stream }) => stream),
+  )
+  .map(([rights, streams]) => ({ ...globalRights(...rights), streams }))
+const username = name.filter((text) => bytesOf(text) >= 3 && bytesOf(text) <= 50)
+const status = fc.constantFrom('active' as const, 'inactive' as const)
+
+test('users, with all that they may do, and what changes them', () => {
+  const optional = fc.option(permissions, { nil: null })
+  const password = fc.string({ maxLength: 100 })
+  const request = record({ name: username, password, status, permissions: optional })
+  fc.assert(
+    fc.property(request, identifier, u32, u64, (value, user, id, createdAt) => {
+      roundTrip(value, encodeCreateUser, decodeCreateUser)
+      roundTrip({ user, permissions: value.permissions }, encodeUpdatePermissions, decodeUpdatePermissions)
+      roundTrip({ user, name: value.name, status: null }, encodeUpdateUser, decodeUpdateUser)
+      roundTrip({ user, name: null, status: value.status }, encodeUpdateUser, decodeUpdateUser)
+      roundTrip({ user, current: value.password, next: value.name }, encodeChangePassword, decodeChangePassword)
+      const record = { id, createdAt, status: value.status, name: value.name }
+      roundTrip({ user: record, permissions: value.permissions }, encodeUserReply, decodeUserReply)
+      roundTrip([record, record], encodeListUsersReply, decodeListUsersReply)
+    }),
+    { seed: 41, numRuns: 300 },
+  )
+})
+
+test('permissions are written sorted, and an id that comes twice is refused', () => {
+  const streams = [streamRights(5, 'readStream'), streamRights(2), streamRights(0x8000_0000)]
+  const bytes = encodePermissions({ ...globalRights(), streams })
+  assert.deepEqual(
+    readPermissions(new Reader(bytes)).streams.map(({ stream }) => stream),
+    [2, 5, 0x8000_0000],
+  )
+  const topics = [topicRights(1), topicRights(1, 'readTopic')]
+  for (const twice of [[streamRights(5), streamRights(5)], [{ ...streamRights(5), topics }]])
+    assert.throws(
+      () => readPermissions(new Reader(encodePermissions({ ...globalRights(), streams: twice }))),
+      (error) => error instanceof ProtocolError && error.status === Status.invalidFormat,
+    )
+  const many = Array.from({ length: 2000 }, (_, i) => streamRights(i))
+  assert.throws(() => readPermissions(new Reader(encodePermissions({ ...globalRights(), streams: many }))), /16384/)
+})
+
+test('names of users and tokens: as long as Iggy has them', () => {
+  const user = (length: number): Uint8Array =>
+    bytesWritten((w) =>
+      encodeCreateUser(w, { name: 'n'.repeat(length), password: '', status: 'active', permissions: null }),
+    )
+  for (const length of [3, 50]) assert.equal(decodeCreateUser(new Reader(user(length))).name.length, length)
+  for (const length of [1, 2, 51, 255])
+    assert.throws(() => decodeCreateUser(new Reader(user(length))), { status: Status.invalidUsername })
+  const token = (length: number): Uint8Array =>
+    bytesWritten((w) => encodeCreatePersonalAccessToken(w, { name: 'n'.repeat(length), lifetime: 0 }))
+  for (const length of [3, 30])
+    assert.equal(decodeCreatePersonalAccessToken(new Reader(token(length))).lifetime, Number.POSITIVE_INFINITY)
+  for (const length of [1, 2, 31])
+    assert.throws(() => decodeCreatePersonalAccessToken(new Reader(token(length))), {
+      status: Status.invalidPersonalAccessTokenName,
+    })
+})
+
+test('changes of topics: what may change, the default again, and what may not', () => {
+  const update: fc.Arbitrary<TopicUpdate> = fc.record(
+    {
+      compressionAlgorithm: fc.constantFrom('none' as const, 'gzip' as const),
+      messageExpiry: fc.oneof(fc.integer({ min: 0, max: 2 ** 52 }), fc.constant(Number.POSITIVE_INFINITY)),
+      maxTopicSize: fc.oneof(fc.integer({ min: 0, max: 2 ** 52 }), fc.constant(Number.POSITIVE_INFINITY)),
+    },
+    { noNullPrototype: true, requiredKeys: [] },
+  )
+  const request = record({ stream: identifier, topic: identifier, name, options: update })
+  fc.assert(
+    fc.property(request, options, (value, before) => {
+      roundTrip(value, encodeUpdateTopic, decodeUpdateTopic)
+      const after = updatedOptions(before, value.options)
+      assert.equal(after.segmentSize, before.segmentSize)
+      for (const [key, given] of Object.entries(value.options))
+        assert.equal(after[key as keyof TopicOptions], given === 0 ? undefined : given)
+    }),
+    { seed: 42, numRuns: 300 },
+  )
+  const fixed = bytesWritten((w) => writeTopicOptions(w, { segmentSize: 1 << 20 }))
+  assert.throws(() => readTopicUpdate(new Reader(fixed)), { status: Status.unsupportedOptionKey })
+})
+
+function bytesWritten(write: (writer: Writer) => void): Uint8Array {
+  const writer = new Writer()
+  write(writer)
+  return writer.written().slice()
+}

@@ -166,7 +166,7 @@ test('a connection for reading: wrong passwords and writes end it; logging out l
   ready(rig)
   const stranger = rig.client()
   const login = { operation: Operation.register, request: 0, session: 0, consistency: any }
-  const refused = stranger.ask({ ...login, body: stranger.loginBody('wrong') })
+  const refused = stranger.ask({ ...login, body: stranger.loginBody({ username: 'iggy', password: 'wrong' }) })
   assert.equal(refused.evicted, EvictionReason.invalidCredentials)
   const writer = openReader(rig)
   const body = written((w) => encodeCreateStream(w, { name: 'x' }))

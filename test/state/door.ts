@@ -22,6 +22,7 @@ import type {
   SubmitOutcome,
 } from '../../src/state/replica-port.ts'
 import { StateMachine } from '../../src/state/state-machine.ts'
+import { FakeSecrets } from './fake-secrets.ts'
 import { checksummer, written } from './prepares.ts'
 import { type Ask, requestFrame } from './request-frame.ts'
 
@@ -72,7 +73,7 @@ export class FakeReplica implements ReplicaPort {
       if (!session || session.session !== getU64(w, At.request.session)) return 'no-session'
       if (operation !== Operation.logout && (session.exactlyOnce || operation < 160)) {
         const last = Math.max(session.request, this.#inFlight.get(client) ?? 0)
-        if (number <= session.request) return this.#repeat(message, client, number)
+        if (number <= session.request) return this.#repeat(message, client, number, this.#bodyChecksum(message))
         if (number <= last) return 'in-flight'
         if (session.exactlyOnce && number !== last + 1) return 'gap'
         if (this.space === 0) return 'busy'
@@ -88,10 +89,22 @@ export class FakeReplica implements ReplicaPort {
     return 'accepted'
   }
 
-  #repeat(message: Message, client: string, number: number): SubmitOutcome {
+  recall(message: Message): SubmitOutcome | null {
+    if (!this.isPrimary) return 'not-primary'
+    const w = message.words
+    const client = getKey(w, At.request.client)
+    const number = getU64(w, At.request.request)
+    const session = this.clients.get(client)
+    if (!session || session.session !== getU64(w, At.request.session)) return 'no-session'
+    if (!session.exactlyOnce && (message.bytes[At.request.operation] as number) >= 160) return null
+    if (number <= session.request) return this.#repeat(message, client, number, null)
+    return number <= (this.#inFlight.get(client) ?? 0) ? 'in-flight' : null
+  }
+
+  #repeat(message: Message, client: string, number: number, checksum: Uint32Array | null): SubmitOutcome {
     const session = this.clients.get(client)
     assert.ok(session !== null)
-    const found = this.clients.lookup(session, number, this.#bodyChecksum(message), 0)
+    const found = this.clients.lookup(session, number, checksum, 0)
     if (found === 'mismatch') return 'mismatch'
     if (typeof found === 'string') return 'stale'
     this.#reply(message, client, found.operation, found.op, found)
@@ -126,7 +139,7 @@ export class FakeReplica implements ReplicaPort {
     if (operation === Operation.register) {
       const exactlyOnce = (getU32(w, HEADER_SIZE + 4) & 1) === 1
       const entry = this.clients.register(client, op, getU32(w, HEADER_SIZE), exactlyOnce)
-      const body = written((x) => x.u32(0).u32(0).u64(entry.session).u32(PROTOCOL_VERSION).text8('test'))
+      const body = written((x) => x.u32(0).u32(entry.userId).u64(entry.session).u32(PROTOCOL_VERSION).text8('test'))
       return this.#reply(message, client, operation, op, { status: 0, body })
     }
     if (operation === Operation.logout) {
@@ -187,11 +200,6 @@ export class FakeReplica implements ReplicaPort {
     return this.clients.get(client)?.session === session
   }
 
-  isNew(client: string, session: number, request: number): boolean {
-    const entry = this.clients.get(client)
-    return entry?.session !== session || request > Math.max(entry.request, this.#inFlight.get(client) ?? 0)
-  }
-
   peers(): readonly PeerState[] {
     const rest = { op: 0, commit: 0, view: 0, lastHeardMs: 1 }
     return [
@@ -247,13 +255,18 @@ export class Answer {
   }
 }
 
+export type Who = { readonly username: string; readonly password: string } | { readonly token: string }
+
+const ROOT: Who = { username: 'iggy', password: 'iggy' }
+
 export class TestClient implements ClientConnection {
   readonly id: number
-  readonly address = '127.0.0.1:5'
+  address = '127.0.0.1:5'
   readonly transport = 1
   readonly #rig: Rig
   client: number
   session = 0
+  user = -1
   number = 0
   exactlyOnce = false
   closedByServer = false
@@ -328,18 +341,29 @@ export class TestClient implements ClientConnection {
     return this.ask({ code, body })
   }
 
-  loginBody(password = 'iggy', context = ''): Uint8Array {
-    const version = { protocolVersion: PROTOCOL_VERSION, sdkName: 'test', sdkVersion: '0' }
-    return written((w) => encodeRegister(w, { kind: 'password', ...version, username: 'iggy', password, context }))
+  loginBody(who: Who = ROOT, context = ''): Uint8Array {
+    const version = { protocolVersion: PROTOCOL_VERSION, sdkName: 'test', sdkVersion: '0', context }
+    return written((w) =>
+      encodeRegister(
+        w,
+        'token' in who ? { kind: 'token', ...version, ...who } : { kind: 'password', ...version, ...who },
+      ),
+    )
   }
 
-  login(exactlyOnce = false): this {
+  /** The answer to a login, whatever it is. */
+  tryLogin(who: Who = ROOT, context = ''): Answer {
+    return this.ask({ operation: Operation.register, request: 0, session: 0, body: this.loginBody(who, context) })
+  }
+
+  login(exactlyOnce = false, who: Who = ROOT): this {
     this.exactlyOnce = exactlyOnce
-    const body = this.loginBody('iggy', exactlyOnce ? EXACTLY_ONCE_CONTEXT : '')
-    const answer = this.ask({ operation: Operation.register, request: 0, session: 0, body })
+    const answer = this.tryLogin(who, exactlyOnce ? EXACTLY_ONCE_CONTEXT : '')
+    assert.equal(answer.evicted, null)
     assert.equal(answer.status, 0)
     const reader = answer.body
-    reader.skip(8)
+    reader.skip(4)
+    this.user = reader.u32()
     this.session = reader.u64()
     return this
   }
@@ -374,11 +398,15 @@ export class Rig {
   readonly state: StateMachine
   readonly replica: FakeReplica
   readonly dispatcher: Dispatcher
+  /** Codes, and what was said with them. */
   readonly logged: string[] = []
+  readonly logText: string[] = []
+  readonly secrets = new FakeSecrets((action) => this.scheduler.after(5, action))
   /** Of the disk, bytes. */
   space = { freeDiskSpace: 1e12, totalDiskSpace: 2e12 }
   /** ms. */
   now = 0
+  wallMicros = 0
   nodes: (NodeAddress | null)[] = [
     { client: { host: 'a', port: 1 }, httpPort: 11 },
     { client: { host: 'b', port: 2 }, httpPort: 12 },
@@ -405,19 +433,21 @@ export class Rig {
       readBuffers: 2,
     })
     this.replica = new FakeReplica(this)
-    const log = (code: string): void => {
+    const log = (code: string, fields?: Readonly<Record<string, unknown>>): void => {
       this.logged.push(code)
+      this.logText.push(JSON.stringify([code, fields]))
     }
     this.dispatcher = new Dispatcher({
       replica: this.replica,
       state: this.state,
       pool: this.pool,
-      clock: { monotonicMs: () => this.now, wallMicros: () => 0 },
+      clock: { monotonicMs: () => this.now, wallMicros: () => this.wallMicros },
       random: new SeededRandom(2),
       log: { debug: log, info: log, warn: log, error: log },
       checksummer,
       frameSizeMax: FRAME_SIZE_MAX,
       reserve: 2,
+      secrets: this.secrets,
       credentials: { username: 'iggy', password: 'iggy' },
       nodes: () => this.nodes,
       facts: () => ({ ...FACTS, ...this.space }),

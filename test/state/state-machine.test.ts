@@ -3,8 +3,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Reader } from '../../src/protocol/bytes.ts'
 import { encodeCreatePartitions } from '../../src/protocol/commands/create-partitions.ts'
+import { encodeTokenEntry } from '../../src/protocol/commands/create-personal-access-token.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
+import { encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
 import { encodeDeletePartitions } from '../../src/protocol/commands/delete-partitions.ts'
 import { encodeGetStream } from '../../src/protocol/commands/get-stream.ts'
 import { decodeTopicReply, encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
@@ -13,9 +15,12 @@ import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-con
 import { Status } from '../../src/protocol/errors.ts'
 import { Operation } from '../../src/protocol/operations.ts'
 import type { TopicOptions } from '../../src/protocol/options.ts'
+import { globalRights, streamRights } from '../../src/protocol/permissions.ts'
 import { readResult } from '../../src/protocol/result.ts'
 import { xxh32 } from '../../src/protocol/xxh32.ts'
+import { keyOf } from '../../src/state/identity.ts'
 import { PARTITIONS_PER_TOPIC_MAX } from '../../src/state/limits.ts'
+import { encodeRoot } from '../../src/state/root.ts'
 import { StateMachine } from '../../src/state/state-machine.ts'
 import { allocate, Rig } from '../storage/rig.ts'
 import { checksummer, prepare, sendBody, text, written } from './prepares.ts'
@@ -210,9 +215,25 @@ test('golden bytes of a snapshot: what a release wrote, later ones must read', (
   log.stream('s')
   log.topic('t', 1)
   log.send('t', { kind: 'balanced' })
+  log.execute(
+    Operation.createRoot,
+    written((w) => encodeRoot(w, { name: 'iggy', hash: '$a$b' })),
+  )
+  const permissions = { ...globalRights('pollMessages'), streams: [streamRights(0, 'manageStream')] }
+  log.outcome(
+    Operation.createUser,
+    written((w) => encodeCreateUser(w, { name: 'bob', password: '$c$d', status: 'inactive', permissions })),
+  )
+  const digest = new Uint8Array(32).fill(7)
+  log.outcome(
+    Operation.createPersonalAccessToken,
+    written((w) => encodeTokenEntry(w, { name: 'tok', lifetime: 50, digest })),
+  )
   const golden =
-    '9301919500a173cd03e90191c4319700a174cd03ea0298c0c0c0c0c0c0c0c000919500cd03ea02960101cd013100919400cd03ebcd10000193' +
-    '00cd03eb009090'
+    '9502919500a173cd03e90191c4319700a174cd03ea0298c0c0c0c0c0c0c0c000919500cd03ea02960101cd013100919400cd03ebcd1000' +
+    '019300cd03eb0090909202929700a469676779cd03ecc3a424612462c40b01010101010101010101009194a3746f6bcd03eecd0420c420' +
+    '07070707070707070707070707070707070707070707070707070707070707079701a3626f62cd03edc2a424632464c417000000000000' +
+    '000001000100000000010000000000000090cd03ee'
   assert.equal(Buffer.from(log.machine.snapshot()).toString('hex'), golden)
   const later = new Log()
   later.machine.restore(new Uint8Array(Buffer.from(golden, 'hex')))
@@ -225,5 +246,7 @@ test('golden bytes of a snapshot: what a release wrote, later ones must read', (
     bytes: 305,
   })
   assert.deepEqual(later.machine.snapshot(), log.machine.snapshot())
-  assert.throws(() => later.machine.restore(Uint8Array.of(0x93, 2, 0x90, 0x90)), /version 2/)
+  assert.equal(later.machine.identity.token(keyOf(digest))?.token.expiresAt, 1056)
+  assert.deepEqual(later.machine.identity.user('bob')?.permissions, permissions)
+  assert.throws(() => later.machine.restore(Uint8Array.of(0x93, 1, 0x90, 0x90)), /version 1/)
 })
