@@ -167,6 +167,36 @@ interface Peer {
   wishUntil: number
 }
 
+/** What a replica knows, for a simulator that goes back to it. */
+export interface ReplicaMemory {
+  readonly status: ReplicaStatus
+  readonly view: number
+  readonly logView: number
+  readonly op: number
+  readonly commitMin: number
+  readonly commitMax: number
+  readonly commitHeader: Header
+  readonly chainedFrom: number
+  readonly timestamp: number
+  readonly peers: readonly Pick<Peer, 'connected' | 'view' | 'op' | 'commit' | 'checkpoint' | 'digests' | 'wishView'>[]
+  readonly pipeline: readonly Pick<PipelineEntry, 'op' | 'header' | 'acks'>[]
+  readonly cache: readonly (readonly [number, Message])[]
+  readonly inFlight: readonly (readonly [string, { readonly session: number; readonly number: number }])[]
+  readonly viewHead: number
+  readonly suffix: readonly Header[]
+  readonly doViewChanges: readonly Vote[]
+  readonly self: Member
+  readonly disputed: number
+  readonly nonce: Uint32Array<ArrayBuffer>
+  readonly wish: number
+  readonly behind: boolean
+  readonly stateLost: boolean
+  readonly transferredOp: number
+  readonly digests: readonly (readonly [number, Uint32Array])[]
+  readonly clients: Uint8Array
+  readonly halted: boolean
+}
+
 interface PipelineEntry {
   readonly op: number
   readonly header: Header
@@ -2358,6 +2388,107 @@ export class Replica implements ReplicaPort {
     })
   }
 
+  // ---- exploration -------------------------------------------------------------------------------------------------
+
+  /**
+   * Everything that this replica knows, apart from the time; between two inputs, with nothing read, no checkpoint under way or in dispute, no reader waiting.
+   * It is not to be changed.
+   */
+  memory(): ReplicaMemory {
+    assert(!this.#committing && !this.#checkpointing && this.#repairReads === 0 && !this.#sync.active)
+    assert(this.#reads.size === 0 && this.#disputeUntil === 0)
+    return {
+      status: this.status,
+      view: this.view,
+      logView: this.#logView,
+      op: this.op,
+      commitMin: this.commitMin,
+      commitMax: this.commitMax,
+      commitHeader: this.#commitHeader,
+      chainedFrom: this.#chainedFrom,
+      timestamp: this.#timestamp,
+      peers: this.#peers.map(({ connected, view, op, commit, checkpoint, digests, wishView }) => {
+        return { connected, view, op, commit, checkpoint, digests: new Map(digests), wishView }
+      }),
+      pipeline: this.#pipeline.map(({ op, header, acks }) => ({ op, header, acks })),
+      cache: [...this.#cache],
+      inFlight: [...this.#inFlight],
+      viewHead: this.#viewHead,
+      suffix: this.#suffix,
+      doViewChanges: [...this.#doViewChanges.values()].map((entry) => entry.message),
+      self: this.#self,
+      disputed: this.#disputed,
+      nonce: this.#nonce.slice(),
+      wish: this.#wish,
+      behind: this.#behind,
+      stateLost: this.#stateLost,
+      transferredOp: this.transferredOp,
+      digests: [...this.#digests],
+      clients: this.clients.encode(),
+      halted: this.#halted,
+    }
+  }
+
+  /** Goes on from what `memory` gave: every peer was just heard, nothing is asked for, and of the timers only `due` is. */
+  resume(memory: ReplicaMemory, due: 'nothing' | 'election' | 'resend'): void {
+    const at = (timer: string): number => (timer === due ? 0 : Number.POSITIVE_INFINITY)
+    this.#now = 0
+    this.#lastTickAt = this.#clock.monotonicMs()
+    this.#electionDue = at('election')
+    this.#viewChangeDue = at('election')
+    this.#heartbeatDue = at('resend')
+    this.#resendDue = at('resend')
+    this.#repairDue = at('resend')
+    this.#pingDue = Number.POSITIVE_INFINITY
+    this.#scrubDue = Number.POSITIVE_INFINITY
+    this.#progressAt = 0
+    this.#missingIn = 0
+    this.#disputeUntil = 0
+    this.#repairs = []
+    this.#repairReads = 0
+    this.#committing = false
+    this.#checkpointing = false
+    this.#spaceWanted = false
+    this.#wasPrimary = false
+    this.status = memory.status
+    this.view = memory.view
+    this.#logView = memory.logView
+    this.op = memory.op
+    this.commitMin = memory.commitMin
+    this.commitMax = memory.commitMax
+    this.#commitHeader = memory.commitHeader
+    this.#chainedFrom = memory.chainedFrom
+    this.#timestamp = memory.timestamp
+    memory.peers.forEach((peer, r) => {
+      Object.assign(this.#peers[r] as Peer, peer, {
+        digests: new Map(peer.digests),
+        lastHeard: 0,
+        progressAt: 0,
+        wishUntil: Number.POSITIVE_INFINITY,
+      })
+    })
+    const sentAt = due === 'resend' ? Number.NEGATIVE_INFINITY : 0
+    this.#pipeline = memory.pipeline.map((entry) => ({ ...entry, sentAt, attempts: 0 }))
+    refill(this.#cache, memory.cache)
+    refill(this.#inFlight, memory.inFlight)
+    this.#viewHead = memory.viewHead
+    this.#suffix = memory.suffix
+    refill(
+      this.#doViewChanges,
+      memory.doViewChanges.map((message) => [message.replica, { message, at: 0 }]),
+    )
+    this.#self = memory.self
+    this.#disputed = memory.disputed
+    this.#nonce = memory.nonce.slice()
+    this.#wish = memory.wish
+    this.#behind = memory.behind
+    this.#stateLost = memory.stateLost
+    this.transferredOp = memory.transferredOp
+    refill(this.#digests, memory.digests)
+    this.clients.restore(memory.clients)
+    this.#halted = memory.halted
+  }
+
   /** Is this frame sealed, of this cluster, and no larger than any can be? For transports to ask before `onMessage`. */
   static intact(message: Message, checksummer: Checksummer, sizeMax: number): boolean {
     return prepareIntact(message, checksummer, sizeMax)
@@ -2374,6 +2505,11 @@ function isNumbered(session: Session, operation: number): boolean {
 
 function isReplacement(header: Header): boolean {
   return headerOperation(header) === VsrOperation.replace && getKey(header, At.prepare.client) === '0.0.0.0'
+}
+
+function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
+  map.clear()
+  for (const [key, value] of entries) map.set(key, value)
 }
 
 function clientsSize(snapshot: Uint8Array): number {

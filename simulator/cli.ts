@@ -15,7 +15,7 @@ export interface SimulatorIo {
 }
 
 export const EXIT_CODES: Readonly<Record<Outcome, number>> = { held: 0, crash: 127, liveness: 128, safety: 129 }
-const USAGE_ERROR = 2
+export const USAGE_ERROR = 2
 /** Seeds are whole numbers below this. */
 const SEED_END = 2 ** 48
 
@@ -175,7 +175,7 @@ function summary(result: SwarmResult): string {
   ].join('\n')
 }
 
-function whole(min: number, max: number): (text: string) => number {
+export function whole(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text)
     if (!Number.isInteger(value) || value < min || value > max || text.trim() === '')
@@ -197,7 +197,7 @@ function replicaCount(text: string): number {
   return Number(text)
 }
 
-function format(text: string): string {
+export function format(text: string): string {
   if (text !== 'text' && text !== 'json') throw new InvalidArgumentError('It must be text or json.')
   return text
 }

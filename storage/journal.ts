@@ -58,6 +58,20 @@ interface SlotWrite {
   readonly done: (() => void)[]
 }
 
+/** What a journal knows, for a simulator that goes back to it. */
+export interface JournalMemory {
+  readonly known: readonly (Header | null)[]
+  readonly dirty: Uint8Array
+  readonly faulty: Uint8Array
+  readonly prepareOnDisk: readonly (Header | null)[]
+  readonly headerOnDisk: readonly (Header | null)[]
+  readonly checkpointOp: number
+  readonly writing: readonly ({ readonly write: SlotWrite; readonly done: readonly (() => void)[] } | null)[]
+  readonly queued: JournalMemory['writing']
+  readonly writesInFlight: number
+  readonly failed: boolean
+}
+
 export interface JournalRecovery {
   clean: number
   fixed: number
@@ -624,6 +638,53 @@ export class Journal {
       if (this.#faulty[slot] === 1 && this.#known[slot] === 0 && this.#windowOp(slot) > head) return true
     }
     return false
+  }
+
+  /** What is known of every slot, and the writes under way; between two inputs. Not to be changed. */
+  memory(): JournalMemory {
+    assert(!this.#syncing && this.#afterSync.length === 0)
+    const copies = (headers: readonly Header[], there: Uint8Array): (Header | null)[] =>
+      headers.map((header, slot) => (there[slot] === 1 ? header.slice() : null))
+    const held = (write: SlotWrite | null): JournalMemory['writing'][number] =>
+      write === null ? null : { write, done: write.done.slice() }
+    return {
+      known: copies(this.#headers, this.#known),
+      dirty: this.#dirty.slice(),
+      faulty: this.#faulty.slice(),
+      prepareOnDisk: copies(this.#prepareOnDisk, this.#hasPrepareOnDisk),
+      headerOnDisk: copies(this.#headerOnDisk, this.#hasHeaderOnDisk),
+      checkpointOp: this.#checkpointOp,
+      writing: this.#writing.map(held),
+      queued: this.#queued.map(held),
+      writesInFlight: this.#writesInFlight,
+      failed: this.#failed,
+    }
+  }
+
+  /** Goes on from there, on a disk that does so too. */
+  resume(memory: JournalMemory): void {
+    const set = (to: readonly Header[], there: Uint8Array, from: readonly (Header | null)[]): void =>
+      from.forEach((header, slot) => {
+        there[slot] = header === null ? 0 : 1
+        if (header !== null) (to[slot] as Header).set(header)
+      })
+    const hold = (to: (SlotWrite | null)[], from: JournalMemory['writing']): void =>
+      from.forEach((held, slot) => {
+        to[slot] = held === null ? null : held.write
+        held?.write.done.splice(0, Number.POSITIVE_INFINITY, ...held.done)
+      })
+    set(this.#headers, this.#known, memory.known)
+    this.#dirty.set(memory.dirty)
+    this.#faulty.set(memory.faulty)
+    set(this.#prepareOnDisk, this.#hasPrepareOnDisk, memory.prepareOnDisk)
+    set(this.#headerOnDisk, this.#hasHeaderOnDisk, memory.headerOnDisk)
+    this.#checkpointOp = memory.checkpointOp
+    hold(this.#writing, memory.writing)
+    hold(this.#queued, memory.queued)
+    this.#afterSync = []
+    this.#syncing = false
+    this.#writesInFlight = memory.writesInFlight
+    this.#failed = memory.failed
   }
 
   /** Slots that may have lost an acknowledged prepare. */

@@ -109,6 +109,19 @@ export function geometryFault(g: Geometry): string | null {
   return null
 }
 
+/** What a superblock holds, for a simulator that goes back to it. */
+export interface SuperblockRecord {
+  readonly state: SuperblockState
+  readonly inFlight: SuperblockState | null
+  readonly staging: SuperblockState
+  readonly sequence: number
+  readonly checksum: Uint32Array
+  /** Of the version that is being written. */
+  readonly bytes: Uint8Array | null
+  readonly waiting: readonly (() => void)[]
+  readonly repairedCopies: number
+}
+
 export class Superblock {
   readonly #disk: Disk
   readonly #checksummer: Checksummer
@@ -124,6 +137,8 @@ export class Superblock {
   #sequence = 0
   readonly #checksum = new Uint32Array(4)
   #writing = false
+  /** The version that is being written. */
+  #inFlight: SuperblockState | null = null
   #waiting: (() => void)[] = []
   /** Copies that could not be trusted at open and were written again. */
   repairedCopies = 0
@@ -376,6 +391,7 @@ export class Superblock {
     const callbacks = this.#waiting
     this.#waiting = []
     this.#writing = true
+    this.#inFlight = state
     this.#encode(state)
     this.#writeCopy(0, state, (result) => {
       if (result !== 'ok') return this.onFault(`superblock write ${result}`)
@@ -390,6 +406,7 @@ export class Superblock {
       copy128(this.#checksum, 0, this.#words, 0)
       this.#state = state
       this.#writing = false
+      this.#inFlight = null
       return done('ok')
     }
     this.#writeOne(copy, (result) => (result === 'ok' ? this.#writeCopy(copy + 1, state, done) : done(result)))
@@ -410,4 +427,43 @@ export class Superblock {
       })
     })
   }
+
+  /** What is durable, what is on its way and what waits; not to be changed. */
+  memory(): SuperblockRecord {
+    assert(this.#state !== null && this.#staging !== null)
+    return {
+      state: this.#state,
+      inFlight: this.#inFlight,
+      staging: this.#staging,
+      sequence: this.#sequence,
+      checksum: this.#checksum.slice(),
+      bytes: this.#writing ? this.#bytes.slice() : null,
+      waiting: this.#waiting.slice(),
+      repairedCopies: this.repairedCopies,
+    }
+  }
+
+  /** Goes on from there, on a disk that does so too. */
+  resume(memory: SuperblockRecord): void {
+    this.#state = memory.state
+    this.#inFlight = memory.inFlight
+    this.#staging = memory.staging
+    this.#sequence = memory.sequence
+    this.#checksum.set(memory.checksum)
+    this.#writing = memory.bytes !== null
+    if (memory.bytes !== null) this.#bytes.set(memory.bytes)
+    this.#waiting = memory.waiting.slice()
+    this.repairedCopies = memory.repairedCopies
+  }
+}
+
+/** What a copy says, as text: without its number, and without how many versions there were before. */
+export function contentOf(copy: Uint8Array): string {
+  const words = new Uint32Array(copy.buffer, copy.byteOffset, copy.length / 4)
+  const said: string[] = []
+  words.forEach((word, i) => {
+    const isSequence = i === 10 || i === 11 || (i >= 12 && i < 16)
+    if (word !== 0 && i >= 8 && !isSequence) said.push(`${i}:${word}`)
+  })
+  return said.join()
 }

@@ -3,16 +3,25 @@
 import { FrameAt } from '../../consensus/frames.ts'
 import { At, Command, commandOf, equal128, getU32, getU64 } from '../../src/protocol/frame.ts'
 import { type Message, SECTOR_SIZE } from '../../src/protocol/message.ts'
+import type { FileName } from '../../storage/disk.ts'
 import { JOURNAL_FILE } from '../../storage/journal.ts'
-import type { SimNode } from '../node.ts'
+import type { Geometry, Superblock } from '../../storage/superblock.ts'
 import { Violation } from '../violation.ts'
+
+/** Who speaks: a node, as far as its promises are concerned. */
+export interface Speaker {
+  readonly index: number
+  readonly geometry: Geometry
+  readonly superblock: Superblock | null
+  readonly disk: { durableSector(file: FileName, sector: number): Uint32Array | null }
+}
 
 export class PromiseChecker {
   prepareOks = 0
   /** `replica slot` of prepares that rotted after they were written: what was durable may be gone behind the replica's back. */
   readonly rotten = new Set<string>()
 
-  onSend(node: SimNode, message: Message): void {
+  onSend(node: Speaker, message: Message): void {
     const state = node.superblock?.state
     if (state === undefined) return
     const command = commandOf(message)
@@ -43,17 +52,17 @@ export class PromiseChecker {
   }
 
   /** Another disk: what rotted on the old one is gone with it. */
-  forget(node: SimNode): void {
+  forget(node: Speaker): void {
     for (const place of this.rotten) if (place.startsWith(`${node.index} `)) this.rotten.delete(place)
   }
 
-  #logViewIs(node: SimNode, view: number, what: string): void {
+  #logViewIs(node: Speaker, view: number, what: string): void {
     const state = node.superblock?.state
     if (state?.logView !== view || state.view !== view)
       this.#fail(node, `${what} in view ${view} while view ${state?.view}, log_view ${state?.logView} are durable`)
   }
 
-  #prepareIsDurable(node: SimNode, message: Message): void {
+  #prepareIsDurable(node: Speaker, message: Message): void {
     const op = getU64(message.words, FrameAt.prepareOk.op)
     const { journalSlots, frameSizeMax } = node.geometry
     const slot = op % journalSlots
@@ -65,7 +74,7 @@ export class PromiseChecker {
     }
   }
 
-  #fail(node: SimNode, what: string): never {
+  #fail(node: Speaker, what: string): never {
     throw new Violation('promise', `replica ${node.index} ${what}`)
   }
 }

@@ -9,7 +9,7 @@ import { consumeCommand } from './commands/consume.ts'
 import { formatCommand, recoverCommand } from './commands/format.ts'
 import { offsetCommand } from './commands/offset.ts'
 import { produceCommand } from './commands/produce.ts'
-import { simCommand } from './commands/sim.ts'
+import { exploreCommand, simCommand } from './commands/sim.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
 import { streamCommand } from './commands/stream.ts'
@@ -93,6 +93,7 @@ ${EXIT_CODES_HELP}`,
   program.commandsGroup('Measure and prove:')
   program.addCommand(benchCommand(context))
   program.addCommand(simCommand(context))
+  program.addCommand(exploreCommand(context))
   program.addCommand(chaosCommand(context))
   prepare(program, context.io)
   return program

@@ -1,24 +1,54 @@
-// galgo sim: seeds through the simulator, which brings its own flags.
+// galgo sim and galgo explore: the simulator brings their flags itself, and is loaded only when it is asked for.
 import { Command } from 'commander'
+import type { SimulatorIo } from '../../../simulator/cli.ts'
 import type { CommandContext } from '../program.ts'
 
-export function simCommand({ io, action }: CommandContext): Command {
-  return new Command('sim')
-    .description('run whole clusters under random faults in virtual time')
+export function simCommand(context: CommandContext): Command {
+  return withFlagsOfItsOwn(
+    context,
+    'sim',
+    'run whole clusters under random faults in virtual time',
+    async (argv, io) => {
+      const { runSimulatorCommand } = await import('../../../simulator/cli.ts')
+      return await runSimulatorCommand(argv, io)
+    },
+  )
+}
+
+export function exploreCommand(context: CommandContext): Command {
+  return withFlagsOfItsOwn(
+    context,
+    'explore',
+    'walk through everything that can happen to a small cluster',
+    async (argv, io) => {
+      const { runExploreCommand } = await import('../../../simulator/explore/cli.ts')
+      return await runExploreCommand(argv, io)
+    },
+  )
+}
+
+function withFlagsOfItsOwn(
+  { io, action }: CommandContext,
+  name: string,
+  description: string,
+  run: (argv: string[], io: SimulatorIo) => Promise<number>,
+): Command {
+  return new Command(name)
+    .description(description)
     .usage('[options]')
     .argument('[arguments...]')
     .helpOption(false)
     .allowUnknownOption()
     .passThroughOptions()
     .action(
-      action(async (argv: string[]) => {
-        const { runSimulatorCommand } = await import('../../../simulator/cli.ts')
-        return await runSimulatorCommand(argv, {
-          out: (text) => void io.out(text),
-          err: io.err,
-          stop: io.stop,
-          isTerminal: process.stderr.isTTY === true,
-        })
-      }),
+      action(
+        async (argv: string[]) =>
+          await run(argv, {
+            out: (text) => void io.out(text),
+            err: io.err,
+            stop: io.stop,
+            isTerminal: process.stderr.isTTY === true,
+          }),
+      ),
     )
 }

@@ -1,0 +1,158 @@
+// The explorer walks through everything that can happen in a small scope: on the code as it is without a violation, and with a
+// defect in it to the loss that this makes possible. What a replica promises must be durable before it is said: the published
+// protocol for replicas without disks forgets a vote in a crash, and loses an acknowledged op in seventeen steps.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runExploreCommand } from '../../simulator/explore/cli.ts'
+import { Cluster, INVARIANTS } from '../../simulator/explore/cluster.ts'
+import type { Event, Step } from '../../simulator/explore/machine.ts'
+import { Search } from '../../simulator/explore/search.ts'
+import { quickChecksummer } from '../../simulator/quick-checksummer.ts'
+import { runInfected, withDefect } from '../mutants/infect.ts'
+
+interface Result {
+  readonly outcome: string
+  readonly states: number
+  readonly frontier: number
+  readonly violation: {
+    readonly checker: string
+    readonly what: string
+    readonly steps: string[]
+    readonly replay: string
+  } | null
+}
+
+async function explore(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  let out = ''
+  let err = ''
+  const code = await runExploreCommand(argv, {
+    out: (text) => {
+      out += text
+    },
+    err: (text) => {
+      err += text
+    },
+    stop: new AbortController().signal,
+    isTerminal: false,
+  })
+  return { code, out, err }
+}
+
+function search(scope: { operations: number; timeouts: number; crashes: number; corruptions: number }): Search {
+  return new Search(new Cluster({ replicas: 3, invariants: INVARIANTS, ...scope }, quickChecksummer))
+}
+
+for (const [scope, atLeast] of [
+  ['--operations 1 --timeouts 1 --crashes 1', 10_000],
+  ['--operations 2 --timeouts 1 --crashes 0', 1000],
+  ['--operations 1 --timeouts 1 --crashes 0 --corruptions 1', 1000],
+] as const) {
+  test(`exhausted without a violation: ${scope}`, async (t) => {
+    const { code, out } = await explore(...scope.split(' '), '--format', 'json')
+    const { outcome, states, frontier, violation } = JSON.parse(out) as Result
+    t.diagnostic(out)
+    assert.equal(violation, null)
+    assert.equal(outcome, 'exhausted')
+    assert.equal(frontier, 0)
+    assert.ok(states >= atLeast, `${states} states`)
+    assert.equal(code, 0)
+  })
+}
+
+const FORGETS_VIEW = [
+  [
+    'storage/superblock.ts',
+    '    this.#waiting.push(done)\n    if (!this.#writing) this.#writeStaging()',
+    `    if (after.logView === before.logView && after.checkpointOp === before.checkpointOp) {
+      this.#state = after
+      return done()
+    }
+    this.#waiting.push(done)
+    if (!this.#writing) this.#writeStaging()`,
+  ],
+] as const
+const FORGETS_LOG = [
+  ['consensus/replica.ts', 'if (!allowed || replaced) this.#journal.drop(op)', 'this.#journal.drop(op)'],
+] as const
+
+for (const { defect, changes, invariants, checker } of [
+  {
+    defect: 'a view is not durable before the vote',
+    changes: FORGETS_VIEW,
+    invariants: 'agreement,loss',
+    checker: 'loss',
+  },
+  {
+    defect: 'a view is not durable before the vote',
+    changes: FORGETS_VIEW,
+    invariants: INVARIANTS.join(),
+    checker: 'views',
+  },
+  {
+    defect: 'a replica votes at once with the log that a crash left it',
+    changes: FORGETS_LOG,
+    invariants: 'agreement,loss',
+    checker: 'loss',
+  },
+]) {
+  test(`found by ${checker}: ${defect}`, async (t) => {
+    await withDefect(changes, async (directory) => {
+      const galgo = (...args: string[]): ReturnType<typeof runInfected> =>
+        runInfected(directory, ['src/cli/main.ts', 'explore', ...args])
+      const { out, err, code } = await galgo('--invariants', invariants, '--format', 'json')
+      assert.equal(code, 129, err)
+      const { outcome, states, violation } = JSON.parse(out) as Result
+      assert.equal(outcome, 'violation')
+      assert.equal(violation?.checker, checker)
+      t.diagnostic(`${states} states`)
+      for (const step of violation.steps) t.diagnostic(step)
+      const again = await galgo(...violation.replay.split(' ').slice(2))
+      assert.equal(again.code, 129, again.err)
+      for (const step of violation.steps) assert.ok(again.out.includes(step), step)
+    })
+  })
+}
+
+test('what comes of an event does not depend on what the machine did before', () => {
+  const walked = search({ operations: 1, timeouts: 1, crashes: 1, corruptions: 0 })
+  while (walked.states < 3000 && walked.advance(100));
+  const known: [number, Event, Step][] = []
+  const { cluster } = walked
+  for (const agent of cluster.agents)
+    for (const { event, step } of agent.moves ?? []) known.push([cluster.agents.indexOf(agent), event, step])
+  for (const agent of cluster.agents) agent.local.steps.clear()
+  assert.ok(known.length > 1000)
+  for (const [index, event, step] of known.reverse()) {
+    const { replica, local } = cluster.agents[index] as (typeof cluster.agents)[number]
+    const { next, sends, executed, begun } = cluster.machine(replica).step(local, event)
+    assert.equal(next, step.next, `${event.kind} of replica ${replica}`)
+    assert.deepEqual({ sends, executed, begun }, { sends: step.sends, executed: step.executed, begun: step.begun })
+  }
+})
+
+test('bounds end the walk, and say so', async () => {
+  const { code, out } = await explore('--states-max', '500')
+  assert.equal(code, 0)
+  assert.match(out, /not exhausted \(500 states\)/)
+})
+
+test('random walks go on where the bounds ended', async () => {
+  const { code, out } = await explore('--states-max', '100', '--walks', '20', '--operations', '2', '--format', 'json')
+  assert.equal(code, 0)
+  assert.equal((JSON.parse(out) as { walks: number }).walks, 20)
+})
+
+test('wrong flags are usage errors', async () => {
+  for (const argv of [
+    ['--replicas', '4'],
+    ['--timeouts', 'x'],
+    ['--invariants', 'luck'],
+    ['--replay', 'home'],
+  ]) {
+    const { code, err } = await explore(...argv)
+    assert.equal(code, 2, argv.join(' '))
+    assert.notEqual(err, '')
+  }
+  assert.equal((await explore('--replay', '0.99')).code, 2)
+  assert.equal((await explore('--help')).code, 0)
+})
