@@ -49,6 +49,8 @@ export class VirtualDisk implements Disk {
   /** Writes on their way, so that a crash can tear them. */
   readonly #inFlight = new Set<Extent>()
   readonly #syncing = new Set<Extent>()
+  /** Writes by file that this disk will lie about. */
+  readonly #ignored = new Map<FileName, number>()
   #generation = 0
   /** Runs after every completion. */
   afterEvent: () => void = () => {}
@@ -89,7 +91,9 @@ export class VirtualDisk implements Disk {
       if (!write.sectors.every((sector, i) => holdsWords(sector, lent, (i * SECTOR_SIZE) / 4)))
         throw new Error(`a buffer lent to the disk was changed: ${file}, write at ${position}`)
       this.written.bytes += length
-      this.#land(write, () => true)
+      const ignored = this.#ignored.get(file) ?? 0
+      if (ignored > 0) this.#ignored.set(file, ignored - 1)
+      else this.#land(write, () => true)
       done('ok')
     })
   }
@@ -240,6 +244,11 @@ export class VirtualDisk implements Disk {
   /** A sector that failed to read can be read again. */
   makeReadable(file: FileName, sector: number): void {
     this.#file(file).unreadable.delete(sector)
+  }
+
+  /** The next `writes` to the file are said to be done, and never come to it. */
+  ignoreWrites(file: FileName, writes: number): void {
+    this.#ignored.set(file, writes)
   }
 
   /** Another disk, without a file. */

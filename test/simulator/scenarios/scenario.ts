@@ -347,6 +347,23 @@ export class Cluster {
     return journalSlots + ((op % journalSlots) * frameSizeMax) / SECTOR_SIZE
   }
 
+  /** The write of a prepare went to the slot of another op: the bytes are right, the place is not. */
+  misdirectPrepare(index: number, op: number, toOp: number): void {
+    const { disk, geometry } = this.node(index)
+    const place = (which: number): number => this.#prepareSector(which) * SECTOR_SIZE
+    const bytes = disk.durable(JOURNAL_FILE, place(op), geometry.frameSizeMax)
+    disk.write(JOURNAL_FILE, place(toOp), bytes, 0, bytes.length, () => disk.sync(JOURNAL_FILE, () => {}))
+    this.run(1)
+    for (let sector = 0; sector < bytes.length / SECTOR_SIZE; sector++)
+      disk.erase(JOURNAL_FILE, this.#prepareSector(op) + sector)
+  }
+
+  /** The next prepare that this replica writes never comes to its disk, though the disk says so. */
+  losePrepareWrite(index: number, op: number): void {
+    this.world.promises.rotten.add(`${index} ${op % this.options.journalSlots}`)
+    this.node(index).disk.ignoreWrites(JOURNAL_FILE, 1)
+  }
+
   // ---- expectations ---------------------------------------------------------------------------------------------------
 
   expectStatus(status: ReplicaStatus, ...indexes: number[]): void {

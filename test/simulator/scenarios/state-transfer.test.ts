@@ -30,6 +30,20 @@ test('a replica that is too far behind takes a checkpoint and goes on', () => {
   cluster.expectWhole()
 })
 
+test('a replica that is slow, but there, is waited for: the log does not outrun it', () => {
+  const cluster = new Cluster()
+  const [, , c] = cluster.roles()
+  // Of everything with a prepare in it, one in five arrives.
+  let frames = 0
+  cluster.drop({ to: c, command: Command.prepare }, () => frames++ % 5 !== 0)
+  const op = cluster.request(3 * LONG)
+  assert.ok(!cluster.logged(c, 'too-far-behind'), cluster.describe())
+  cluster.heal()
+  cluster.expectCommit(op, c)
+  assert.equal(cluster.replica(c).transferredOp, 0)
+  cluster.expectWhole()
+})
+
 test('it takes part again: with the next one gone its acknowledgement is needed', () => {
   const cluster = new Cluster()
   const { roles, op } = leftBehind(cluster)
