@@ -1491,7 +1491,8 @@ export class Replica implements ReplicaPort {
   #tickScrub(): void {
     const mayTransfer = !this.#sync.active && !this.tooFarBehind
     this.#segmentRepair.tick(this.#now, mayTransfer)
-    if (!mayTransfer || this.#now < this.#scrubDue || this.#segmentRepair.damaged > 0) return
+    // Not while something is fetched. What nobody can repair is no reason to leave the rest alone.
+    if (!mayTransfer || this.#now < this.#scrubDue || this.#segmentRepair.busy) return
     this.#scrubDue = this.#now + Timeouts.scrub
     this.#stateMachine.scrub((span) => this.#segmentRepair.add(span))
   }

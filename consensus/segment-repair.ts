@@ -28,6 +28,11 @@ export class SegmentRepair {
   readonly #options: SegmentRepairOptions
   readonly #fetcher: BlockFetcher
   readonly #queue = new Map<string, SegmentSpan>()
+  /**
+   * Who was asked last for each of them, so that the next one is somebody else. Not who was asked last at all: two segments in turn
+   * would ask two replicas in turn, each of them always the same one.
+   */
+  readonly #asked = new Map<string, number>()
   #current: SegmentSpan | null = null
   #transfer: Transfer | null = null
   #retryAt = 0
@@ -42,6 +47,11 @@ export class SegmentRepair {
   /** Segments that are known to be damaged. */
   get damaged(): number {
     return this.#queue.size
+  }
+
+  /** One of them is being repaired. */
+  get busy(): boolean {
+    return this.#current !== null
   }
 
   add(span: SegmentSpan): void {
@@ -62,17 +72,15 @@ export class SegmentRepair {
     if (!mayBegin || now < this.#retryAt) return
     const [span] = this.#queue.values()
     if (span === undefined) return
-    if (!this.#options.stateMachine.hasSegment(span.name)) {
-      this.#queue.delete(span.name)
-      return
-    }
-    const peer = this.#options.somePeer(this.#fetcher.peer)
+    if (!this.#options.stateMachine.hasSegment(span.name)) return this.#forget(span)
+    const peer = this.#options.somePeer(this.#asked.get(span.name) ?? -1)
     if (peer >= 0) this.#begin(span, peer)
   }
 
   #begin(span: SegmentSpan, peer: number): void {
     const { stateMachine, blockSize, log, onDiskFault } = this.#options
     this.#current = span
+    this.#asked.set(span.name, peer)
     this.#fetcher.begin(peer, 0)
     this.#transfer = stateMachine.transfer([span], {
       blockSize,
@@ -84,7 +92,7 @@ export class SegmentRepair {
         if (outcome === 'damaged') return this.#later('damaged there too, or not there yet')
         this.#drop()
         if (outcome === 'ok') {
-          this.#queue.delete(span.name)
+          this.#forget(span)
           this.repaired += 1
           log.info('segment-repaired', { segment: span.name, peer })
         } else if (stateMachine.hasSegment(span.name)) {
@@ -93,6 +101,11 @@ export class SegmentRepair {
       },
     })
     this.#transfer.start()
+  }
+
+  #forget({ name }: SegmentSpan): void {
+    this.#queue.delete(name)
+    this.#asked.delete(name)
   }
 
   /** The next of the queue first; this one after the others. */

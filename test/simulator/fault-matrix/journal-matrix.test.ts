@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CASES, type Count, DAMAGES, type Damage, Past, runCase } from './journal-matrix.ts'
+import { runSuperblocks } from './superblock-matrix.ts'
 
 /** Coprime to every power of two: each bit is set in half of the cases. */
 const SPREAD = 13
@@ -36,3 +37,11 @@ for (const damage of [corrupt, ...others]) {
     assert.ok(recovered > 100)
   })
 }
+
+test(`4 copies of the superblock on 3 nodes, every ${SPREAD}th way: two good copies are a node, two nodes are a cluster`, (t) => {
+  const past = new Past(true)
+  const count = { served: 0, refused: 0 }
+  for (let bits = 0; bits < CASES; bits += SPREAD) count[runSuperblocks(past, bits)] += 1
+  t.diagnostic(`served ${count.served}, refused ${count.refused}`)
+  assert.ok(count.served > 100 && count.refused > 30)
+})

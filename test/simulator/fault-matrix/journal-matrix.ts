@@ -48,7 +48,7 @@ export interface Count {
   readonly reasons: Map<string, number>
 }
 
-const OPTIONS: ClusterOptions = { checkpointInterval: 8, journalSlots: 24, pipelineMax: ENTRIES }
+export const OPTIONS: ClusterOptions = { checkpointInterval: 8, journalSlots: 24, pipelineMax: ENTRIES }
 const REASONS = ['log-undecidable', 'op-missing']
 
 /** A register and three requests, on all disks, answered; `together`: on their way at the same time. */

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict'
 import { checkSegments } from '../../../simulator/checkers/segments.ts'
 import type { SimNode } from '../../../simulator/node.ts'
 import { SeededRandom } from '../../../simulator/random.ts'
-import { Workload } from '../../../simulator/workload.ts'
+import { equalBytes } from '../../../simulator/virtual-disk.ts'
+import { STREAM, Workload } from '../../../simulator/workload.ts'
 import { CALM_DISK, CALM_NETWORK, World } from '../../../simulator/world.ts'
+import { readMessages } from '../../../src/protocol/batch.ts'
 import { SECTOR_SIZE } from '../../../src/protocol/message.ts'
 import { StateMachine } from '../../../src/state/state-machine.ts'
 import type { SegmentSpan } from '../../../storage/segment-audit.ts'
@@ -166,6 +168,40 @@ export class LogCluster {
     for (const index of this.all)
       assert.ok((this.node(index).replica?.commitMin ?? -1) >= this.world.acknowledged.highestOp, this.describe())
     checkSegments(this.world, this.machines, this.workload.stored)
+  }
+
+  /**
+   * Every message that a client was told is stored, read at every node: the right bytes, or an error if its record lies in one of
+   * these segments. How many messages could not be read.
+   */
+  expectReadable(damaged: readonly string[] = []): number {
+    let refused = 0
+    const target = new Uint8Array(64 * 1024)
+    for (const { stream, topic, partition, baseOffset, payloads } of this.workload.stored) {
+      if (stream !== STREAM) continue
+      for (const index of this.all) {
+        const { found } = this.machine(index).partition(stream, topic, partition)
+        assert.ok(found !== null)
+        let outcome = ''
+        const from = { kind: 'offset', offset: baseOffset } as const
+        found.log.read({ from, count: payloads.length, bytesMax: target.length }, target, 0, (result) => {
+          outcome = result.outcome
+          if (outcome !== 'ok') return
+          const messages = readMessages(target, 0, result.bytes, partition)
+          assert.equal(messages.length, payloads.length)
+          for (const [i, message] of messages.entries())
+            assert.ok(equalBytes(message.payload, payloads[i] as Uint8Array), 'a reader got wrong bytes')
+        })
+        this.until(() => outcome !== '', 'the messages')
+        if (outcome === 'ok') continue
+        refused += payloads.length
+        assert.ok(
+          damaged.some((name) => name.startsWith(found.log.directory)),
+          `offset ${baseOffset} cannot be read`,
+        )
+      }
+    }
+    return refused
   }
 
   logged(index: number, code: string): boolean {
