@@ -7,6 +7,7 @@ import type { HostFacts } from '../src/state/reads.ts'
 import type { StateMachine } from '../src/state/state-machine.ts'
 import type { SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
+import { SimSecrets } from './secrets.ts'
 import type { World } from './world.ts'
 
 export const CREDENTIALS = { username: 'iggy', password: 'iggy' }
@@ -74,6 +75,9 @@ export class Doors {
       checksummer: this.#world.checksummer,
       frameSizeMax: node.geometry.frameSizeMax,
       reserve: POLL_RESERVE,
+      secrets: new SimSecrets(this.#world.scheduler, this.#randoms[node.index] as SeededRandom, () => {
+        return node.alive && node.generation === generation
+      }),
       credentials: CREDENTIALS,
       nodes: () => this.#world.nodes.map(() => null),
       facts: () => FACTS,
