@@ -73,6 +73,7 @@ export class BlockFetcher {
   #ask(request: number, wanted: Wanted): void {
     const name = utf8Encode(wanted.name ?? '')
     wanted.sentAt = this.#now
+    if (this.peer < 0) return
     const frame = this.#options.frame(Command.getBlock, name.length)
     if (frame === null) return
     const w = frame.words

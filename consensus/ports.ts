@@ -1,6 +1,6 @@
 // What the pure core asks of the world. The server plugs sockets and io_uring in, the simulator virtual ones.
 import type { Message } from '../src/protocol/message.ts'
-import type { SegmentSpan } from '../storage/segment-audit.ts'
+import type { DamageListener, SegmentSpan } from '../storage/segment-audit.ts'
 import type { SegmentTransfer, TransferOptions } from '../storage/segment-transfer.ts'
 
 /** Sends are fire and forget: the bus takes its own references, may drop, and promises no delivery. */
@@ -52,8 +52,10 @@ export interface StateMachine {
   segments(snapshot: Uint8Array): readonly SegmentSpan[]
   /** Brings such files onto this disk; begins with `start`. Unless it is `live`, nothing is executed or flushed until it has ended. */
   transfer(spans: readonly SegmentSpan[], options: TransferRequest): Transfer
-  /** Of all messages that a durable checkpoint counts, one segment after the other, without end while there are any. */
-  scrub(onDamage: (span: SegmentSpan) => void): void
+  /** Who is told when a reader or the scrubber comes across damage in what a durable checkpoint counts. */
+  watchDamage(listener: DamageListener): void
+  /** Reads of all that a durable checkpoint counts, one segment after the other, without end while there are any. */
+  scrub(): void
   /** Is this segment still one of a partition? */
   hasSegment(name: string): boolean
   /** Bytes of a file that a durable checkpoint refers to, for a replica that lacks them; `bytes` is aligned memory. */

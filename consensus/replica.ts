@@ -362,6 +362,7 @@ export class Replica implements ReplicaPort {
       resendMs: Timeouts.confirm,
       send: (round) => this.#sendConfirm(round),
     })
+    this.#stateMachine.watchDamage((span, part) => this.#segmentRepair.add(span, part))
     this.#commitHeader = this.#superblock.state.checkpointHeader
     this.#self = this.#superblock.state.members[this.index] as Member
     this.#journal.onFault = (what) => this.#halt('disk', what)
@@ -1494,7 +1495,7 @@ export class Replica implements ReplicaPort {
     // Not while something is fetched. What nobody can repair is no reason to leave the rest alone.
     if (!mayTransfer || this.#now < this.#scrubDue || this.#segmentRepair.busy) return
     this.#scrubDue = this.#now + Timeouts.scrub
-    this.#stateMachine.scrub((span) => this.#segmentRepair.add(span))
+    this.#stateMachine.scrub()
   }
 
   #peerAbove(op: number, but: number): number {

@@ -1,11 +1,12 @@
-// Segments in which bit rot was found are made whole again from another replica: what is wrong is fetched, checked, and written
-// in place. Until then readers get an error for what is damaged, never wrong bytes.
+// Segments in which a reader or the scrubber found damage are made whole again from another replica: what is wrong is fetched,
+// checked, and written in place. Until then readers get an error for what is damaged, never wrong bytes. An index is made again
+// from its segment.
 //
 //   damaged ─▶ queue ─▶ fetched from a peer ─▶ whole
 //                ▲            │ silence, gone, damaged there too: later, from another one
 //                └────────────┘
 import { HEADER_SIZE, type Message } from '../src/protocol/message.ts'
-import type { SegmentSpan } from '../storage/segment-audit.ts'
+import type { DamagedPart, SegmentSpan } from '../storage/segment-audit.ts'
 import { BlockFetcher, type BlockFetcherOptions } from './block-fetcher.ts'
 import type { Log, StateMachine, Transfer } from './ports.ts'
 
@@ -24,16 +25,21 @@ export interface SegmentRepairOptions extends BlockFetcherOptions {
   readonly onDiskFault: (what: string) => void
 }
 
+interface Damage {
+  readonly span: SegmentSpan
+  readonly part: DamagedPart
+}
+
 export class SegmentRepair {
   readonly #options: SegmentRepairOptions
   readonly #fetcher: BlockFetcher
-  readonly #queue = new Map<string, SegmentSpan>()
+  readonly #queue = new Map<string, Damage>()
   /**
    * Who was asked last for each of them, so that the next one is somebody else. Not who was asked last at all: two segments in turn
    * would ask two replicas in turn, each of them always the same one.
    */
   readonly #asked = new Map<string, number>()
-  #current: SegmentSpan | null = null
+  #current: Damage | null = null
   #transfer: Transfer | null = null
   #retryAt = 0
   #now = 0
@@ -54,10 +60,11 @@ export class SegmentRepair {
     return this.#current !== null
   }
 
-  add(span: SegmentSpan): void {
-    if (this.#queue.has(span.name) || this.#queue.size >= QUEUE_MAX) return
-    this.#options.log.error('segment-damaged', { segment: span.name })
-    this.#queue.set(span.name, span)
+  add(span: SegmentSpan, part: DamagedPart): void {
+    const known = this.#queue.get(span.name)
+    if (known === undefined ? this.#queue.size >= QUEUE_MAX : known.part === part || part === 'index') return
+    this.#options.log.error('segment-damaged', { segment: span.name, part })
+    this.#queue.set(span.name, { span, part })
   }
 
   /** `mayBegin`: the state machine has no other transfer. */
@@ -70,16 +77,19 @@ export class SegmentRepair {
       return
     }
     if (!mayBegin || now < this.#retryAt) return
-    const [span] = this.#queue.values()
-    if (span === undefined) return
+    const [damage] = this.#queue.values()
+    if (damage === undefined) return
+    const { span, part } = damage
     if (!this.#options.stateMachine.hasSegment(span.name)) return this.#forget(span)
     const peer = this.#options.somePeer(this.#asked.get(span.name) ?? -1)
-    if (peer >= 0) this.#begin(span, peer)
+    // An index needs nobody else.
+    if (peer >= 0 || part === 'index') this.#begin(damage, peer)
   }
 
-  #begin(span: SegmentSpan, peer: number): void {
+  #begin(damage: Damage, peer: number): void {
     const { stateMachine, blockSize, log, onDiskFault } = this.#options
-    this.#current = span
+    const { span, part } = damage
+    this.#current = damage
     this.#asked.set(span.name, peer)
     this.#fetcher.begin(peer, 0)
     this.#transfer = stateMachine.transfer([span], {
@@ -88,13 +98,13 @@ export class SegmentRepair {
       fetch: (name, position, length) => this.#fetcher.fetch(name, position, length),
       onSpan: () => {},
       done: (outcome) => {
-        if (this.#current !== span) return
+        if (this.#current !== damage) return
         if (outcome === 'damaged') return this.#later('damaged there too, or not there yet')
         this.#drop()
         if (outcome === 'ok') {
           this.#forget(span)
           this.repaired += 1
-          log.info('segment-repaired', { segment: span.name, peer })
+          log.info('segment-repaired', { segment: span.name, part, peer })
         } else if (stateMachine.hasSegment(span.name)) {
           onDiskFault(`${span.name} could not be repaired: ${outcome}`)
         }
@@ -110,11 +120,12 @@ export class SegmentRepair {
 
   /** The next of the queue first; this one after the others. */
   #later(why: string): void {
-    const span = this.#current as SegmentSpan
-    this.#options.log.warn('segment-not-repaired', { segment: span.name, peer: this.#fetcher.peer, why })
+    const damage = this.#current as Damage
+    const { name } = damage.span
+    this.#options.log.warn('segment-not-repaired', { segment: name, peer: this.#fetcher.peer, why })
     this.#drop()
-    this.#queue.delete(span.name)
-    this.#queue.set(span.name, span)
+    this.#queue.delete(name)
+    this.#queue.set(name, damage)
     this.#retryAt = this.#now + RETRY_MS / this.#queue.size
   }
 

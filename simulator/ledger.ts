@@ -48,6 +48,8 @@ export class Ledger implements StateMachine {
     return { start: () => done('ok'), supply: () => {}, cancel: () => {}, position }
   }
 
+  watchDamage(): void {}
+
   scrub(): void {}
 
   hasSegment(): boolean {

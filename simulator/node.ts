@@ -5,6 +5,7 @@
 import type { Clock, Log, StateMachine } from '../consensus/ports.ts'
 import { type Halt, Replica } from '../consensus/replica.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
+import { At, equal128 } from '../src/protocol/frame.ts'
 import { type Message, MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
 import type { ReplicaHost, SubmitOutcome } from '../src/state/replica-port.ts'
 import { CheckpointStore } from '../storage/checkpoint-store.ts'
@@ -14,7 +15,7 @@ import { type FormatKnowledge, type Geometry, Superblock } from '../storage/supe
 import { MachineMemory } from './memory.ts'
 import type { SeededRandom } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
-import type { VirtualDisk } from './virtual-disk.ts'
+import { DiskLease, type VirtualDisk } from './virtual-disk.ts'
 
 export const TICK_MICROS = 10_000
 export const RELEASE = 1
@@ -23,8 +24,8 @@ export const RELEASE = 1
 export interface NodeWorld {
   readonly scheduler: Scheduler
   readonly checksummer: Checksummer
-  sendToReplica(node: SimNode, to: number, message: Message): void
-  sendToClient(node: SimNode, client: string, message: Message): void
+  sendToReplica(process: Process, to: number, message: Message): void
+  sendToClient(process: Process, client: string, message: Message): void
   refuse(node: SimNode, request: Message, outcome: SubmitOutcome): void
   onHalt(node: SimNode, reason: Halt, what: string): void
   onLog(node: SimNode, level: string, code: string, fields: Readonly<Record<string, unknown>>): void
@@ -50,6 +51,23 @@ export interface Door extends ReplicaHost {
 
 /** Requests that wait in a process for room in the pipeline. */
 const WAITING_MAX = 64
+/** What waits for a process that stands still; more is lost, as in full sockets. */
+const BACKLOG_MAX = 4096
+
+/** A process, as its world sees it: it may be one whose place another one has taken. */
+export interface Process {
+  readonly node: SimNode
+  readonly index: number
+  readonly generation: number
+  readonly replica: Replica
+  readonly journal: Journal
+  readonly superblock: Superblock
+  readonly pool: MessagePool
+  /** Another process has taken its place: its disk is not its own any more, and it does not know. */
+  old: boolean
+  /** Virtual time at which it is gone. */
+  until: number
+}
 
 export class SimNode {
   readonly index: number
@@ -63,6 +81,18 @@ export class SimNode {
   alive = false
   /** Between two events the process may be frozen: ticks and frames wait. */
   pausedUntil = 0
+  /** Its event loop stands still: everything that reaches it waits, also what its disk has done. */
+  stalledUntil = 0
+  #backlog: (() => void)[] = []
+  /** Of its loop and its links, as a factor. */
+  slowness = 1
+  /** Stays away for good. */
+  leftBehind = false
+  /** The way of the present process to its disk. */
+  files: DiskLease
+  #process: Process | null = null
+  /** A process whose place another one has taken, and which has not noticed. */
+  old: Process | null = null
   replica: Replica | null = null
   journal: Journal | null = null
   superblock: Superblock | null = null
@@ -72,7 +102,9 @@ export class SimNode {
   halted: { reason: Halt; what: string } | null = null
   /** Monotonic clock: offset (it restarts at any value) and drift. */
   readonly clock = { offset: 0, drift: 1, wallOffset: 0 }
-  readonly memory = new MachineMemory()
+  memory = new MachineMemory()
+  /** What old processes still have. */
+  readonly #oldMemories: MachineMemory[] = []
   /** Of the process that runs, once a client has come to it. */
   door: Door | null = null
   #waiting: Message[] = []
@@ -80,6 +112,7 @@ export class SimNode {
   constructor(options: NodeOptions) {
     this.index = options.index
     this.disk = options.disk
+    this.files = new DiskLease(options.disk)
     this.geometry = options.geometry
     this.random = options.random
     this.#world = options.world
@@ -104,6 +137,9 @@ export class SimNode {
     this.alive = true
     this.halted = null
     this.opened = false
+    this.disk.gate = (completion) => this.#input(completion)
+    const files = new DiskLease(this.disk)
+    this.files = files
     const generation = this.generation
     const { checksummer } = this.#world
     const { memory } = this
@@ -119,45 +155,54 @@ export class SimNode {
       true,
     )
     this.pool = pool
-    const superblock = new Superblock(this.disk, checksummer, memory)
+    const superblock = new Superblock(files, checksummer, memory)
     this.superblock = superblock
     superblock.open((opened) => {
       if (generation !== this.generation) return
+      if (opened === 'failed') {
+        this.#world.onHalt(this, 'disk', 'the superblock could not be repaired')
+        return
+      }
       if (opened !== 'ok') throw new Error(`superblock of replica ${this.index}: ${opened}`)
-      const journal = new Journal({ disk: this.disk, checksummer, pool, geometry: superblock.geometry, memory })
+      const journal = new Journal({ disk: files, checksummer, pool, geometry: superblock.geometry, memory })
       const machine = this.#stateMachine(this)
       const clock: Clock = {
         monotonicMs: () => (this.#world.scheduler.now * this.clock.drift) / 1000 + this.clock.offset,
-        wallMicros: () => 1_700_000_000_000_000 + this.#world.scheduler.now + this.clock.wallOffset,
+        wallMicros: () =>
+          Math.floor(1_700_000_000_000_000 + this.#world.scheduler.now * this.clock.drift + this.clock.wallOffset),
       }
       this.journal = journal
       this.machine = machine
-      this.replica = new Replica({
+      const replica: Replica = new Replica({
         bus: {
-          sendToReplica: (to, message) => this.#world.sendToReplica(this, to, message),
-          sendToClient: (client, message) => this.#world.sendToClient(this, client, message),
+          sendToReplica: (to, message) => this.#world.sendToReplica(process, to, message),
+          sendToClient: (client, message) => this.#world.sendToClient(process, client, message),
         },
         clock,
         random: this.random,
-        log: this.#log(),
+        log: this.#log(() => process.old),
         checksummer,
         pool,
         superblock,
         journal,
-        checkpoints: new CheckpointStore(this.disk, checksummer, memory, 16 * SECTOR_SIZE),
+        checkpoints: new CheckpointStore(files, checksummer, memory, 16 * SECTOR_SIZE),
         stateMachine: machine,
         host: {
           onSpace: () => {
+            if (process.old) return
             this.#onSpace()
             this.door?.onSpace()
           },
           onPrimaryLost: () => {
+            if (process.old) return
             this.#onPrimaryLost()
             this.door?.onPrimaryLost()
           },
-          onInternalCommitted: (token, result) => this.door?.onInternalCommitted(token, result),
+          onInternalCommitted: (token, result) => {
+            if (!process.old) this.door?.onInternalCommitted(token, result)
+          },
           onHalt: (reason, what) => {
-            this.halted = { reason, what }
+            if (!process.old) this.halted = { reason, what }
             this.#world.onHalt(this, reason, what)
           },
         },
@@ -165,7 +210,20 @@ export class SimNode {
         protocolVersion: 11264,
         serverVersion: 'simulated',
       })
-      this.replica.open(() => {
+      const process: Process = {
+        node: this,
+        index: this.index,
+        generation,
+        replica,
+        journal,
+        superblock,
+        pool,
+        old: false,
+        until: Number.POSITIVE_INFINITY,
+      }
+      this.#process = process
+      this.replica = replica
+      replica.open(() => {
         this.opened = true
         this.#world.afterEvent(this)
       })
@@ -173,9 +231,83 @@ export class SimNode {
     this.#scheduleTick(generation)
   }
 
+  /** From now on its clocks go so much faster than time; 0: they stand still. */
+  setDrift(drift: number): void {
+    const { now } = this.#world.scheduler
+    this.clock.offset += (now * (this.clock.drift - drift)) / 1000
+    this.clock.wallOffset += now * (this.clock.drift - drift)
+    this.clock.drift = drift
+  }
+
+  /**
+   * The process is given up, and goes on without knowing until `until`: whoever takes its place has the disk, what it writes
+   * does not land, but it hears, and what it says is heard.
+   */
+  leaveBehind(until: number): void {
+    const process = this.#process
+    this.crash(false)
+    if (process === null) return
+    this.#oldMemories.push(this.memory)
+    this.memory = new MachineMemory()
+    process.old = true
+    process.until = until
+    this.old = process
+    this.#tickOld(process)
+  }
+
+  #tickOld(process: Process): void {
+    const { scheduler } = this.#world
+    scheduler.after(TICK_MICROS, () => {
+      if (scheduler.now >= process.until || this.old !== process) {
+        if (this.old === process) this.old = null
+        return
+      }
+      process.replica.tick()
+      this.#tickOld(process)
+    })
+  }
+
+  /** The event loop stands still. */
+  stall(micros: number): void {
+    const { scheduler } = this.#world
+    const { generation } = this
+    const until = scheduler.now + micros
+    if (until <= this.stalledUntil) return
+    this.stalledUntil = until
+    scheduler.after(micros, () => {
+      if (generation === this.generation && this.stalledUntil <= scheduler.now) this.thaw()
+    })
+  }
+
+  /** It goes on: timers that are long due first, then everything that came meanwhile. */
+  thaw(): void {
+    if (this.stalledUntil === 0) return
+    this.stalledUntil = 0
+    const backlog = this.#backlog
+    this.#backlog = []
+    const { generation } = this
+    if (this.opened && this.replica !== null) this.replica.tick()
+    for (const input of backlog) {
+      if (generation !== this.generation) return
+      input()
+    }
+    this.#world.afterEvent(this)
+  }
+
+  /** Something reaches the process: now, or when its loop turns again. */
+  #input(input: () => void): void {
+    if (this.stalledUntil <= this.#world.scheduler.now) return input()
+    if (this.#backlog.length < BACKLOG_MAX) this.#backlog.push(input)
+  }
+
   /** Ends the process at once. `power`: the machine goes down with it, and so does what was not synced. */
   crash(power: boolean): void {
     this.generation += 1
+    this.files.revoked = true
+    this.#process = null
+    this.#backlog = []
+    this.stalledUntil = 0
+    if (power) this.old = null
     this.alive = false
     this.opened = false
     this.replica = null
@@ -193,14 +325,16 @@ export class SimNode {
     this.crash(false)
     this.disk.release()
     this.memory.release()
+    for (const memory of this.#oldMemories) memory.release()
   }
 
   #scheduleTick(generation: number): void {
     const { scheduler } = this.#world
-    const due = Math.max(TICK_MICROS, this.pausedUntil - scheduler.now)
+    const due = Math.max(TICK_MICROS * (this.slowness > 1 ? 5 : 1), this.pausedUntil - scheduler.now)
     scheduler.after(due, () => {
       if (generation !== this.generation) return
-      if (scheduler.now >= this.pausedUntil && this.opened && this.replica !== null) {
+      const still = scheduler.now < this.pausedUntil || scheduler.now < this.stalledUntil
+      if (!still && this.opened && this.replica !== null) {
         this.replica.tick()
         this.door?.onBuffers()
         this.#world.afterEvent(this)
@@ -209,35 +343,62 @@ export class SimNode {
     })
   }
 
-  /** A frame of another replica, as it came from the network, which may use the bytes again. */
-  onFrame(bytes: Uint8Array): void {
+  /**
+   * A frame of another replica, as it came from the network, which may use the bytes again; `damaged`: with other bits than it
+   * was sent.
+   */
+  onFrame(bytes: Uint8Array, damaged = false): void {
     const { scheduler } = this.#world
+    if (this.old !== null) {
+      this.#take(this.old.replica, this.old.pool, bytes, damaged)
+      this.#world.afterEvent(this)
+    }
+    if (!this.alive) return
     if (this.pausedUntil > scheduler.now) {
       const { generation } = this
       const copy = bytes.slice()
       scheduler.after(this.pausedUntil - scheduler.now, () => {
-        if (generation === this.generation) this.onFrame(copy)
+        if (generation === this.generation) this.onFrame(copy, damaged)
       })
       return
     }
-    if (!this.opened || this.replica === null || this.pool === null) return
-    const message = this.pool.acquire(bytes.length, 2)
-    if (message === null) return
+    const frame = this.stalledUntil > scheduler.now ? bytes.slice() : bytes
+    this.#input(() => {
+      if (!this.opened || this.replica === null || this.pool === null) return
+      if (this.#take(this.replica, this.pool, frame, damaged)) this.#world.afterEvent(this)
+    })
+  }
+
+  /** As the receiver of a node does it: what is not sealed, or of another cluster, never reaches a replica. */
+  #take(replica: Replica, pool: MessagePool, bytes: Uint8Array, damaged: boolean): boolean {
+    const message = pool.acquire(bytes.length, 2)
+    if (message === null) return false
     message.bytes.set(bytes)
-    if (!Replica.intact(message, this.#world.checksummer, this.geometry.frameSizeMax))
-      throw new Error(`a frame between replicas is not sealed: command ${bytes[60]} of replica ${bytes[61]}`)
-    this.replica.onMessage(message)
-    this.#world.afterEvent(this)
+    const intact = Replica.intact(message, this.#world.checksummer, this.geometry.frameSizeMax)
+    if (intact === damaged)
+      throw new Error(
+        damaged
+          ? 'a frame with flipped bits passes for sealed'
+          : `a frame between replicas is not sealed: command ${bytes[60]} of replica ${bytes[61]}`,
+      )
+    if (damaged || !equal128(message.words, At.cluster, this.geometry.cluster, 0)) {
+      message.unref()
+      return false
+    }
+    replica.onMessage(message)
+    return true
   }
 
   /** A request of a client, its header complete. */
   onRequest(bytes: Uint8Array): void {
-    if (!this.opened || this.replica === null || this.pool === null) return
-    const message = this.pool.acquire(bytes.length, 4)
-    if (message === null) return
-    message.bytes.set(bytes)
-    this.#submit(message)
-    this.#world.afterEvent(this)
+    this.#input(() => {
+      if (!this.opened || this.replica === null || this.pool === null) return
+      const message = this.pool.acquire(bytes.length, 4)
+      if (message === null) return
+      message.bytes.set(bytes)
+      this.#submit(message)
+      this.#world.afterEvent(this)
+    })
   }
 
   #submit(message: Message): void {
@@ -268,11 +429,11 @@ export class SimNode {
     }
   }
 
-  #log(): Log {
+  #log(old: () => boolean): Log {
     const at =
       (level: string) =>
       (code: string, fields: Readonly<Record<string, unknown>> = {}): void =>
-        this.#world.onLog(this, level, code, fields)
+        this.#world.onLog(this, old() ? `(old process) ${level}` : level, code, fields)
     return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
   }
 }

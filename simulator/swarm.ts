@@ -3,22 +3,30 @@
 // heals, everybody is started again, and the cluster has to finish within a bound.
 import { At } from '../src/protocol/frame.ts'
 import { StateMachine } from '../src/state/state-machine.ts'
+import type { Geometry } from '../storage/superblock.ts'
+import { Atlas } from './atlas.ts'
 import { checkSegments } from './checkers/segments.ts'
 import { CLIENT_KIND } from './client.ts'
 import { Doors } from './doors.ts'
-import { clockJumps } from './faults/clocks.ts'
-import { FAULTS, type Fault, type FaultName, type Stage } from './faults/fault.ts'
+import { BadDisk } from './faults/bad-disk.ts'
+import { clockFaults, clockJumps } from './faults/clocks.ts'
+import { brokenDisks, type Choose, honestDisks } from './faults/disks.ts'
+import { type Ending, FATES, type Fate, heal } from './faults/ending.ts'
+import { FAULTS, type Fault, type FaultName, type Site } from './faults/fault.ts'
 import { type LinkRates, linkFaults } from './faults/links.ts'
+import { moments } from './faults/moments.ts'
 import { type ProcessRates, pauses, processFaults } from './faults/processes.ts'
 import { Rot } from './faults/rot.ts'
 import { FaultSchedule } from './faults/schedule.ts'
+import { Weather, weatherFaults } from './faults/weather.ts'
 import { LogBook } from './log-book.ts'
 import type { SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
 import { SimReader } from './reader.ts'
 import { Violation } from './violation.ts'
+import { compareText } from './virtual-disk.ts'
 import { Workload } from './workload.ts'
-import { CALM_NETWORK, World, type WorldOptions } from './world.ts'
+import { World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
 const LIVENESS_MICROS_MAX = 60_000_000
@@ -49,6 +57,8 @@ export interface SwarmResult {
   readonly events: number
   readonly simulatedMicros: number
   readonly faults: Readonly<Record<Fault, number>>
+  /** How often a run came to places that matter: checkpoints, repairs, strikes of faults, … */
+  readonly marks: Readonly<Record<string, number>>
   readonly frames: { readonly sent: number; readonly lost: number; readonly duplicated: number; readonly cut: number }
   readonly acknowledged: number
   /** Answers to readers, messages in them, and answers to linearizable questions. */
@@ -119,10 +129,12 @@ function draw(
 export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
   const random = new SeededRandom(seed, 0)
   const { options, rates } = draw(random, shape)
+  const added = drawMore(seed, options, shape)
   const machines = new Map<SimNode, StateMachine>()
   const stateMachine = (node: SimNode): StateMachine => {
+    const { generation } = node
     const machine = new StateMachine({
-      disk: node.disk,
+      disk: node.files,
       checksummer: world.checksummer,
       allocate: node.memory.allocate,
       frameSizeMax: options.frameSizeMax,
@@ -130,11 +142,20 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
       largeChunks: 4,
       readBuffers: 2,
       segmentSize: 48 * 1024,
+      onFault: (result) => {
+        if (node.generation === generation) node.replica?.onDiskFault(`segments could not be written: ${result}`)
+      },
     })
     machines.set(node, machine)
     return machine
   }
-  const world: World = new World({ ...options, seed, stateMachine, ...(onLog ? { onLog } : {}) })
+  const world: World = new World({
+    ...options,
+    clientsMax: added.clientsMax,
+    seed,
+    stateMachine,
+    ...(onLog ? { onLog } : {}),
+  })
   // Chance of their own: a run without readers is to the last event what it would be if there were no such thing.
   const more = new SeededRandom(seed, 4)
   const drawn = more.pick([0, 1, 2, 3, 5])
@@ -154,26 +175,32 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     world.log(`options ${JSON.stringify({ ...options, rates })}`)
     world.boot()
     world.requestsLeft = random.between(60, 300)
-    world.addClients(random.between(1, 4), {
+    world.addClients(random.between(1, 4) + added.crowd, {
       window: random.between(1, options.sessionWindow),
       timeout: random.between(300_000, 800_000),
       pace: random.pick([1000, 10_000, 50_000]),
     })
     if (book !== null) readers.push(...addReaders(world, machines, book, more, readerCount))
-    injectFaults(world, random, rates, schedule, machines)
+    const ending = injectFaults({ world, random, rates, schedule, machines, shape, added })
     const stop = world.scheduler.now + SAFETY_MICROS_MAX
     world.runUntil(
       () => world.scheduler.now >= stop / 6 && world.clients.every((client) => client.idle),
       SAFETY_MICROS_MAX,
     )
-    heal(world)
-    const scrubbed = schedule.counts.rot === 0 ? () => true : scrubbing(world, machines)
-    if (!world.runUntil(() => world.converged() && scrubbed(), LIVENESS_MICROS_MAX)) {
+    heal(ending)
+    // What a scrubber looks for is there once everything is written.
+    let scrubbed = ending.atlas.damaged === 0 ? () => true : null
+    const atRest = (): boolean => {
+      if (!world.converged()) return false
+      scrubbed ??= scrubbing(world, machines)
+      return scrubbed()
+    }
+    if (!world.runUntil(atRest, LIVENESS_MICROS_MAX)) {
       outcome = 'liveness'
       what = `the cluster did not finish within ${LIVENESS_MICROS_MAX / 1e6} s of virtual time after it was healed: ${describe(world)}`
     } else {
       checkEnd(world)
-      checkSegments(world, machines, workload.stored)
+      checkSegments(world, machines, workload.stored, ending.atlas.damagedIndexes > 0)
       book?.finish()
     }
     if (world.halts.length > 0) {
@@ -185,6 +212,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     what =
       error instanceof Error ? (outcome === 'crash' ? (error.stack ?? error.message) : error.message) : String(error)
   }
+  countMarks(world, machines)
   const result = {
     seed,
     outcome,
@@ -194,6 +222,7 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     events: world.scheduler.events,
     simulatedMicros: world.scheduler.now,
     faults: schedule.counts,
+    marks: Object.fromEntries([...world.marks].sort(([a], [b]) => compareText(a, b))),
     frames: { ...world.network.counts },
     acknowledged: world.acknowledged.count,
     reads: {
@@ -241,35 +270,128 @@ function addReaders(
   return readers
 }
 
-function injectFaults(
-  world: World,
-  random: SeededRandom,
-  rates: Rates,
-  schedule: FaultSchedule,
-  machines: ReadonlyMap<SimNode, StateMachine>,
-): void {
-  const rot = new Rot(world, machines, random)
-  const all = world.nodes.map((node) => node.index)
-  const stage: Stage = { world, machines, all, every: (...args) => schedule.every(...args) }
-  const draw = (bound: number): number => random.below(bound)
-  const down = (): number => 1 + random.below(2 * rates.downtime)
-  processFaults(stage, random, rates, down)
-  if (all.length > 1) {
-    linkFaults(stage, random, rates, down)
-    stage.every(rates.rot, draw, () => rot.choose())
-  }
-  pauses(stage, random, rates.pause, down)
-  clockJumps(stage, random, rates.clock)
+/** What seeds draw in addition to what the first ones drew, from a source of its own. */
+interface More {
+  readonly random: SeededRandom
+  readonly clientsMax: number
+  /** Clients more than otherwise. */
+  readonly crowd: number
+  /** Share of the other faults that happen at all. */
+  readonly heat: number
+  /** Another replica whose disk is broken, if there may be two: this many after the first. */
+  readonly secondBroken: number | null
+  /** How the broken ones end, if they do not come back. */
+  readonly fates: readonly (Fate | null)[]
 }
 
-function heal(world: World): void {
-  world.log('healed')
-  world.healed = true
-  world.network.heal()
-  world.network.profile = CALM_NETWORK
+function drawMore(
+  seed: number,
+  { replicaCount, clientsMax }: { replicaCount: number; clientsMax: number },
+  { faults = FAULTS }: SwarmShape,
+): More {
+  const random = new SeededRandom(seed, 5)
+  const heat = random.pick([0, 0.1, 0.25, 0.5])
+  const crowded = random.chance(0.25) && faults.includes('crowd')
+  const [few, crowd] = [random.between(1, 3), random.between(2, 5)]
+  const second = random.between(1, replicaCount - 1)
+  const two = random.chance(0.5)
+  const left = random.chance(0.5) && faults.includes('left-behind')
+  const fates = [random.pick(FATES), random.chance(0.5) ? random.pick(FATES) : null]
+  return {
+    random,
+    clientsMax: crowded ? few : clientsMax,
+    crowd: crowded ? crowd : 0,
+    heat,
+    secondBroken: Atlas.most(replicaCount) > 1 && two ? second : null,
+    fates: left ? fates : [],
+  }
+}
+
+interface Run {
+  readonly world: World
+  readonly random: SeededRandom
+  readonly rates: Rates
+  readonly schedule: FaultSchedule
+  readonly machines: ReadonlyMap<SimNode, StateMachine>
+  readonly shape: SwarmShape
+  readonly added: More
+}
+
+function injectFaults({ world, random, rates, schedule, machines, shape, added }: Run): Ending {
+  const all = world.nodes.map((node) => node.index)
+  let atlas = new Atlas(world.nodes[0]?.geometry as Geometry, [], false)
+  const broken: number[] = []
+  const rot = new Rot(world, machines, random, ({ index, geometry }) => {
+    if (all.length > 1) broken.push(index)
+    if (added.secondBroken !== null) broken.push((index + added.secondBroken) % all.length)
+    atlas = new Atlas(geometry, broken, added.fates.length > 0)
+    return atlas
+  })
+  const leftBehind = broken.flatMap((index, i) => {
+    const fate = added.fates[i] ?? null
+    return fate === null ? [] : [{ index, fate }]
+  })
+  const disks = world.nodes.map(
+    (node) => new BadDisk(node, world, atlas, new SeededRandom(world.options.seed, 600 + node.index)),
+  )
+  const weather = new Weather(world, new SeededRandom(world.options.seed, 6))
+  const site: Site = { world, machines, atlas, all, every: (...args) => schedule.every(...args) }
+  const draw = (bound: number): number => random.below(bound)
+  const down = (): number => 1 + random.below(2 * rates.downtime)
+  processFaults(site, random, rates, down)
+  if (all.length > 1) {
+    linkFaults(site, random, rates, down)
+    site.every(rates.rot, draw, () => rot.choose())
+  }
+  pauses(site, random, rates.pause, down)
+  clockJumps(site, random, rates.clock)
+
+  const { faults = FAULTS } = shape
+  const add = (kind: Fault, choose: Choose): void => {
+    const own = new SeededRandom(world.options.seed, 1000 + FAULTS.indexOf(kind))
+    const happens = own.chance(added.heat)
+    const mean = own.between(300_000, 4_000_000)
+    if (!happens || !faults.includes(kind)) return
+    site.every(
+      mean,
+      (bound) => own.below(bound),
+      () => choose(own, () => 1 + own.below(2 * rates.downtime)),
+    )
+  }
+  honestDisks(site, disks, add)
+  moments(site, disks, add)
+  clockFaults(site, add)
+  if (all.length > 1) {
+    brokenDisks(site, disks, add)
+    weatherFaults(site, weather, add)
+  }
+  startAgain(world, disks, rates.downtime)
+  return { world, atlas, disks, weather, leftBehind, random: added.random }
+}
+
+/** Somebody looks after a replica that stopped because its disk failed, and starts it on what is really there. */
+function startAgain(world: World, disks: readonly BadDisk[], downtime: number): void {
+  world.onHalt = ({ index, generation }, reason) => {
+    const disk = disks[index] as BadDisk
+    if (reason !== 'disk' || !disk.failed) return false
+    disk.failed = false
+    world.scheduler.after(0, () => {
+      if (world.nodes[index]?.generation === generation) world.crash(index, true)
+      world.scheduler.after(downtime, () => world.restart(index))
+    })
+    return true
+  }
+}
+
+/** What the state of the replicas says about what happened. */
+function countMarks(world: World, machines: ReadonlyMap<SimNode, StateMachine>): void {
   for (const node of world.nodes) {
-    node.pausedUntil = 0
-    world.restart(node.index)
+    const { replica } = node
+    if (replica === null) continue
+    for (let wraps = Math.floor(replica.op / node.geometry.journalSlots); wraps > 0; wraps--) world.mark('journal-wrap')
+    for (const { topics } of machines.get(node)?.streams ?? [])
+      for (const { partitions } of topics)
+        for (const { log } of partitions) for (let i = 1; i < log.segmentsCount; i++) world.mark('segment-roll')
   }
 }
 
@@ -278,6 +400,7 @@ function scrubbing(world: World, machines: ReadonlyMap<SimNode, StateMachine>): 
   const before = new Map(world.nodes.map((node) => [machines.get(node), machines.get(node)?.scrubRounds ?? 0]))
   return () =>
     world.nodes.every((node) => {
+      if (node.leftBehind) return true
       const machine = machines.get(node)
       if (machine === undefined || node.replica === null) return false
       // The round under way began before.

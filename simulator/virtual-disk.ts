@@ -3,6 +3,8 @@
 //
 //   write ──(latency)──▶ volatile sectors ──sync──▶ durable sectors
 //              │ crash: each sector kept or lost, by the seed
+//
+// A `DiskBreaker` makes it a bad disk: one that loses, misplaces and refuses, and that is slow.
 import { assert } from '../src/protocol/assert.ts'
 import { SECTOR_SIZE } from '../src/protocol/message.ts'
 import type { Disk, DiskDone, DiskResult, FileName } from '../storage/disk.ts'
@@ -17,10 +19,43 @@ export interface DiskProfile {
   readonly sync: readonly [number, number]
 }
 
+/** What becomes of a read: the sectors that were asked for, those at another place, or what stood here before. */
+export type ReadFate = 'ok' | 'failed' | 'stale' | { readonly from: number }
+/** What becomes of a write: it lands, at its place or another one, or does not, or says that it did not. */
+export type WriteFate = 'ok' | 'failed' | 'full' | 'lost' | { readonly at: number }
+/** A sync that fails leaves to chance what it covered; `lies` says "done" of sectors that stay volatile. */
+export type SyncFate = 'ok' | 'failed' | { readonly lies: (sector: number) => boolean }
+
+/** What is asked of a disk, in whole sectors. */
+export interface DiskStep {
+  readonly op: 'read' | 'write' | 'sync'
+  readonly file: FileName
+  /** Both 0 for a sync. */
+  readonly sector: number
+  readonly count: number
+}
+
+/** Decides what a bad disk does. Asked when an operation ends, before its caller hears of it. */
+export interface DiskBreaker {
+  /** Microseconds that an operation takes instead of `micros`. */
+  latency(micros: number, step: DiskStep | null): number
+  read(step: DiskStep): ReadFate
+  write(step: DiskStep): WriteFate
+  sync(step: DiskStep): SyncFate
+  /** This sector holds now, for good, what was last written to it. */
+  onDurable(file: FileName, sector: number): void
+  /** It is done and nobody has heard of it yet: a moment to die. */
+  onStep(step: DiskStep): void
+}
+
 class VirtualFile {
   /** By sector number; a sector that is missing reads as zeros. */
   readonly durable = new Map<number, Sector>()
   readonly volatile = new Map<number, Sector>()
+  /** What was durable before, on a bad disk. */
+  readonly previous = new Map<number, Sector | null>()
+  /** Sectors of which the volatile content belongs elsewhere. */
+  readonly misplaced = new Set<number>()
   existsDurably = false
   /** Sectors that fail to read. */
   readonly unreadable = new Set<number>()
@@ -31,6 +66,17 @@ class VirtualFile {
       for (const sector of sectors.values()) sector.giveBack()
       sectors.clear()
     }
+    for (const sector of this.previous.values()) sector?.giveBack()
+    this.previous.clear()
+  }
+
+  becomesDurable(number: number, sector: Sector, remember: boolean): void {
+    if (remember) {
+      this.previous.get(number)?.giveBack()
+      this.previous.set(number, this.durable.get(number)?.hold() ?? null)
+    }
+    put(this.durable, number, sector)
+    this.unreadable.delete(number)
   }
 }
 
@@ -54,6 +100,9 @@ export class VirtualDisk implements Disk {
   #generation = 0
   /** Runs after every completion. */
   afterEvent: () => void = () => {}
+  breaker: DiskBreaker | null = null
+  /** Runs a completion, at once or when the process that waits for it can take it. */
+  gate: (completion: () => void) => void = (completion) => completion()
   /** Bits of a sector were flipped. */
   onCorrupt: (file: FileName, sector: number) => void = () => {}
   readonly written = { bytes: 0, syncs: 0 }
@@ -66,17 +115,25 @@ export class VirtualDisk implements Disk {
 
   read(file: FileName, position: number, bytes: Uint8Array, from: number, length: number, done: DiskDone): void {
     this.#check(position, bytes, from, length)
-    this.#later(this.#profile.read, () => {
+    const step: DiskStep = { op: 'read', file, sector: position / SECTOR_SIZE, count: length / SECTOR_SIZE }
+    this.#later(this.#profile.read, step, () => {
       const f = this.#files.get(file)
       if (f === undefined) return done('missing')
-      for (let at = 0; at < length; at += SECTOR_SIZE) {
-        const sector = (position + at) / SECTOR_SIZE
+      const fate = this.breaker?.read(step) ?? 'ok'
+      if (fate === 'failed') return done('failed')
+      const first = typeof fate === 'object' ? fate.from : step.sector
+      for (let i = 0; i < step.count; i++) {
+        const sector = first + i
         if (f.unreadable.has(sector)) return done('failed')
-        const content = f.volatile.get(sector) ?? f.durable.get(sector)
-        if (content === undefined) bytes.fill(0, from + at, from + at + SECTOR_SIZE)
-        else bytes.set(content.bytes, from + at)
+        const content =
+          fate === 'stale' && f.previous.has(sector)
+            ? f.previous.get(sector)
+            : (f.volatile.get(sector) ?? f.durable.get(sector))
+        const at = from + i * SECTOR_SIZE
+        if (content) bytes.set(content.bytes, at)
+        else bytes.fill(0, at, at + SECTOR_SIZE)
       }
-      done('ok')
+      if (this.#survives(step)) done('ok')
     })
   }
 
@@ -86,43 +143,66 @@ export class VirtualDisk implements Disk {
     const lent = new Uint32Array(bytes.buffer, bytes.byteOffset + from, length / 4)
     const write = copied(f, position / SECTOR_SIZE, lent)
     this.#inFlight.add(write)
-    this.#later(this.#profile.write, () => {
+    const step: DiskStep = { op: 'write', file, sector: position / SECTOR_SIZE, count: length / SECTOR_SIZE }
+    this.#later(this.#profile.write, step, () => {
       this.#inFlight.delete(write)
       if (!write.sectors.every((sector, i) => holdsWords(sector, lent, (i * SECTOR_SIZE) / 4)))
         throw new Error(`a buffer lent to the disk was changed: ${file}, write at ${position}`)
+      const fate = this.breaker?.write(step) ?? 'ok'
+      if (fate === 'full') {
+        this.#land(write, () => false)
+        return done('full')
+      }
+      if (fate === 'failed') {
+        this.#land(write, () => this.#random.chance(0.5))
+        return done('failed')
+      }
       this.written.bytes += length
       const ignored = this.#ignored.get(file) ?? 0
       if (ignored > 0) this.#ignored.set(file, ignored - 1)
-      else this.#land(write, () => true)
-      done('ok')
+      if (typeof fate === 'object') this.#misplace(write, fate.at)
+      else this.#land(write, () => fate !== 'lost' && ignored === 0)
+      if (this.#survives(step)) done('ok')
     })
   }
 
   sync(file: FileName, done: DiskDone): void {
     const f = this.#files.get(file)
-    if (f === undefined) return this.#later(this.#profile.sync, () => done('missing'))
+    if (f === undefined) return this.#later(this.#profile.sync, null, () => done('missing'))
+    const step: DiskStep = { op: 'sync', file, sector: 0, count: 0 }
     const covered: Extent = { file: f, numbers: [], sectors: [] }
     for (const [number, sector] of f.volatile) {
       covered.numbers.push(number)
       covered.sectors.push(sector.hold())
     }
     this.#syncing.add(covered)
-    this.#later(this.#profile.sync, () => {
+    this.#later(this.#profile.sync, step, () => {
       this.#syncing.delete(covered)
-      f.existsDurably = true
+      const fate = this.breaker?.sync(step) ?? 'ok'
+      f.existsDurably ||= fate === 'ok'
       this.written.syncs += 1
       covered.sectors.forEach((sector, i) => {
         const number = covered.numbers[i] as number
-        put(f.durable, number, sector)
-        f.unreadable.delete(number)
+        const lands = fate === 'failed' ? this.#random.chance(0.5) : fate === 'ok' || !fate.lies(number)
+        if (!lands) return sector.giveBack()
+        f.existsDurably = true
+        f.becomesDurable(number, sector, this.breaker !== null)
+        if (!f.misplaced.has(number)) this.breaker?.onDurable(file, number)
         if (f.volatile.get(number) === sector) drop(f.volatile, number)
       })
-      done('ok')
+      if (this.#survives(step)) done(fate === 'failed' ? 'failed' : 'ok')
     })
   }
 
+  /** Does the process outlive this step? */
+  #survives(step: DiskStep): boolean {
+    const generation = this.#generation
+    this.breaker?.onStep(step)
+    return generation === this.#generation
+  }
+
   remove(file: FileName, done: DiskDone): void {
-    this.#later(this.#profile.write, () => {
+    this.#later(this.#profile.write, null, () => {
       for (const [name, removed] of this.#files) {
         if (name !== file && !name.startsWith(`${file}/`)) continue
         removed.giveBack()
@@ -133,7 +213,7 @@ export class VirtualDisk implements Disk {
   }
 
   list(directory: FileName, done: (names: readonly string[]) => void): void {
-    this.#later(this.#profile.read, () => {
+    this.#later(this.#profile.read, null, () => {
       const prefix = directory === '' ? '' : `${directory}/`
       const names = new Set<string>()
       for (const name of this.#files.keys()) {
@@ -168,8 +248,17 @@ export class VirtualDisk implements Disk {
 
   #land({ file, numbers, sectors }: Extent, lands: () => boolean): void {
     sectors.forEach((sector, i) => {
-      if (lands()) put(file.volatile, numbers[i] as number, sector)
-      else sector.giveBack()
+      if (!lands()) return sector.giveBack()
+      const number = numbers[i] as number
+      put(file.volatile, number, sector)
+      file.misplaced.delete(number)
+    })
+  }
+
+  #misplace({ file, sectors }: Extent, at: number): void {
+    sectors.forEach((sector, i) => {
+      put(file.volatile, at + i, sector)
+      file.misplaced.add(at + i)
     })
   }
 
@@ -284,12 +373,15 @@ export class VirtualDisk implements Disk {
     return file
   }
 
-  #later(latency: readonly [number, number], action: () => void): void {
+  #later(latency: readonly [number, number], step: DiskStep | null, action: () => void): void {
     const generation = this.#generation
-    this.#scheduler.after(this.#random.between(latency[0], latency[1]), () => {
-      if (this.#generation !== generation) return
-      action()
-      this.afterEvent()
+    const micros = this.#random.between(latency[0], latency[1])
+    this.#scheduler.after(this.breaker?.latency(micros, step) ?? micros, () => {
+      this.gate(() => {
+        if (this.#generation !== generation) return
+        action()
+        this.afterEvent()
+      })
     })
   }
 
@@ -297,6 +389,36 @@ export class VirtualDisk implements Disk {
     assert(position % SECTOR_SIZE === 0 && length % SECTOR_SIZE === 0 && length > 0, 'disk access is not whole sectors')
     assert((bytes.byteOffset + from) % SECTOR_SIZE === 0, 'disk buffer is not aligned')
     assert(from + length <= bytes.length, 'disk access beyond its buffer')
+  }
+}
+
+/** A process's way to the disk. Once another process has taken its place nothing that it asks happens, nor is it answered. */
+export class DiskLease implements Disk {
+  readonly #disk: VirtualDisk
+  revoked = false
+
+  constructor(disk: VirtualDisk) {
+    this.#disk = disk
+  }
+
+  read(file: FileName, position: number, bytes: Uint8Array, from: number, length: number, done: DiskDone): void {
+    if (!this.revoked) this.#disk.read(file, position, bytes, from, length, done)
+  }
+
+  write(file: FileName, position: number, bytes: Uint8Array, from: number, length: number, done: DiskDone): void {
+    if (!this.revoked) this.#disk.write(file, position, bytes, from, length, done)
+  }
+
+  sync(file: FileName, done: DiskDone): void {
+    if (!this.revoked) this.#disk.sync(file, done)
+  }
+
+  remove(file: FileName, done: DiskDone): void {
+    if (!this.revoked) this.#disk.remove(file, done)
+  }
+
+  list(directory: FileName, done: (names: readonly string[]) => void): void {
+    if (!this.revoked) this.#disk.list(directory, done)
   }
 }
 

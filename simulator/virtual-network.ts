@@ -12,7 +12,24 @@ export interface NetworkProfile {
 }
 
 /** Where frames of a node go; `generation` is that of the sending process. */
-export type Deliver = (to: number, from: number, frame: Uint8Array) => void
+export type Deliver = (to: number, from: number, frame: Uint8Array, damaged: boolean) => void
+
+/** What sets out in place of a frame. */
+export interface Parcel {
+  readonly to: number
+  readonly frame: Uint8Array
+  readonly micros: number
+  /** Its bits are not those that were sent. */
+  readonly damaged: boolean
+}
+
+/** Makes a bad network of it: decides what becomes of a frame that is neither cut off nor lost. */
+export interface LinkBreaker {
+  /** The frame itself in one parcel at most: its bytes are used again when that has arrived. */
+  carry(from: number, to: number, frame: Uint8Array, micros: number): readonly Parcel[]
+  /** A parcel of this link has come to its end. */
+  arrived(from: number, to: number): void
+}
 
 export class VirtualNetwork {
   readonly #scheduler: Scheduler
@@ -20,6 +37,7 @@ export class VirtualNetwork {
   readonly #cut = new Set<number>()
   profile: NetworkProfile
   deliver: Deliver = () => {}
+  breaker: LinkBreaker | null = null
   /** A copy sets out: microseconds until it arrives, null when it never will. For those who draw what is on its way. */
   onFlight: (from: number, to: number, frame: Uint8Array, micros: number | null) => void = () => {}
   readonly counts = { sent: 0, lost: 0, duplicated: 0, cut: 0 }
@@ -56,11 +74,22 @@ export class VirtualNetwork {
     const { delay, straggling } = this.profile
     const factor = this.#random.chance(straggling) ? 100 : 1
     const micros = this.#random.between(delay[0], delay[1]) * factor
-    this.onFlight(from, to, frame, micros)
-    this.#scheduler.after(micros, () => {
+    const parcels = this.breaker?.carry(from, to, frame, micros) ?? [{ to, frame, micros, damaged: false }]
+    let carried = false
+    for (const parcel of parcels) {
+      carried ||= parcel.frame === frame
+      this.#setOut(from, to, parcel, parcel.frame === frame ? done : nothing)
+    }
+    if (!carried) done(frame)
+  }
+
+  #setOut(from: number, to: number, parcel: Parcel, done: (frame: Uint8Array) => void): void {
+    this.onFlight(from, parcel.to, parcel.frame, parcel.micros)
+    this.#scheduler.after(parcel.micros, () => {
+      this.breaker?.arrived(from, to)
       // A cut link carries nothing, not even what was on its way.
-      if (!this.#cut.has(link(from, to))) this.deliver(to, from, frame)
-      done(frame)
+      if (!this.#cut.has(link(from, to))) this.deliver(parcel.to, from, parcel.frame, parcel.damaged)
+      done(parcel.frame)
     })
   }
 

@@ -13,7 +13,7 @@ import { MemoryChecker } from './checkers/memory.ts'
 import { PromiseChecker } from './checkers/promises.ts'
 import { type Acknowledgement, SimClient } from './client.ts'
 import { FramePool } from './memory.ts'
-import { SimNode } from './node.ts'
+import { type Process, SimNode } from './node.ts'
 import { quickChecksummer } from './quick-checksummer.ts'
 import { SeededRandom } from './random.ts'
 import { Scheduler } from './scheduler.ts'
@@ -70,6 +70,14 @@ export class World {
     body: Uint8Array.of(client.index, this.random.below(256), this.random.below(256)),
   })
   onAcknowledged: (client: SimClient, ack: Acknowledgement) => void = () => {}
+  /** A replica stopped: true when there is a reason and somebody who starts it again. */
+  onHalt: (node: SimNode, reason: Halt) => boolean = () => false
+  /** A reply to a client has left the node. */
+  onReplied: (node: SimNode) => void = () => {}
+  /** `client node`: this client and this node do not hear each other. */
+  readonly clientCuts = new Set<string>()
+  /** How often what happened, by name: that a run came to the places that it is for. */
+  readonly marks = new Map<string, number>()
   /** Frames between replicas may be looked at, and dropped by answering false. */
   filter: (from: number, to: number, message: Message) => boolean = () => true
   /** A request sets out for a node, or a reply for its client, and arrives after `micros`. For those who draw it. */
@@ -91,7 +99,7 @@ export class World {
     this.acknowledged = new AcknowledgedChecker(this.history, this.checksummer)
     this.random = new SeededRandom(options.seed, 1)
     this.network = new VirtualNetwork(this.scheduler, new SeededRandom(options.seed, 2), options.network)
-    this.network.deliver = (to, from, frame) => this.#deliver(to, from, frame)
+    this.network.deliver = (to, _from, frame, damaged) => this.deliver(to, frame, damaged)
     const cluster = Uint32Array.of(options.seed >>> 0, Math.floor(options.seed / 2 ** 32) >>> 0, 0x6761, 0x6c67)
     for (let index = 0; index < options.replicaCount; index++) {
       const geometry: Geometry = {
@@ -116,15 +124,16 @@ export class World {
         world: {
           scheduler: this.scheduler,
           checksummer: this.checksummer,
-          sendToReplica: (node, to, message) => this.#sendToReplica(node, to, message),
-          sendToClient: (node, client, message) => this.#sendToClient(node, client, message),
+          sendToReplica: (process, to, message) => this.#sendToReplica(process, to, message),
+          sendToClient: (process, client, message) => this.#sendToClient(process, client, message),
           refuse: (node, request, outcome) => this.#refuse(node, request, outcome),
           onHalt: (node, reason, what) => {
             this.log(`replica ${node.index} halted: ${reason}: ${what}`)
-            this.halts.push({ replica: node.index, reason, what })
+            if (!this.onHalt(node, reason)) this.halts.push({ replica: node.index, reason, what })
           },
           onLog: (node, level, code, fields) => {
-            if (options.onLog) this.log(`replica ${node.index} ${level} ${code} ${text(fields)}`)
+            this.mark(code)
+            if (this.options.onLog !== undefined) this.log(`replica ${node.index} ${level} ${code} ${text(fields)}`)
           },
           afterEvent: (node) => this.#afterEvent(node),
         },
@@ -237,7 +246,7 @@ export class World {
 
   restart(index: number): void {
     const node = this.nodes[index] as SimNode
-    if (node.alive) return
+    if (node.alive || node.leftBehind) return
     this.log(`restart of replica ${index}`)
     this.mix(2000 + index)
     node.start()
@@ -267,6 +276,15 @@ export class World {
     node.pausedUntil = Math.max(node.pausedUntil, this.scheduler.now + micros)
   }
 
+  /** The event loop of a process stands still; what reaches it waits. */
+  stall(index: number, micros: number): void {
+    this.nodes[index]?.stall(micros)
+  }
+
+  mark(what: string): void {
+    this.marks.set(what, (this.marks.get(what) ?? 0) + 1)
+  }
+
   /** The node that is primary now and may take requests, if there is one. */
   primary(): SimNode | null {
     let found: SimNode | null = null
@@ -276,9 +294,9 @@ export class World {
     return found
   }
 
-  /** Live replicas. */
+  /** Live replicas, without those that are left behind for good. */
   participants(): SimNode[] {
-    return this.nodes.filter((node) => node.alive && node.opened && node.replica !== null)
+    return this.nodes.filter((node) => node.alive && node.opened && node.replica !== null && !node.leftBehind)
   }
 
   /** Clients have their answers, replicas agree and have nothing left to do. */
@@ -299,18 +317,22 @@ export class World {
   #afterEvent(node: SimNode): void {
     this.mix(this.scheduler.now * 8 + node.index)
     this.history.observe(node)
+    if (node.old !== null) this.history.observe(node.old)
   }
 
-  #sendToReplica(node: SimNode, to: number, message: Message): void {
-    this.promises.onSend(node, message)
-    this.said.onSend(node, message)
-    if (!this.filter(node.index, to, message)) return
-    this.network.send(node.index, to, this.#frames.copyOf(message), this.#giveBack)
+  #sendToReplica(process: Process, to: number, message: Message): void {
+    const { index, geometry, disk } = process.node
+    this.promises.onSend({ index, geometry, disk, superblock: process.superblock }, message, process.old)
+    // An old process does not know what was said in its place.
+    if (!process.old) this.said.onSend(process.node, message)
+    if (!this.filter(process.index, to, message)) return
+    this.network.send(process.index, to, this.#frames.copyOf(message), this.#giveBack)
   }
 
-  #deliver(to: number, _from: number, frame: Uint8Array): void {
+  /** A frame arrives at a replica. */
+  deliver(to: number, frame: Uint8Array, damaged = false): void {
     const node = this.nodes[to]
-    if (node?.alive) node.onFrame(frame)
+    if (node !== undefined && (node.alive || node.old !== null)) node.onFrame(frame, damaged)
   }
 
   /** Connections keep the order of what is sent over them. */
@@ -329,7 +351,7 @@ export class World {
   readonly #connectionTimes = new Map<string, number>()
 
   #sendRequest(client: SimClient, node: number, frame: Uint8Array): void {
-    if (this.random.chance(this.network.profile.loss)) return
+    if (this.random.chance(this.network.profile.loss) || this.clientCuts.has(`${client.key} ${node}`)) return
     const micros = this.#overConnection(client.key, node, true, () => {
       const target = this.nodes[node] as SimNode
       if (target.alive && target.pausedUntil <= this.scheduler.now) target.onRequest(frame)
@@ -337,17 +359,21 @@ export class World {
     this.onClientFlight(client, node, frame, true, micros)
   }
 
-  #sendToClient(node: SimNode, key: string, message: Message): void {
-    this.history.observe(node)
+  #sendToClient(process: Process, key: string, message: Message): void {
+    const { node } = process
+    this.history.observe(process.old ? process : node)
     const client = this.clients.find((c) => c.key === key)
     if (client === undefined) {
       if (this.deliverAtDoor === null) throw new Violation('client', `a reply for a client that never was: ${key}`)
-      return this.deliverAtDoor(node, key, message)
+      // Connections to the door are those of the process that runs.
+      if (!process.old) this.deliverAtDoor(node, key, message)
+      return
     }
-    if (this.random.chance(this.network.profile.loss)) return
+    if (this.random.chance(this.network.profile.loss) || this.clientCuts.has(`${key} ${node.index}`)) return
     const frame = message.bytes.slice(0, message.size)
     const micros = this.#overConnection(key, node.index, false, () => client.onReply(frame))
     this.onClientFlight(client, node.index, frame, false, micros)
+    if (!process.old) this.onReplied(node)
   }
 
   #refuse(node: SimNode, request: Message, outcome: SubmitOutcome): void {

@@ -108,6 +108,8 @@ export class Journal {
   readonly #queued: (SlotWrite | null)[] = []
   readonly #sectors: Uint8Array[] = []
   readonly #sectorWords: Uint32Array[] = []
+  /** Ops whose prepares are being read for `fixHeader`. */
+  readonly #fixing = new Set<number>()
   #afterSync: (() => void)[] = []
   #syncing = false
   #writesInFlight = 0
@@ -422,11 +424,15 @@ export class Journal {
     const slot = this.slotOf(op)
     const header = this.header(op)
     if (header === null || this.#writing[slot] !== null || this.#hasPrepareOnDisk[slot] !== 1) return false
-    if (!sameHeader(this.#prepareOnDisk[slot] as Header, header)) return false
+    if (!sameHeader(this.#prepareOnDisk[slot] as Header, header) || this.#fixing.has(op)) return false
+    this.#fixing.add(op)
     this.read(header, (message) => {
+      this.#fixing.delete(op)
       if (message === null) return
       const known = this.header(op)
-      if (known !== null && sameHeader(known, headerOf(message))) this.write(message, done)
+      // A checkpoint may have become durable meanwhile: then nobody needs it any more.
+      const wanted = op > this.#checkpointOp && known !== null && sameHeader(known, headerOf(message))
+      if (wanted) this.write(message, done)
       message.unref()
     })
     return true

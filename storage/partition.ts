@@ -18,7 +18,7 @@ import {
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk } from './disk.ts'
-import type { SegmentSpan } from './segment-audit.ts'
+import type { DamagedPart, DamageListener, SegmentSpan } from './segment-audit.ts'
 import { ENTRIES_PER_BLOCK, isIndexed, SegmentIndex, writeIndexBlock } from './segment-index.ts'
 import { recordLength, segmentName, tooClose } from './segment-layout.ts'
 import { type ReadWindow, SegmentFile, type SegmentStore } from './segment-store.ts'
@@ -31,6 +31,8 @@ export interface PartitionEnvironment {
   readonly segmentSizeMax: number
   /** Aligned memory for one block of an index file. */
   readonly indexBlock: Uint8Array
+  /** A reader came across bytes that cannot be trusted. */
+  readonly onDamage?: DamageListener
 }
 
 export type ReadFrom =
@@ -197,7 +199,7 @@ export class Partition {
       firstOffset,
       nextOffset: i === segments - 1 ? nextOffset : (this.#segments[i + 1] as Segment).firstOffset,
       size: i === segments - 1 ? size : file.size,
-      ended: i < this.#segments.length - 1,
+      ended: i < segments - 1,
     }))
   }
 
@@ -349,6 +351,13 @@ export class Partition {
     return this.#segments[i] as Segment
   }
 
+  /** Somebody came across damage. Only what a durable checkpoint counts can be repaired; the rest is found again once it does. */
+  noteDamage(segment: Segment, part: DamagedPart): void {
+    if (this.removed) return
+    const span = this.durableSpans().find(({ name }) => name === segment.file.name)
+    if (span !== undefined) this.#env.onDamage?.(span, part)
+  }
+
   nextSegment(segment: Segment): Segment | null {
     return this.#segments[this.#segments.indexOf(segment) + 1] ?? null
   }
@@ -371,25 +380,26 @@ export class Partition {
     if (segment.indexFrom === 0) return done(search(segment.index))
     if (segment.index.count > 0 && offset >= segment.index.offset(0)) return done(search(segment.index))
     if (segment.older !== null) return done(search(segment.older))
-    this.#loadIndex(segment, (older) => {
-      segment.older = older
+    this.#loadIndex(segment, (older, complete) => {
+      if (complete) segment.older = older
+      else this.noteDamage(segment, 'index')
       done(search(older))
     })
   }
 
   /** Reads the blocks below `indexFrom`. What cannot be trusted is left out: the segment is then searched from further back. */
-  #loadIndex(segment: Segment, done: (older: SegmentIndex) => void): void {
+  #loadIndex(segment: Segment, done: (older: SegmentIndex, complete: boolean) => void): void {
     const { disk, store, checksummer } = this.#env
     const older = new SegmentIndex()
     const blocks = Math.floor(segment.indexFrom / ENTRIES_PER_BLOCK)
     const step = (block: number): void => {
-      if (block >= blocks) return done(older)
+      if (block >= blocks) return done(older, true)
       store.withBuffer((bytes, release) => {
         disk.read(segment.indexName, block * SECTOR_SIZE, bytes, 0, SECTOR_SIZE, (result) => {
           const good = result === 'ok' && older.readBlock(bytes, 0, checksummer)
           release()
           if (good) step(block + 1)
-          else done(older)
+          else done(older, false)
         })
       })
     }
@@ -418,7 +428,10 @@ export class Partition {
       (position) => {
         if (position === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
         this.#findTime(segment, position, micros, (found) => {
-          if (found === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
+          if (found === null) {
+            this.noteDamage(segment, 'records')
+            return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
+          }
           this.#readFrom(request, found, target, at, done)
         })
       },
@@ -542,13 +555,16 @@ class PartitionReader {
       const moved = window === null ? FAILED : this.#copy(window, at, true)
       release()
       if (moved < 0) return this.#end(moved, cold)
-      if (moved === 0) return this.#finish('failed')
+      if (moved === 0) return this.#end(FAILED, cold)
       this.run(cold, at + moved)
     })
   }
 
   #end(moved: number, segment: Segment): void {
-    if (moved === FAILED) return this.#finish(this.#count > 0 ? 'ok' : 'failed')
+    if (moved === FAILED) {
+      this.#partition.noteDamage(segment, 'records')
+      return this.#finish(this.#count > 0 ? 'ok' : 'failed')
+    }
     if (this.#stoppedAt >= 0) this.#partition.remember(this.#offset, segment, this.#stoppedAt)
     this.#finish('ok')
   }

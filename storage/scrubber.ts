@@ -1,5 +1,14 @@
-// Reads everything that is stored, slowly and for ever, so that bit rot is found while another replica still has it right.
-import { type AuditEnvironment, AuditProgress, auditPiece, type SegmentSpan } from './segment-audit.ts'
+// Reads everything that is stored, slowly and for ever, so that bit rot is found while another replica still has it right. The
+// index of a segment is compared with what its records say.
+import { SECTOR_SIZE } from '../src/protocol/message.ts'
+import {
+  type AuditEnvironment,
+  AuditProgress,
+  auditPiece,
+  type DamageListener,
+  type SegmentSpan,
+} from './segment-audit.ts'
+import { ENTRIES_PER_BLOCK, indexEntriesOnDisk, type SegmentIndex } from './segment-index.ts'
 
 export class Scrubber {
   readonly #env: AuditEnvironment
@@ -18,16 +27,41 @@ export class Scrubber {
   }
 
   /** One read further, unless one is under way. */
-  step(onDamage: (span: SegmentSpan) => void): void {
+  step(onDamage: DamageListener): void {
     if (this.#reading) return
     if (this.#span === null && !this.#next()) return
     const span = this.#span as SegmentSpan
     this.#reading = true
-    auditPiece(this.#env, span, this.#progress as AuditProgress, (found) => {
+    const progress = this.#progress as AuditProgress
+    auditPiece(this.#env, span, progress, (found) => {
+      if (this.#span === span && found === 'whole') return this.#compareIndex(span, progress.index, 0, onDamage)
       this.#reading = false
       if (this.#span !== span || found === 'more') return
       this.#span = null
-      if (found === 'damaged') onDamage(span)
+      onDamage(span, 'records')
+    })
+  }
+
+  /** Block by block: what stands there is what it would be if it were made now. */
+  #compareIndex(span: SegmentSpan, index: SegmentIndex, first: number, onDamage: DamageListener): void {
+    const { disk, store, checksummer } = this.#env
+    const until = indexEntriesOnDisk(index.count, span.ended)
+    const end = (good: boolean): void => {
+      this.#reading = false
+      if (this.#span !== span) return
+      this.#span = null
+      if (!good) onDamage(span, 'index')
+    }
+    if (first >= until) return end(true)
+    store.withBuffer((bytes, release) => {
+      const position = (first / ENTRIES_PER_BLOCK) * SECTOR_SIZE
+      disk.read(span.indexName, position, bytes, 0, SECTOR_SIZE, (result) => {
+        index.writeBlock(first, until, bytes, SECTOR_SIZE, checksummer)
+        const good = result === 'ok' && sameSector(bytes, 0, SECTOR_SIZE)
+        release()
+        if (!good || this.#span !== span) return end(good)
+        this.#compareIndex(span, index, first + ENTRIES_PER_BLOCK, onDamage)
+      })
     })
   }
 
@@ -49,4 +83,9 @@ export class Scrubber {
     this.#progress = new AuditProgress(value)
     return true
   }
+}
+
+function sameSector(bytes: Uint8Array, a: number, b: number): boolean {
+  for (let i = 0; i < SECTOR_SIZE; i++) if (bytes[a + i] !== bytes[b + i]) return false
+  return true
 }

@@ -17,9 +17,15 @@ export interface SegmentSpan {
   readonly nextOffset: number
   /** Bytes, whole sectors. */
   readonly size: number
-  /** Nothing is appended to it any more. */
+  /** It is counted whole: nothing is appended to it any more, and its index is complete. */
   readonly ended: boolean
 }
+
+/** What of a segment is wrong: its records, which only another replica has, or its index, which is made again from them. */
+export type DamagedPart = 'records' | 'index'
+
+/** Told of a segment that is damaged, as often as somebody comes across it. */
+export type DamageListener = (span: SegmentSpan, part: DamagedPart) => void
 
 export interface AuditEnvironment {
   readonly disk: Disk

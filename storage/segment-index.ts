@@ -23,6 +23,35 @@ export function isIndexed(position: number, indexed: number): boolean {
   return position === 0 || position - indexed >= INDEX_STRIDE
 }
 
+/** Aligned memory for one block, for one at a time: the disk has it until its write is done, whoever has lost interest meanwhile. */
+export class SharedBlock {
+  readonly #bytes: Uint8Array
+  readonly #waiting: (() => void)[] = []
+  #lent = false
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  /** Runs `use` when the block is free, at once if it is; `use` must call `release`. */
+  borrow(use: (bytes: Uint8Array, release: () => void) => void): void {
+    const lend = (): void => {
+      this.#lent = true
+      use(this.#bytes, () => {
+        this.#lent = false
+        this.#waiting.shift()?.()
+      })
+    }
+    if (this.#lent) this.#waiting.push(lend)
+    else lend()
+  }
+}
+
+/** Entries of an index that are on disk for good: all of a segment that has ended, whole blocks of one that grows. */
+export function indexEntriesOnDisk(count: number, ended: boolean): number {
+  return ended ? count : count - (count % ENTRIES_PER_BLOCK)
+}
+
 /** The entries of a segment from `indexFrom` on. */
 interface IndexedSegment {
   readonly index: SegmentIndex
@@ -116,6 +145,9 @@ export class SegmentIndex {
     checksummer.mac(bytes, from + 16, from + SECTOR_SIZE, sum, 0)
     const entries = words[4] as number
     if (!equal128(sum, 0, words, 0) || entries !== ENTRIES_PER_BLOCK) return false
+    // One that was written to another block's place is sealed as well.
+    const before = this.count === 0 ? -1 : this.position(this.count - 1)
+    if (this.count === 0 ? getU64(words, ENTRIES_AT + 16) !== 0 : getU64(words, ENTRIES_AT + 16) <= before) return false
     for (let i = 0; i < entries; i++) {
       const at = ENTRIES_AT + i * ENTRY_SIZE
       this.append(getU64(words, at), getU64(words, at + 8), getU64(words, at + 16))

@@ -9,7 +9,7 @@
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { DiskResult } from './disk.ts'
 import { type AuditEnvironment, AuditProgress, auditBytes, auditSegment, type SegmentSpan } from './segment-audit.ts'
-import { ENTRIES_PER_BLOCK, writeIndexBlock } from './segment-index.ts'
+import { ENTRIES_PER_BLOCK, indexEntriesOnDisk, type SharedBlock, writeIndexBlock } from './segment-index.ts'
 
 /** Blocks that are on their way at the same time. */
 const WINDOW = 4
@@ -18,8 +18,8 @@ const WINDOW = 4
 export type TransferOutcome = 'ok' | 'damaged' | 'failed' | 'full'
 
 export interface TransferOptions extends AuditEnvironment {
-  /** Aligned memory for one block of an index file. */
-  readonly indexBlock: Uint8Array
+  /** For one block of an index file; a transfer that was cancelled in the middle of a write may still have it. */
+  readonly indexBlock: SharedBlock
   /** Memory for a piece: as much as a read buffer of the store, for one transfer at a time. */
   readonly piece: Uint8Array
   /** Bytes per block, whole sectors. */
@@ -151,9 +151,9 @@ export class SegmentTransfer {
   }
 
   #writeIndex(span: SegmentSpan, { index }: AuditProgress): void {
-    const { disk, live } = this.#options
+    const { disk, live, checksummer, indexBlock } = this.#options
     // A segment that grows has entries behind these, some of them perhaps in the same block.
-    const count = span.ended || !live ? index.count : index.count - (index.count % ENTRIES_PER_BLOCK)
+    const count = indexEntriesOnDisk(index.count, span.ended || !live)
     const syncLog = (result: DiskResult): void => {
       if (!this.#mayGoOn(result)) return
       disk.sync(span.name, (synced) => {
@@ -165,8 +165,13 @@ export class SegmentTransfer {
     }
     const step = (first: number): void => {
       if (first >= count) return disk.sync(span.indexName, syncLog)
-      writeIndexBlock(this.#options, span.indexName, { index, indexFrom: 0 }, first, count, (written) => {
-        if (this.#mayGoOn(written)) step(first + ENTRIES_PER_BLOCK)
+      indexBlock.borrow((bytes, release) => {
+        if (this.#ended) return release()
+        const env = { disk, checksummer, indexBlock: bytes }
+        writeIndexBlock(env, span.indexName, { index, indexFrom: 0 }, first, count, (written) => {
+          release()
+          if (this.#mayGoOn(written)) step(first + ENTRIES_PER_BLOCK)
+        })
       })
     }
     if (count === 0) syncLog('ok')

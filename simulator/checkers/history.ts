@@ -16,10 +16,13 @@ interface Entry {
   result: number
 }
 
+/** A node, or a process that does not know that another one has taken its place. */
+export type Executor = Pick<SimNode, 'index' | 'generation' | 'replica' | 'journal'>
+
 export class HistoryChecker {
   /** By op; op 0 has no entry. */
   readonly #entries: (Entry | undefined)[] = [undefined]
-  readonly #seen = new Map<SimNode, { generation: number; op: number }>()
+  readonly #seen = new Map<Executor, { generation: number; op: number }>()
   readonly #executed = new Map<string, number>()
   readonly #lastNumber = new Map<string, number>()
 
@@ -35,7 +38,7 @@ export class HistoryChecker {
   }
 
   /** Looks at what a node has executed since it was last looked at. */
-  observe(node: SimNode): void {
+  observe(node: Executor): void {
     const { replica, journal } = node
     if (replica === null || journal === null) return
     let seen = this.#seen.get(node)
@@ -55,7 +58,7 @@ export class HistoryChecker {
     }
   }
 
-  #compare(node: SimNode, header: Header): void {
+  #compare(node: Executor, header: Header): void {
     const op = headerOp(header)
     const known = this.#entries[op]
     if (known === undefined) {
@@ -89,7 +92,8 @@ export class HistoryChecker {
       restore: (snapshot) => machine.restore(snapshot),
       flush: (done) => machine.flush(done),
       checkpointDurable: (op) => machine.checkpointDurable(op),
-      scrub: (onDamage) => machine.scrub(onDamage),
+      watchDamage: (listener) => machine.watchDamage(listener),
+      scrub: () => machine.scrub(),
       hasSegment: (name) => machine.hasSegment(name),
       segments: (snapshot) => machine.segments(snapshot),
       transfer: (spans, options) => machine.transfer(spans, options),

@@ -18,10 +18,13 @@ export interface Speaker {
 
 export class PromiseChecker {
   prepareOks = 0
-  /** `replica slot` of prepares that rotted after they were written: what was durable may be gone behind the replica's back. */
+  /** `replica slot` of prepares that were spoiled by hand. */
   readonly rotten = new Set<string>()
+  /** Was a slot damaged since it was written? What was durable may be gone behind the replica's back. */
+  excused: (replica: number, slot: number) => boolean = () => false
 
-  onSend(node: Speaker, message: Message): void {
+  /** `old`: another process has the disk now, and its slots. */
+  onSend(node: Speaker, message: Message, old = false): void {
     const state = node.superblock?.state
     if (state === undefined) return
     const command = commandOf(message)
@@ -30,7 +33,7 @@ export class PromiseChecker {
       case Command.prepareOk:
         this.prepareOks += 1
         this.#logViewIs(node, view, 'acknowledged a prepare')
-        this.#prepareIsDurable(node, message)
+        if (!old) this.#prepareIsDurable(node, message)
         break
       case Command.startView:
       case Command.commit:
@@ -66,7 +69,7 @@ export class PromiseChecker {
     const op = getU64(message.words, FrameAt.prepareOk.op)
     const { journalSlots, frameSizeMax } = node.geometry
     const slot = op % journalSlots
-    if (this.rotten.has(`${node.index} ${slot}`)) return
+    if (this.rotten.has(`${node.index} ${slot}`) || this.excused(node.index, slot)) return
     for (const sector of [slot, journalSlots + (slot * frameSizeMax) / SECTOR_SIZE]) {
       const header = node.disk.durableSector(JOURNAL_FILE, sector)
       if (header === null || !equal128(header, At.checksum, message.words, FrameAt.prepareOk.checksum))

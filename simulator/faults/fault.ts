@@ -1,7 +1,9 @@
 // What may go wrong in a run, by name, and what a fault is made of: a name, how often it comes, and a choice of what to break,
 // made when it is due. All that the choice needs is drawn before anything is broken, so that leaving one injection out leaves
-// the schedule of the others as it was.
+// the schedule of the others as it was. The first eleven draw from one source of chance, all others each from their own, so
+// that a kind more or less changes nothing of the others.
 import type { StateMachine } from '../../src/state/state-machine.ts'
+import type { Atlas } from '../atlas.ts'
 import type { SimNode } from '../node.ts'
 import type { World } from '../world.ts'
 
@@ -18,6 +20,37 @@ export const FAULTS = [
   'loss',
   'duplication',
   'straggling',
+  'decay',
+  'unreadable',
+  'read-error',
+  'stale-read',
+  'misread',
+  'lost-write',
+  'misplaced-write',
+  'lying-sync',
+  'disk-error',
+  'full-disk',
+  'slow-disk',
+  'hung-io',
+  'slow-replica',
+  'stall',
+  'crash-point',
+  'crash-loop',
+  'crash-after-reply',
+  'old-process',
+  'replay',
+  'clock-jump',
+  'clock-drift',
+  'clock-freeze',
+  'cut-pair',
+  'flap',
+  'clog',
+  'capacity',
+  'misdelivery',
+  'bit-flip',
+  'client-cut',
+  'crowd',
+  'left-behind',
 ] as const
 export type FaultName = (typeof FAULTS)[number]
 
@@ -25,6 +58,9 @@ export type FaultName = (typeof FAULTS)[number]
 export type FrameFault = 'loss' | 'duplication' | 'straggling'
 /** Those that are injected, and counted, one by one. */
 export type Fault = Exclude<FaultName, FrameFault>
+
+/** Those of which the drawing has not changed since the first seeds were kept. */
+export const FIRST_FAULTS: readonly FaultName[] = FAULTS.slice(0, 11)
 
 export const INJECTED: readonly Fault[] = FAULTS.filter(
   (name): name is Fault => name !== 'loss' && name !== 'duplication' && name !== 'straggling',
@@ -39,10 +75,11 @@ export interface Injection {
 }
 
 /** Where faults happen. */
-export interface Stage {
+export interface Site {
   readonly world: World
   /** The state machine of each node's process. */
   readonly machines: ReadonlyMap<SimNode, StateMachine>
+  readonly atlas: Atlas
   /** Indexes of all replicas. */
   readonly all: readonly number[]
   /** Asks `choose` again and again, `mean` microseconds apart, what to break; null when there is nothing that may be. */

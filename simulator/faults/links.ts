@@ -1,6 +1,6 @@
 // Links between replicas that carry nothing, in both directions or in one.
 import type { SeededRandom } from '../random.ts'
-import type { Injection, Stage } from './fault.ts'
+import type { Injection, Site } from './fault.ts'
 
 export interface LinkRates {
   /** Mean microseconds between two; 0 for never. */
@@ -9,10 +9,10 @@ export interface LinkRates {
 }
 
 /** `down`: draws how long something lasts. */
-export function linkFaults(stage: Stage, random: SeededRandom, rates: LinkRates, down: () => number): void {
-  const { world, all } = stage
+export function linkFaults(site: Site, random: SeededRandom, rates: LinkRates, down: () => number): void {
+  const { world, all } = site
   const { network } = world
-  stage.every(
+  site.every(
     rates.partition,
     (bound) => random.below(bound),
     (): Injection => {

@@ -1,6 +1,6 @@
 // Processes that die and machines that lose their power, one or all at once; processes that stand still.
 import type { SeededRandom } from '../random.ts'
-import type { Fault, Injection, Stage } from './fault.ts'
+import type { Fault, Injection, Site } from './fault.ts'
 
 export interface ProcessRates {
   /** Mean microseconds between two; 0 for never. */
@@ -12,8 +12,8 @@ export interface ProcessRates {
 }
 
 /** `down`: draws how long something lasts. */
-export function processFaults(stage: Stage, random: SeededRandom, rates: ProcessRates, down: () => number): void {
-  const { world, all } = stage
+export function processFaults(site: Site, random: SeededRandom, rates: ProcessRates, down: () => number): void {
+  const { world, all } = site
   const draw = (bound: number): number => random.below(bound)
   const crashes = (kind: Fault, power: boolean, indexes: readonly number[]): Injection => {
     const times = indexes.map(down)
@@ -28,24 +28,24 @@ export function processFaults(stage: Stage, random: SeededRandom, rates: Process
       },
     }
   }
-  stage.every(rates.crash, draw, () => {
+  site.every(rates.crash, draw, () => {
     const power = random.chance(rates.powerShare)
     return crashes(power ? 'power' : 'crash', power, [random.pick(all)])
   })
-  stage.every(rates.blackout, draw, () => crashes('blackout', random.chance(rates.powerShare), all))
+  site.every(rates.blackout, draw, () => crashes('blackout', random.chance(rates.powerShare), all))
 }
 
-export function pauses(stage: Stage, random: SeededRandom, mean: number, down: () => number): void {
-  stage.every(
+export function pauses(site: Site, random: SeededRandom, mean: number, down: () => number): void {
+  site.every(
     mean,
     (bound) => random.below(bound),
     () => {
-      const index = random.pick(stage.all)
+      const index = random.pick(site.all)
       const micros = down()
       return {
         kind: 'pause',
         what: `replica ${index} for ${micros} µs`,
-        act: () => stage.world.pause(index, micros),
+        act: () => site.world.pause(index, micros),
       }
     },
   )

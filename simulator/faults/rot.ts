@@ -1,10 +1,11 @@
-// Bit rot on disks, as much of it as the cluster can survive in theory and no more: of each record of a segment one replica at
-// most loses its copy; prepares, checkpoints and copies of the superblock rot on one replica of the run only.
+// Bit rot on disks: in segments on any replica; in prepares, checkpoints and one copy of the superblock on one replica of the
+// run only. The atlas has the last word.
 import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import type { StateMachine } from '../../src/state/state-machine.ts'
 import { checkpointFile } from '../../storage/checkpoint-store.ts'
 import { JOURNAL_FILE } from '../../storage/journal.ts'
 import { SUPERBLOCK_FILE } from '../../storage/superblock.ts'
+import { Atlas } from '../atlas.ts'
 import type { SimNode } from '../node.ts'
 import type { SeededRandom } from '../random.ts'
 import type { World } from '../world.ts'
@@ -14,19 +15,23 @@ export class Rot {
   readonly #world: World
   readonly #machines: ReadonlyMap<SimNode, StateMachine>
   readonly #random: SeededRandom
-  /** Who lost its copy of a sector, by file and number. */
-  readonly #atlas = new Map<string, number>()
-  /** Sectors that one record may touch. */
-  readonly #reach: number
+  readonly #atlas: Atlas
   /** The one whose journal, checkpoints and superblock rot. */
   readonly #victim: SimNode
 
-  constructor(world: World, machines: ReadonlyMap<SimNode, StateMachine>, random: SeededRandom) {
+  /** `atlas` is made when the victim is known. */
+  constructor(
+    world: World,
+    machines: ReadonlyMap<SimNode, StateMachine>,
+    random: SeededRandom,
+    atlas = (victim: SimNode): Atlas => new Atlas(victim.geometry, [victim.index], false),
+  ) {
     this.#world = world
     this.#machines = machines
     this.#random = random
-    this.#reach = Math.ceil(world.options.frameSizeMax / SECTOR_SIZE) + 1
     this.#victim = random.pick(world.nodes)
+    this.#atlas = atlas(this.#victim)
+    world.promises.excused = (replica, slot) => this.#atlas.slotDamaged(replica, slot)
   }
 
   /** A sector of some replica; null when there is none that may be spoiled. */
@@ -45,12 +50,13 @@ export class Rot {
     }
   }
 
-  #spoil(node: SimNode, file: string, sector: number, note: () => void = () => {}): Injection {
+  #spoil(node: SimNode, file: string, sector: number): Injection | null {
+    if (!this.#atlas.may(node.index, file, sector, 1, 'bad')) return null
     return {
       kind: 'rot',
       what: `sector ${sector} of ${file} of replica ${node.index}`,
       act: () => {
-        note()
+        this.#atlas.note(node.index, file, sector, 1, 'bad')
         node.disk.corrupt(file, sector)
       },
     }
@@ -62,13 +68,10 @@ export class Rot {
     return this.#spoil(this.#victim, checkpointFile(replica.checkpointOp), 0)
   }
 
-  /** The redundant header stays: without both, nobody could tell what a slot held. */
-  #prepare(): Injection {
+  #prepare(): Injection | null {
     const { journalSlots, frameSizeMax } = this.#victim.geometry
     const slot = this.#random.below(journalSlots)
-    return this.#spoil(this.#victim, JOURNAL_FILE, journalSlots + (slot * frameSizeMax) / SECTOR_SIZE, () => {
-      this.#world.promises.rotten.add(`${this.#victim.index} ${slot}`)
-    })
+    return this.#spoil(this.#victim, JOURNAL_FILE, journalSlots + (slot * frameSizeMax) / SECTOR_SIZE)
   }
 
   /** A sector that a durable checkpoint counts. */
@@ -82,8 +85,6 @@ export class Rot {
     if (spans.length === 0) return null
     const { name, size } = this.#random.pick(spans)
     const sector = this.#random.below(size / SECTOR_SIZE)
-    for (let near = sector - this.#reach; near <= sector + this.#reach; near++)
-      if ((this.#atlas.get(`${name} ${near}`) ?? node.index) !== node.index) return null
-    return this.#spoil(node, name, sector, () => this.#atlas.set(`${name} ${sector}`, node.index))
+    return this.#spoil(node, name, sector)
   }
 }

@@ -128,9 +128,9 @@ export class Stage {
       flights.add(toNode ? at : node, toNode ? node : at, frame, scheduler.now, micros)
     }
     const { deliver } = network
-    network.deliver = (to, from, frame) => {
+    network.deliver = (to, from, frame, damaged) => {
       this.arrivals += 1
-      deliver(to, from, frame)
+      deliver(to, from, frame, damaged)
     }
     for (const node of world.nodes)
       node.disk.onCorrupt = (file, sector) => narrator.onSpoiled(this.damage.note(node, file, sector))

@@ -9,7 +9,8 @@ import type { ExecuteResult, StateMachine as StateMachinePort, TransferRequest }
 import type { Disk } from '../../storage/disk.ts'
 import type { PartitionEnvironment } from '../../storage/partition.ts'
 import { Scrubber } from '../../storage/scrubber.ts'
-import type { SegmentSpan } from '../../storage/segment-audit.ts'
+import type { DamageListener, SegmentSpan } from '../../storage/segment-audit.ts'
+import { SharedBlock } from '../../storage/segment-index.ts'
 import { SegmentStore } from '../../storage/segment-store.ts'
 import { SegmentTransfer } from '../../storage/segment-transfer.ts'
 import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
@@ -129,7 +130,7 @@ export class StateMachine implements StateMachinePort {
   readonly #segmentSize: number | undefined
   readonly #indexBlock: Uint8Array
   /** For transfers, which may run beside a flush. */
-  readonly #transferBlock: Uint8Array
+  readonly #transferBlock: SharedBlock
   #transferPiece: Uint8Array | null = null
   #streams: StreamEntry[] = []
   #partitions = 0
@@ -148,6 +149,7 @@ export class StateMachine implements StateMachinePort {
   /** In the last snapshot with more than before. */
   readonly #counted: PartitionEntry[] = []
   readonly #scrubber: Scrubber
+  #onDamage: DamageListener = () => {}
   readonly #writer = new Writer()
   readonly identity = new Identity()
   /** Of the last executed op, µs: the time that everything replicated goes by. */
@@ -168,7 +170,7 @@ export class StateMachine implements StateMachinePort {
     })
     const blocks = options.allocate(2 * SECTOR_SIZE)
     this.#indexBlock = new Uint8Array(blocks.buffer, blocks.offset, SECTOR_SIZE)
-    this.#transferBlock = new Uint8Array(blocks.buffer, blocks.offset + SECTOR_SIZE, SECTOR_SIZE)
+    this.#transferBlock = new SharedBlock(new Uint8Array(blocks.buffer, blocks.offset + SECTOR_SIZE, SECTOR_SIZE))
     const env = { disk: options.disk, store: this.#store, checksummer: options.checksummer }
     this.#scrubber = new Scrubber(env, () => this.#durableSpans())
   }
@@ -399,6 +401,7 @@ export class StateMachine implements StateMachinePort {
       checksummer: this.#checksummer,
       segmentSizeMax: this.#segmentSize ?? options.segmentSize ?? TOPIC_DEFAULTS.segmentSize,
       indexBlock: this.#indexBlock,
+      onDamage: (span, part) => this.#onDamage(span, part),
     }
   }
 
@@ -550,10 +553,14 @@ export class StateMachine implements StateMachinePort {
       for (const { partitions } of topics) for (const { log } of partitions) yield* log.durableSpans()
   }
 
-  scrub(onDamage: (span: SegmentSpan) => void): void {
-    this.#scrubber.step((span) => {
-      if (this.hasSegment(span.name)) onDamage(span)
-    })
+  watchDamage(listener: DamageListener): void {
+    this.#onDamage = (span, part) => {
+      if (this.hasSegment(span.name)) listener(span, part)
+    }
+  }
+
+  scrub(): void {
+    this.#scrubber.step((span, part) => this.#onDamage(span, part))
   }
 
   /** Rounds that the scrubber has finished. */

@@ -355,6 +355,26 @@ test('a header alone is written again from the prepare that is there', () => {
   assert.equal(open(rig).recovery.clean, 2)
 })
 
+test('a header that a checkpoint overtakes while its prepare is read is not written any more', () => {
+  const rig = formatted()
+  const header = written(open(rig), { op: 1, bodySize: LARGE })
+  rig.disk.erase(JOURNAL_FILE, headerAt(1) / SECTOR_SIZE)
+  written(open(rig), { op: 2, parent: header })
+  rig.disk.erase(JOURNAL_FILE, headerAt(1) / SECTOR_SIZE)
+  const bench = open(rig)
+  bench.disk.log.length = 0
+  assert.ok(bench.journal.fixHeader(1, () => assert.fail('nobody needs it')))
+  assert.equal(
+    bench.journal.fixHeader(1, () => {}),
+    false,
+    'it is on its way',
+  )
+  bench.journal.checkpointDurable(1)
+  rig.settle()
+  assert.deepEqual(accesses(bench, 1), ['read'])
+  assert.equal(bench.pool.used, 0)
+})
+
 test('only what is known and inside the window can be written', () => {
   const bench = open(formatted())
   const { journal, pool } = bench

@@ -318,3 +318,37 @@ test('a partition that is deleted while it is read and written gives everything 
     other.append(batch, 0, batch.length, 0, i)
   }
 })
+
+test('a reader that meets damage tells of it, once a durable checkpoint counts what is damaged', () => {
+  const rig = new Rig(31)
+  const first = new Life(rig)
+  for (let i = 0; i < 12; i++) first.append(20_000)
+  const image = first.checkpoint()
+  const told: string[] = []
+  const partition = new Partition(
+    {
+      store: newSegmentStore(rig.disk, RECORD_MAX),
+      disk: rig.disk,
+      checksummer,
+      segmentSizeMax: 1 << 30,
+      indexBlock: aligned(SECTOR_SIZE),
+      onDamage: ({ name }, part) => told.push(`${part} of ${name}`),
+    },
+    DIRECTORY,
+    image,
+  )
+  const read = (offset: number): string =>
+    rig.result<ReadResult>((done) =>
+      partition.read(
+        { from: { kind: 'offset', offset }, count: 1, bytesMax: RECORD_MAX },
+        new Uint8Array(RECORD_MAX),
+        0,
+        done,
+      ),
+    ).outcome
+  assert.equal(read(5), 'ok')
+  assert.deepEqual(told, [])
+  rig.disk.corrupt(LOG, 26)
+  assert.equal(read(5), 'failed')
+  assert.deepEqual(told, [`records of ${LOG}`])
+})

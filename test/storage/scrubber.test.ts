@@ -25,11 +25,13 @@ function stored(segments: number): { rig: Rig; partition: Partition; scrubber: S
     partition.append(batch, 0, batch.length, 0, partition.nextOffset)
   }
   partition.pad()
+  const dirty = partition.dirtyIndexes()
   partition.noteSnapshot()
   assert.equal(
     rig.result<string>((done) => store.flush(done)),
     'ok',
   )
+  for (const index of dirty) rig.result<string>((done) => partition.writeIndex(index, done))
   partition.noteDurable()
   const scrubber = new Scrubber({ store, disk, checksummer }, () => partition.durableSpans().values())
   return { rig, partition, scrubber }
@@ -74,6 +76,27 @@ test('a sector that cannot be read is damage', () => {
   const [, second] = all.partition.durableSpans() as [SegmentSpan, SegmentSpan]
   all.rig.disk.makeUnreadable(second.name, 3)
   assert.deepEqual(round(all).damaged, [second.name])
+})
+
+test('an index that is not what the records say is damage of its own kind', () => {
+  const all = stored(3)
+  const [first, second, , last] = all.partition.durableSpans() as SegmentSpan[]
+  const parts: string[] = []
+  const look = (): string[] => {
+    parts.length = 0
+    const { rounds } = all.scrubber
+    while (all.scrubber.rounds === rounds) {
+      all.scrubber.step(({ name }, part) => parts.push(`${part} of ${name}`))
+      all.rig.settle()
+    }
+    return parts
+  }
+  assert.deepEqual(look(), [])
+  all.rig.disk.corrupt(first?.indexName ?? '', 0)
+  all.rig.disk.makeUnreadable(second?.indexName ?? '', 0)
+  // The last block of a segment that grows is written again with every checkpoint.
+  all.rig.disk.corrupt(last?.indexName ?? '', 0)
+  assert.deepEqual(look(), [`index of ${first?.name}`, `index of ${second?.name}`])
 })
 
 test('one read at a time, and begun anew it forgets what was under way', () => {

@@ -6,6 +6,7 @@ import { SeededRandom } from '../../simulator/random.ts'
 import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { Partition, type PartitionImage, segmentSpans } from '../../storage/partition.ts'
 import type { SegmentSpan } from '../../storage/segment-audit.ts'
+import { SharedBlock } from '../../storage/segment-index.ts'
 import type { SegmentStore } from '../../storage/segment-store.ts'
 import { SegmentTransfer, type TransferOutcome } from '../../storage/segment-transfer.ts'
 import { sealedBatch } from '../state/prepares.ts'
@@ -82,7 +83,7 @@ function transfer(
     disk: rig.disk,
     store: newSegmentStore(rig.disk, RECORD_MAX),
     checksummer,
-    indexBlock: aligned(SECTOR_SIZE),
+    indexBlock: new SharedBlock(aligned(SECTOR_SIZE)),
     blockSize: BLOCK,
     piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
     live: false,
@@ -272,4 +273,40 @@ test('zeros in place of a record, as of a write that was lost, are found and rep
   for (let sector = 0; sector < span.size / SECTOR_SIZE; sector += 3) rig.disk.erase(span.name, sector)
   assert.equal(transfer(rig, peer).outcome, 'ok')
   assertSame(rig, peer)
+})
+
+test('cancelled while an index block is written: the next transfer waits for the block, the disk sees no change of it', () => {
+  const peer = new Peer(23, 3)
+  for (let events = 1; events < 200; events++) {
+    const rig = new Rig(23)
+    assert.equal(transfer(rig, peer).outcome, 'ok')
+    const store = newSegmentStore(rig.disk, RECORD_MAX)
+    const indexBlock = new SharedBlock(aligned(SECTOR_SIZE))
+    const outcomes: string[] = []
+    const begin = (spans: readonly SegmentSpan[], name: string): SegmentTransfer => {
+      const running = new SegmentTransfer(spans, {
+        disk: rig.disk,
+        store,
+        checksummer,
+        indexBlock,
+        blockSize: BLOCK,
+        piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
+        live: false,
+        fetch: () => assert.fail('everything is here'),
+        onSpan: () => {},
+        done: (outcome) => outcomes.push(`${name} ${outcome}`),
+      })
+      running.start()
+      return running
+    }
+    const first = begin(peer.spans, 'first')
+    rig.steps(events)
+    if (outcomes.length > 0) return
+    first.cancel()
+    begin(peer.spans.slice().reverse(), 'second').cancel()
+    begin(peer.spans.slice(1), 'third')
+    rig.settle()
+    assert.deepEqual(outcomes, ['third ok'], `cancelled after ${events} events`)
+  }
+  assert.fail('the first transfer does not end')
 })
