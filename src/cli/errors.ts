@@ -42,7 +42,12 @@ const NOT_FOUND: ReadonlySet<number> = new Set([
   Status.consumerGroupIdNotFound,
   Status.consumerGroupNameNotFound,
 ])
-const EXISTS: ReadonlySet<number> = new Set([Status.streamNameAlreadyExists, Status.topicNameAlreadyExists])
+const EXISTS: ReadonlySet<number> = new Set([
+  Status.streamNameAlreadyExists,
+  Status.topicNameAlreadyExists,
+  Status.userAlreadyExists,
+  Status.personalAccessTokenAlreadyExists,
+])
 const REFUSED: ReadonlySet<number> = new Set([
   Status.unauthenticated,
   Status.unauthorized,

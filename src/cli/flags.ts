@@ -1,6 +1,6 @@
 // Flags that many commands share, spelled once.
 import { type Command, Option } from 'commander'
-import type { Consistency } from '../index.ts'
+import type { Consistency, Credentials } from '../index.ts'
 import type { CliIo } from './io.ts'
 import { addressList, duration, oneOf } from './values.ts'
 
@@ -22,6 +22,7 @@ export interface ConnectionFlags extends FormatFlags {
   readonly servers?: string[]
   readonly username?: string
   readonly password?: string
+  readonly token?: string
   readonly timeout: number
   readonly linearizable?: boolean
   readonly anyNode?: boolean
@@ -38,6 +39,7 @@ export function withConnection(command: Command): Command {
   )
   command.addOption(new Option('--username <name>', 'who logs in (GALGO_USERNAME; iggy)'))
   command.addOption(new Option('--password <password>', 'with which password (GALGO_PASSWORD; iggy)'))
+  command.addOption(new Option('--token <token>', 'instead of a user name and password (GALGO_TOKEN)'))
   command.addOption(
     new Option('--timeout <time>', 'how long to wait for the cluster')
       .argParser(duration(1, 3_600_000))
@@ -58,20 +60,29 @@ export function withFreshness(command: Command): Command {
 
 export interface Connection {
   readonly servers: string[]
-  readonly credentials: { readonly username: string; readonly password: string }
+  readonly credentials: Credentials
   readonly timeoutMs: number
   readonly consistency: Consistency
 }
 
 /** Flags win over the environment, the environment over the defaults. */
 export function connectionOf(flags: ConnectionFlags, io: CliIo): Connection {
-  const { GALGO_SERVERS: servers, GALGO_USERNAME: username, GALGO_PASSWORD: password } = io.environment
+  const { GALGO_SERVERS: servers } = io.environment
   return {
     servers: flags.servers ?? addressList(servers === undefined || servers === '' ? DEFAULT_SERVERS : servers),
-    credentials: { username: flags.username ?? username ?? 'iggy', password: flags.password ?? password ?? 'iggy' },
+    credentials: credentialsOf(flags, io),
     timeoutMs: flags.timeout,
     consistency: flags.linearizable === true ? 'linearizable' : flags.anyNode === true ? 'any' : 'primary',
   }
+}
+
+/** A token, unless a name or password says more clearly who it is. */
+function credentialsOf(flags: ConnectionFlags, io: CliIo): Credentials {
+  const { GALGO_USERNAME: username, GALGO_PASSWORD: password, GALGO_TOKEN: token } = io.environment
+  if (flags.token !== undefined) return { token: flags.token }
+  const named = flags.username !== undefined || flags.password !== undefined
+  if (!named && token !== undefined && token !== '') return { token }
+  return { username: flags.username ?? username ?? 'iggy', password: flags.password ?? password ?? 'iggy' }
 }
 
 /** A stream or topic as users name it: a name, or an id where it is a number. */

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { benchCommand } from './commands/bench.ts'
 import { chaosCommand } from './commands/chaos.ts'
+import { clientCommand } from './commands/client.ts'
 import { clusterCommand } from './commands/cluster.ts'
 import { consumeCommand } from './commands/consume.ts'
 import { formatCommand, recoverCommand } from './commands/format.ts'
@@ -13,7 +14,9 @@ import { exploreCommand, simCommand } from './commands/sim.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
 import { streamCommand } from './commands/stream.ts'
+import { tokenCommand } from './commands/token.ts'
 import { topicCommand } from './commands/topic.ts'
+import { userCommand } from './commands/user.ts'
 import { explain, printFailure } from './errors.ts'
 import { EXIT_CODES_HELP, ExitCode } from './exit-codes.ts'
 import type { CliIo } from './io.ts'
@@ -90,6 +93,10 @@ ${EXIT_CODES_HELP}`,
   program.addCommand(produceCommand(context))
   program.addCommand(consumeCommand(context))
   program.addCommand(offsetCommand(context))
+  program.commandsGroup('Users:')
+  program.addCommand(userCommand(context))
+  program.addCommand(tokenCommand(context))
+  program.addCommand(clientCommand(context))
   program.commandsGroup('Measure and prove:')
   program.addCommand(benchCommand(context))
   program.addCommand(simCommand(context))

@@ -20,6 +20,21 @@ const COMMANDS = [
   'topic list',
   'topic get',
   'topic delete',
+  'stream rename',
+  'stream purge',
+  'topic rename',
+  'topic purge',
+  'user create',
+  'user list',
+  'user get',
+  'user update',
+  'user password',
+  'user permissions',
+  'user delete',
+  'token create',
+  'token list',
+  'token delete',
+  'client list',
   'produce',
   'consume',
   'offset get',
@@ -105,7 +120,12 @@ test('flags win over the environment, the environment over the defaults', () => 
     consistency: 'primary',
   })
   assert.deepEqual(connectionOf({ ...flags, servers: ['c:3'], username: 'bob' }, io).servers, ['c:3'])
-  assert.equal(connectionOf({ ...flags, username: 'bob' }, io).credentials.username, 'bob')
+  const bob = { username: 'bob', password: 'x' }
+  assert.deepEqual(connectionOf({ ...flags, username: 'bob' }, io).credentials, bob)
+  const withToken = { environment: { ...io.environment, GALGO_TOKEN: 't' } } as unknown as CliIo
+  assert.deepEqual(connectionOf(flags, withToken).credentials, { token: 't' })
+  assert.deepEqual(connectionOf({ ...flags, username: 'bob' }, withToken).credentials, bob)
+  assert.deepEqual(connectionOf({ ...flags, username: 'bob', token: 'u' }, io).credentials, { token: 'u' })
   assert.deepEqual(connectionOf(flags, { environment: {} } as unknown as CliIo).credentials, {
     username: 'iggy',
     password: 'iggy',

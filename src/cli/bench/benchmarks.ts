@@ -136,7 +136,7 @@ function settingsOf(
     rate: flags.rate ?? null,
     warmup: `${flags.warmup / 1000}s`,
     topic: workspace.name,
-    user: connection.credentials.username,
+    user: 'token' in connection.credentials ? 'a token' : connection.credentials.username,
   }
 }
 

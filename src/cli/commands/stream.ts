@@ -1,4 +1,4 @@
-// galgo stream: create, list, get, delete.
+// galgo stream: create, list, get, rename, purge, delete.
 import { Command } from 'commander'
 import { CliError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
@@ -9,10 +9,12 @@ import { withClient } from '../sdk.ts'
 import { topicRows, topicTable } from './topic.ts'
 
 export function streamCommand(context: CommandContext): Command {
-  const stream = new Command('stream').description('create, list, look at and delete streams')
+  const stream = new Command('stream').description('create, list, look at, rename, empty and delete streams')
   stream.addCommand(create(context))
   stream.addCommand(list(context))
   stream.addCommand(get(context))
+  stream.addCommand(rename(context))
+  stream.addCommand(purge(context))
   stream.addCommand(remove(context))
   return stream
 }
@@ -85,6 +87,37 @@ function get({ io, action }: CommandContext): Command {
           ]),
         )
         if (topics.length > 0) await io.out(`\n${topicTable(topics)}`)
+        return undefined
+      }),
+    )
+}
+
+function rename({ io, action }: CommandContext): Command {
+  return withConnection(new Command('rename'))
+    .description('give a stream another name')
+    .argument('<stream>', 'name or id')
+    .argument('<name>', 'its new name, 1 to 255 bytes')
+    .addHelpText('after', '\nExample:\n  galgo stream rename shop store')
+    .action(
+      action(async (stream: string, name: string, flags: ConnectionFlags) => {
+        await withClient(flags, io, (client) => client.updateStream(identifier(stream), name))
+        await io.out(
+          flags.format === 'json' ? `${JSON.stringify({ renamed: name })}\n` : `stream ${stream} is ${name}\n`,
+        )
+        return undefined
+      }),
+    )
+}
+
+function purge({ io, action }: CommandContext): Command {
+  return withConnection(new Command('purge'))
+    .description('remove all messages and stored offsets of a stream; its topics stay, offsets begin at 0 again')
+    .argument('<stream>', 'name or id')
+    .addHelpText('after', '\nExample:\n  galgo stream purge shop')
+    .action(
+      action(async (name: string, flags: ConnectionFlags) => {
+        await withClient(flags, io, (client) => client.purgeStream(identifier(name)))
+        await io.out(flags.format === 'json' ? `${JSON.stringify({ purged: name })}\n` : `stream ${name} is empty\n`)
         return undefined
       }),
     )

@@ -1,4 +1,4 @@
-// galgo topic: create, list, get, delete.
+// galgo topic: create, list, get, rename, purge, delete.
 import { Command, Option } from 'commander'
 import type { TopicRecord } from '../../protocol/commands/topic-record.ts'
 import { CliError } from '../errors.ts'
@@ -12,10 +12,12 @@ import { whole } from '../values.ts'
 const PARTITIONS_MAX = 1000
 
 export function topicCommand(context: CommandContext): Command {
-  const topic = new Command('topic').description('create, list, look at and delete topics')
+  const topic = new Command('topic').description('create, list, look at, rename, empty and delete topics')
   topic.addCommand(create(context))
   topic.addCommand(list(context))
   topic.addCommand(get(context))
+  topic.addCommand(rename(context))
+  topic.addCommand(purge(context))
   topic.addCommand(remove(context))
   return topic
 }
@@ -101,6 +103,37 @@ function get({ io, action }: CommandContext): Command {
           { title: 'segments', value: (partition) => partition.segments, align: 'right' },
         ])
         await io.out(`\n${partitionTable}`)
+        return undefined
+      }),
+    )
+}
+
+function rename({ io, action }: CommandContext): Command {
+  return withConnection(new Command('rename'))
+    .description('give a topic another name')
+    .argument('<stream>', 'name or id')
+    .argument('<topic>', 'name or id')
+    .argument('<name>', 'its new name, 1 to 255 bytes')
+    .addHelpText('after', '\nExample:\n  galgo topic rename shop orders purchases')
+    .action(
+      action(async (stream: string, topic: string, name: string, flags: ConnectionFlags) => {
+        await withClient(flags, io, (client) => client.updateTopic(identifier(stream), identifier(topic), name))
+        await io.out(flags.format === 'json' ? `${JSON.stringify({ renamed: name })}\n` : `topic ${topic} is ${name}\n`)
+        return undefined
+      }),
+    )
+}
+
+function purge({ io, action }: CommandContext): Command {
+  return withConnection(new Command('purge'))
+    .description('remove all messages and stored offsets of a topic; offsets begin at 0 again')
+    .argument('<stream>', 'name or id')
+    .argument('<topic>', 'name or id')
+    .addHelpText('after', '\nExample:\n  galgo topic purge shop orders')
+    .action(
+      action(async (stream: string, topic: string, flags: ConnectionFlags) => {
+        await withClient(flags, io, (client) => client.purgeTopic(identifier(stream), identifier(topic)))
+        await io.out(flags.format === 'json' ? `${JSON.stringify({ purged: topic })}\n` : `topic ${topic} is empty\n`)
         return undefined
       }),
     )
