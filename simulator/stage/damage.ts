@@ -42,6 +42,11 @@ export class Damage {
     return [...this.#spoiled.values()].filter((spoiled) => spoiled.node === node)
   }
 
+  /** Blocks of segments: a replica finds them by itself, when it scrubs. */
+  get inSegments(): number {
+    return [...this.#spoiled.values()].filter(({ file }) => file.startsWith('streams/')).length
+  }
+
   get count(): number {
     return this.#spoiled.size
   }

@@ -186,6 +186,34 @@ test('random faults strike while they are on, and everything holds', () => {
   }
 })
 
+test('the final check waits until flipped blocks of segments are repaired', () => {
+  const stage = run(3, 3000)
+  stage.act({ verb: 'rot-segment', replica: 0 })
+  stage.act({ verb: 'rot-segment', replica: 2 })
+  assert.equal(stage.damage.inSegments, 2)
+  const { outcome, what } = judgeNow(stage)
+  assert.equal(outcome, 'held', what)
+})
+
+test('more damage than can be repaired: nothing is invented, and the final check says that it does not come to rest', () => {
+  const slot = run(2, 900)
+  const op = Math.min(...slot.world.nodes.map(({ replica }) => replica?.commitMin ?? 0))
+  for (const { index } of slot.world.nodes) slot.act({ verb: 'rot-slot', replica: index, slot: op % 40 })
+  for (const { index } of slot.world.nodes) slot.act({ verb: 'crash', replica: index })
+  for (const { index } of slot.world.nodes) slot.act({ verb: 'restart', replica: index })
+  slot.advance(6000 * MS)
+  assert.deepEqual(slot.verdict, { outcome: 'held' })
+  assert.match(takeSnapshot(slot).standstill ?? '', /no primary/)
+  assert.equal(judgeNow(slot).outcome, 'unfinished')
+  const segment = run(3, 3000)
+  for (const { index } of segment.world.nodes) segment.act({ verb: 'rot-segment', replica: index })
+  segment.advance(8000 * MS)
+  assert.deepEqual(segment.verdict, { outcome: 'held' })
+  const { outcome, what } = judgeNow(segment)
+  assert.equal(outcome, 'unfinished')
+  assert.match(what, /on every replica/)
+})
+
 test('a checker that objects stops the run, and says so', () => {
   const stage = run(4, 800)
   const machine = stage.machines.get(stage.node(1))
