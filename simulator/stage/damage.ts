@@ -1,7 +1,6 @@
 // Bit rot that is still there: which sectors of which disk were spoiled and not written since.
 import { SECTOR_SIZE } from '../../src/protocol/message.ts'
-import { JOURNAL_FILE } from '../../storage/journal.ts'
-import { SUPERBLOCK_FILE } from '../../storage/superblock.ts'
+import { Atlas, type Place, type Zone } from '../atlas.ts'
 import type { SimNode } from '../node.ts'
 import { equalBytes } from '../virtual-disk.ts'
 
@@ -9,7 +8,8 @@ export interface Spoiled {
   readonly node: SimNode
   readonly file: string
   readonly sector: number
-  /** Of the journal: whose prepare. */
+  readonly zone: Zone
+  /** Of the journal. */
   readonly slot: number | null
   /** What the place is called. */
   readonly what: string
@@ -21,7 +21,9 @@ export class Damage {
 
   note(node: SimNode, file: string, sector: number): Spoiled {
     const bytes = node.disk.durable(file, sector * SECTOR_SIZE, SECTOR_SIZE)
-    const spoiled = { node, file, sector, slot: slotOf(node, file, sector), what: describe(node, file, sector), bytes }
+    const place = new Atlas(node.geometry, [], false).place(file, sector)
+    const slot = place.zone === 'header' || place.zone === 'prepare' ? place.unit : null
+    const spoiled = { node, file, sector, zone: place.zone, slot, what: describe(place, file), bytes }
     this.#spoiled.set(`${node.index} ${file} ${sector}`, spoiled)
     return spoiled
   }
@@ -44,7 +46,7 @@ export class Damage {
 
   /** Blocks of segments: a replica finds them by itself, when it scrubs. */
   get inSegments(): number {
-    return [...this.#spoiled.values()].filter(({ file }) => file.startsWith('streams/')).length
+    return [...this.#spoiled.values()].filter(({ zone }) => zone === 'segment').length
   }
 
   get count(): number {
@@ -52,18 +54,17 @@ export class Damage {
   }
 }
 
-function slotOf(node: SimNode, file: string, sector: number): number | null {
-  if (file !== JOURNAL_FILE) return null
-  const { journalSlots, frameSizeMax } = node.geometry
-  if (sector < journalSlots) return sector
-  return Math.floor(((sector - journalSlots) * SECTOR_SIZE) / frameSizeMax)
-}
-
-function describe(node: SimNode, file: string, sector: number): string {
-  const slot = slotOf(node, file, sector)
-  if (slot !== null) return `journal slot ${slot}`
-  if (file === SUPERBLOCK_FILE) return 'a copy of the superblock'
-  if (file.startsWith('checkpoint.')) return `checkpoint ${file.slice('checkpoint.'.length)}`
-  const partition = /partitions\/(\d+)/.exec(file)?.[1]
-  return partition === undefined ? file : `a block of partition ${partition}'s segment`
+function describe({ zone, unit }: Place, file: string): string {
+  switch (zone) {
+    case 'superblock':
+      return `copy ${unit} of the superblock`
+    case 'header':
+    case 'prepare':
+      return `journal slot ${unit}`
+    case 'checkpoint':
+      return `checkpoint ${file.slice('checkpoint.'.length)}`
+    case 'segment':
+    case 'index':
+      return `the ${zone} of partition ${/partitions\/(\d+)/.exec(file)?.[1] ?? '?'}`
+  }
 }
