@@ -76,6 +76,11 @@ export class ClientTable {
     if (this.#sessions.get(client)?.session === session) this.#sessions.delete(client)
   }
 
+  /** Every session ends. */
+  clear(): void {
+    this.#sessions.clear()
+  }
+
   /** What is known of a request number of this session; without a checksum, whatever its body. */
   lookup(session: Session, request: number, bodyChecksum: Uint32Array | null, at: number): Lookup {
     if (request > session.request) return 'new'

@@ -13,6 +13,8 @@
 //   getCheckpoint 18 / checkpoint 19            "which checkpoint have you?"; its header is the body of the answer
 //   getBlock 20 / block 21                      bytes of a checkpoint's file or of a segment; a block without a body: gone.
 //                                               The body of getBlock is the segment's name, or empty for the checkpoint
+//   coldStart 25 / coldVote 26                  after too many power cuts: "what does your journal hold from `op` on?", and the
+//                                               headers that can be read there, up to and including `last`
 //   confirm 22 / confirmed 23                   primary to all: "do I still lead?"; the answer repeats the round's number
 //
 //   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |
@@ -25,6 +27,8 @@
 //   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
 //   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
+//   | coldStart       | op              |              |              |            |              |              |         |            |         |
+//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch |      |            |         |
 //   | notMember       | member (24): who holds the place of the addressee |     |              |              |         |            |         |
 //
 //   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
@@ -48,9 +52,11 @@ export const FrameAt = {
   prepareOk: { checksum: 128, op: 144, commitMin: 152, checkpointOp: 160 },
   commit: { commit: 128, op: 136, checkpointOp: 144, digest: 160 },
   doViewChange: { present: 128, nack: 144, op: 160, commitMin: 168, commitMax: 176, checkpointOp: 184, logView: 192 },
-  startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152, member: 160 },
+  startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152, member: 160, lossEpoch: 184 },
   getView: { nonce: 128, replacement: 136 },
   notMember: { member: 128 },
+  coldStart: { op: 128 },
+  coldVote: { op: 128, last: 136, end: 144, commitMax: 152, durableOp: 160, logView: 168, lossEpoch: 172 },
   getHeaders: { opMin: 128, opMax: 136 },
   getPrepare: { checksum: 128, op: 144 },
   confirm: { round: 128 },

@@ -44,6 +44,10 @@ export interface StateMachine {
   /** False while too many bytes wait for the disk; the replica asks again on every tick and disk completion. */
   canExecute(): boolean
   execute(prepare: Message): ExecuteResult
+  /** The cluster may have lost acknowledged ops that stood here, as its loss number `epoch` says. Part of the state from now on. */
+  fence(epoch: number): void
+  /** Of the last fence; 0 when there was none. */
+  readonly lossEpoch: number
   /** The state after the last executed op, as bytes that are the same on every replica. Pads segment tails first. */
   snapshot(): Uint8Array
   /** Takes the place of whatever the state was. The files that the snapshot refers to are on this disk, durable. */

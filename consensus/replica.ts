@@ -59,6 +59,7 @@ import { headerOf, type Journal, prepareIntact, sealFrame, stampFrame } from '..
 import { getMember, isLater, MEMBER_SIZE, type Member, putMember } from '../storage/member.ts'
 import type { Superblock } from '../storage/superblock.ts'
 import { ClientTable, type Session, type StoredReply } from './client-table.ts'
+import { ColdStart, type ColdVote } from './cold-start.ts'
 import { FrameAt, HEADERS_PER_FRAME, MEMBERS_BLOCK_SIZE } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
 import { chooseLog, majority, type Vote, withoutReplaced } from './quorum.ts'
@@ -72,6 +73,8 @@ export const VsrOperation = {
   logout: 3,
   /** Gives the place of the replica in `request` to the directory in `session`; see `storage/member.ts`. */
   replace: 4,
+  /** After ops may have been lost: names the loss epoch, in `request`. */
+  fence: 5,
   rejected: 69,
 } as const
 /** Below: metadata, numbered in every session. From here: partition operations, numbered only in exactly-once sessions. */
@@ -101,6 +104,10 @@ export const Timeouts = {
   patience: 2000,
   /** Between two reads of the scrubber, of a frame's size or somewhat more. */
   scrub: 100,
+  /** Durability `memory`: what is acknowledged is on its way to the disk within this time. */
+  flush: 30,
+  /** Everybody has been there for this long, and nobody leads. */
+  coldStart: 500,
   /** More time than this between two ticks was a stall of this process, and is not counted. */
   tickMax: 50,
 } as const
@@ -108,6 +115,10 @@ assert(Timeouts.heartbeat * 4 <= Timeouts.election)
 assert(Timeouts.ping * 4 <= Timeouts.abdicate)
 
 const REPAIRS_MAX = 8
+/** Bits of a ping's status. */
+const PING_NORMAL = 1
+const PING_LOSSY = 2
+const PING_REPLACEMENT = 4
 /** Of files that other replicas ask for. */
 const BLOCK_SIZE_MAX = 512 * 1024
 const REPAIR_READS_MAX = 8
@@ -126,6 +137,8 @@ export type Halt =
   | 'checkpoint-corrupt'
   /** Another directory holds this replica's place in the cluster. */
   | 'replaced'
+  /** Holds ops that the cluster went on without, as its operator said. */
+  | 'given-up'
 
 export interface HostEvents extends ReplicaHost {
   /** The replica stopped for good; the process must end. `what` is a sentence for the operator. */
@@ -148,6 +161,10 @@ export interface ReplicaOptions {
   /** What a Register answers after the session: protocol version and server version string. */
   readonly protocolVersion: number
   readonly serverVersion: string
+  /** Tells this start of the machine from another; four words. For durability `memory`. */
+  readonly boot?: Uint32Array
+  /** The operator gives up what only replicas that are away may hold. */
+  readonly acceptLoss?: boolean
 }
 
 interface Peer {
@@ -165,6 +182,10 @@ interface Peer {
   /** Time until which its wish counts, and the view it wishes for. */
   wishView: number
   wishUntil: number
+  /** As its last ping said: in order, and leading; without what it may have acknowledged. */
+  leads: boolean
+  lossy: boolean
+  replacement: boolean
 }
 
 /** What a replica knows, for a simulator that goes back to it. */
@@ -263,6 +284,17 @@ export class Replica implements ReplicaPort {
   #nonce = new Uint32Array(2)
   #wish = 0
   #behind = false
+  readonly #lazy: boolean
+  readonly #boot: Uint32Array
+  readonly #acceptLoss: boolean
+  /** A log is being put together after a power cut, here. */
+  #cold: ColdStart | null = null
+  /** Since when it would be my turn to do so. */
+  #coldSince = Number.POSITIVE_INFINITY
+  #coldDue = 0
+  #syncedOp = 0
+  #flushDue = 0
+  #flushing = false
   /** Which directory speaks. Its view and op are known once it is told that it has joined. */
   #self: Member
   /** My checkpoint is damaged: I have my log, and vote with it, but nothing can be executed until I have another one. */
@@ -331,6 +363,9 @@ export class Replica implements ReplicaPort {
         progressAt: Number.NEGATIVE_INFINITY,
         wishView: 0,
         wishUntil: 0,
+        leads: false,
+        lossy: false,
+        replacement: false,
       })
     }
     const room = Math.min(BLOCK_SIZE_MAX, g.frameSizeMax - HEADER_SIZE)
@@ -365,6 +400,9 @@ export class Replica implements ReplicaPort {
     this.#stateMachine.watchDamage((span, part) => this.#segmentRepair.add(span, part))
     this.#commitHeader = this.#superblock.state.checkpointHeader
     this.#self = this.#superblock.state.members[this.index] as Member
+    this.#lazy = g.durability === 'memory'
+    this.#boot = options.boot ?? new Uint32Array(4)
+    this.#acceptLoss = options.acceptLoss ?? false
     this.#journal.onFault = (what) => this.#halt('disk', what)
     this.#superblock.onFault = (what) => this.#halt('disk', what)
   }
@@ -414,6 +452,22 @@ export class Replica implements ReplicaPort {
 
   get halted(): boolean {
     return this.#halted
+  }
+
+  /** A power cut may have taken what it acknowledged: it is no part of any quorum until a primary tells it where the log ends. */
+  get lossy(): boolean {
+    return this.#superblock.state.lossy
+  }
+
+  /** How often the cluster has lost what it may have acknowledged; with durability `disk` never. */
+  get lossEpoch(): number {
+    return this.#superblock.state.lossEpoch
+  }
+
+  /** Everything up to here was executed and is on disk. */
+  get durableOp(): number {
+    if (!this.#lazy) return this.commitMin
+    return Math.max(this.#superblock.state.durableOp, Math.min(this.#syncedOp, this.commitMin))
   }
 
   /** Stands in for a lost directory, and has not joined yet: it is no part of any quorum. */
@@ -483,7 +537,14 @@ export class Replica implements ReplicaPort {
     this.#commitHeader = state.checkpointHeader
     this.#timestamp = getU64(state.checkpointHeader, At.prepare.timestamp)
     this.#lastTickAt = this.#clock.monotonicMs()
-    const openJournal = (): void => this.#journal.open(state.checkpointHeader, () => this.#openLog(done))
+    const openJournal = (): void => {
+      if (!this.#lazy) return this.#journal.open(state.checkpointHeader, () => this.#openLog(done))
+      // An end in order, or of the process alone, loses nothing that was written; an end of the machine may.
+      const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))
+      this.#superblock.update({ clean: false, lossy, boot: this.#boot }, () =>
+        this.#journal.open(state.checkpointHeader, () => this.#openLog(done), lossy),
+      )
+    }
     if (state.checkpointOp === 0) return openJournal()
     this.#checkpoints.read(state.checkpointOp, state.checkpointSize, state.checkpointDigest, (snapshot) => {
       if (snapshot !== null) {
@@ -513,6 +574,7 @@ export class Replica implements ReplicaPort {
 
   #openLog(done: () => void): void {
     const state = this.#superblock.state
+    this.#syncedOp = state.checkpointOp
     const suffix = state.suffix
     const head = headerOp(suffix[0] as Header)
     const bottom = headerOp(suffix[suffix.length - 1] as Header)
@@ -549,9 +611,10 @@ export class Replica implements ReplicaPort {
     this.#resetChain()
     // A checkpoint of others, from a view that I never was in: my log ends before that view, wherever I left it.
     const checkpointView = headerView(state.checkpointHeader)
-    if (state.replacement || this.#journal.faultyAbove(this.op)) {
+    if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {
       this.status = 'recovering_head'
       if (state.replacement) this.#log.warn('replacement', { instance: this.#self.instance })
+      else if (state.lossy) this.#log.warn('lossy', { op: this.op, durable: state.durableOp })
       else this.#log.warn('recovering-head', { op: this.op, faulty: this.#journal.faultyCount })
       this.#newNonce()
     } else if (checkpointView > this.view) {
@@ -590,8 +653,9 @@ export class Replica implements ReplicaPort {
       previous = header
       head = op
     }
+    const { lossy, lossEpoch, durableOp } = this.#superblock.state
     for (let op = head + 1; op <= this.#journal.windowEnd; op++) {
-      if (op > this.commitMax && !this.#journal.isFaulty(op)) continue
+      if (lossy ? op > durableOp : op > this.commitMax && !this.#journal.isFaulty(op)) continue
       return this.#halt(
         'journal-corrupt',
         `op ${op} cannot be read from the journal, and there is no other replica to ask`,
@@ -606,7 +670,14 @@ export class Replica implements ReplicaPort {
     this.#viewHead = this.op
     this.status = 'view_change'
     this.#superblock.update(
-      { view: this.view, logView: this.view, commitMax: this.commitMax, suffix: this.#buildSuffix() },
+      {
+        view: this.view,
+        logView: this.view,
+        commitMax: this.commitMax,
+        suffix: this.#buildSuffix(),
+        lossy: false,
+        lossEpoch: lossEpoch + (lossy ? 1 : 0),
+      },
       () => {
         this.#repairHeaders()
         this.#log.info('opened', { status: 'solo', view: this.view, op: this.op, commitMin: this.commitMin })
@@ -648,6 +719,7 @@ export class Replica implements ReplicaPort {
       } else if (this.status === 'view_change') this.#tickViewChange()
       else this.#tickRecoveringHead()
     }
+    if (this.#lazy) this.#tickMemory()
     if (this.#now >= this.#repairDue) {
       this.#repairDue = this.#now + Timeouts.repair + this.#random.below(Timeouts.repair)
       this.#repair()
@@ -665,6 +737,7 @@ export class Replica implements ReplicaPort {
 
   #tickPrimary(): void {
     if (!this.#viewDurable) return
+    this.#proposeFence()
     if (this.#now >= this.#heartbeatDue && this.#hearsQuorum()) {
       this.#heartbeatDue = this.#now + Timeouts.heartbeat
       this.#sendCommit()
@@ -801,6 +874,12 @@ export class Replica implements ReplicaPort {
       case Command.notMember:
         this.#onNotMember(message, from)
         break
+      case Command.coldStart:
+        this.#onColdStart(message, from)
+        break
+      case Command.coldVote:
+        this.#onColdVote(message, from)
+        break
       case Command.ping:
         this.#onPing(message, from)
         break
@@ -915,15 +994,8 @@ export class Replica implements ReplicaPort {
       if (header === null || !isReplacement(header)) continue
       if (getU64(header, At.prepare.request) === replica && getU64(header, At.prepare.session) === instance) return
     }
-    const request = this.#frame(Command.request, 0)
-    if (request === null) return
-    clearHeader(request)
-    setU32(request.words, At.size, HEADER_SIZE)
-    setU64(request.words, At.request.request, replica)
-    setU64(request.words, At.request.session, instance)
-    request.bytes[At.request.operation] = VsrOperation.replace
     this.#log.warn('replacing', { replica, instance, op: this.op + 1 })
-    this.#prepare(request)
+    this.#prepareInternal(VsrOperation.replace, replica, instance)
   }
 
   /** Who acknowledges the op counts the new directory from then on, whatever becomes of the op: the old one is gone for good. */
@@ -984,7 +1056,13 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.ping.sentMs, Math.floor(this.#now))
     copy128(w, FrameAt.ping.digest, state.checkpointDigest, 0)
     setU32(w, FrameAt.ping.logView, state.logView)
-    setU32(w, FrameAt.ping.status, this.status === 'normal' ? 1 : 0)
+    setU32(
+      w,
+      FrameAt.ping.status,
+      (this.status === 'normal' ? PING_NORMAL : 0) |
+        (state.lossy ? PING_LOSSY : 0) |
+        (state.replacement ? PING_REPLACEMENT : 0),
+    )
     setU32(w, FrameAt.ping.pipeline, this.#pipelineMax)
     setU32(w, FrameAt.ping.slots, this.#journal.slots)
     return message
@@ -1003,6 +1081,10 @@ export class Replica implements ReplicaPort {
     peer.commit = getU64(w, FrameAt.ping.commit)
     this.#compareDigest(getU64(w, FrameAt.ping.checkpointOp), w, FrameAt.ping.digest, from)
     const view = getU32(w, At.view)
+    const status = getU32(w, FrameAt.ping.status)
+    peer.leads = (status & PING_NORMAL) !== 0 && this.#primaryOf(getU32(w, FrameAt.ping.logView)) === from
+    peer.lossy = (status & PING_LOSSY) !== 0
+    peer.replacement = (status & PING_REPLACEMENT) !== 0
     if (view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
     if (view > this.view) this.#higherView(view)
     else if (view < this.view && this.#isNormalPrimary && this.#viewDurable)
@@ -1063,6 +1145,7 @@ export class Replica implements ReplicaPort {
     const number = getU64(w, At.request.request)
     const internal = client === '0.0.0.0'
     const sessionNumber = getU64(w, At.request.session)
+    if (this.#fenceDue) return this.#busy()
     let numbered = false
     if (!internal && operation !== VsrOperation.register) {
       const session = this.clients.get(client)
@@ -1099,7 +1182,8 @@ export class Replica implements ReplicaPort {
    * it and answered. One above my head proves that others have gone on without me.
    */
   #withoutSession(sessionNumber: number): SubmitOutcome {
-    if (sessionNumber > this.op) return 'not-primary'
+    // Or that its session is one of the ops that were lost.
+    if (sessionNumber > this.op && this.lossEpoch === 0) return 'not-primary'
     return sessionNumber > this.commitMin ? this.#busy() : 'no-session'
   }
 
@@ -1637,6 +1721,10 @@ export class Replica implements ReplicaPort {
     this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
     if (isReplacement(header)) {
       this.#adoptReplacement(header, true, () => {})
+    } else if (client === '0.0.0.0' && operation === VsrOperation.fence) {
+      this.#stateMachine.fence(getU64(header, At.prepare.request))
+      // What they were told may be untrue now: nobody goes on in a session of before.
+      this.clients.clear()
     } else if (client === '0.0.0.0') {
       const result = this.#stateMachine.execute(message)
       this.#host.onInternalCommitted(getU64(header, At.prepare.request), result)
@@ -1757,7 +1845,7 @@ export class Replica implements ReplicaPort {
     new DataView(snapshot.buffer).setUint32(0, clients.length, true)
     snapshot.set(clients, 4)
     snapshot.set(state, 4 + clients.length)
-    this.#stateMachine.flush((flushed) => {
+    this.#flushAll((flushed) => {
       if (flushed !== 'ok') return this.#halt('disk', `segments could not be written for checkpoint ${op}: ${flushed}`)
       this.#checkpoints.write(op, snapshot, (written, digest, size) => {
         if (written !== 'ok') return this.#halt('disk', `checkpoint ${op} could not be written: ${written}`)
@@ -1769,6 +1857,7 @@ export class Replica implements ReplicaPort {
             checkpointDigest: digest,
             checkpointSize: size,
             commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),
+            durableOp: Math.max(op, this.durableOp),
           },
           () => {
             if (this.#halted) return
@@ -1780,6 +1869,14 @@ export class Replica implements ReplicaPort {
           },
         )
       })
+    })
+  }
+
+  /** What the snapshot refers to; and the journal, so that others may still have from it what they lack of the checkpoint. */
+  #flushAll(done: (result: 'ok' | 'failed' | 'full') => void): void {
+    this.#stateMachine.flush((flushed) => {
+      if (flushed !== 'ok' || !this.#lazy) return done(flushed)
+      this.#journal.flush(() => done('ok'))
     })
   }
 
@@ -2156,6 +2253,7 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.startView.op, this.op)
     setU64(w, FrameAt.startView.commitMax, this.commitMax)
     setU64(w, FrameAt.startView.checkpointOp, this.checkpointOp)
+    setU32(w, FrameAt.startView.lossEpoch, this.lossEpoch)
     const member = asked === undefined ? undefined : this.#superblock.state.members[asked]
     if (member?.committed) putMember(w, FrameAt.startView.member, member)
     headers.forEach((header, i) => w.set(header, (HEADER_SIZE + i * HEADER_SIZE) >>> 2))
@@ -2175,7 +2273,10 @@ export class Replica implements ReplicaPort {
     const nonce = FrameAt.startView.nonce >>> 2
     if (this.status === 'recovering_head') {
       const mine = w[nonce] === this.#nonce[0] && w[nonce + 1] === this.#nonce[1]
-      if (!mine && (view <= this.#superblock.state.view || this.replacement)) return
+      // Of a view that I promised and never was in, any startView will do: nothing of mine can be missing in it.
+      const { state } = this.#superblock
+      const known = view < state.view || (view === state.view && state.logView === view)
+      if (!mine && (known || this.replacement)) return
       if (this.replacement && !this.#hasJoined(getMember(w, FrameAt.startView.member))) return
     }
     if (view === this.view && this.#logView === view && this.status === 'normal') {
@@ -2190,6 +2291,14 @@ export class Replica implements ReplicaPort {
       return this.#declareBehind(op)
     }
     const newLog = this.#logView !== view || this.status === 'recovering_head'
+    const lossEpoch = getU32(w, FrameAt.startView.lossEpoch)
+    const lost = lossEpoch > this.lossEpoch
+    if (lost && op < this.commitMin) {
+      this.#halt('given-up', `the cluster went on from op ${op}, and this replica has executed ${this.commitMin} ops`)
+      return
+    }
+    if (lost) this.commitMax = this.commitMin
+    this.#cold = null
     this.view = view
     this.#pipeline = []
     this.#inFlight.clear()
@@ -2205,7 +2314,9 @@ export class Replica implements ReplicaPort {
         view,
         logView: view,
         suffix: this.#buildSuffix(),
-        commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),
+        commitMax: lost ? this.commitMax : Math.max(this.commitMax, this.#superblock.state.commitMax),
+        lossy: false,
+        lossEpoch: Math.max(lossEpoch, this.lossEpoch),
         // What the lost directory promised is covered: its votes are refused by a quorum, its ops are committed up to the one
         // that gave its place away.
         replacement: false,
@@ -2260,6 +2371,259 @@ export class Replica implements ReplicaPort {
       this.#proposeReplacement(from, member.instance)
     const nonce = FrameAt.getView.nonce >>> 2
     this.#sendTo(from, this.#startViewFrame(message.words[nonce] as number, message.words[nonce + 1] as number, from))
+  }
+
+  // ---- durability `memory`: flushes, and the start after too many power cuts ---------------------------------------------
+
+  #tickMemory(): void {
+    if (this.#now >= this.#flushDue) {
+      this.#flushDue = this.#now + Timeouts.flush
+      this.#flush()
+    }
+    if (this.replicaCount > 1) this.#tickColdStart()
+  }
+
+  /** Replicas take turns, so that an op is on some disk as soon as possible. */
+  #flush(): void {
+    if (this.#flushing || !this.#journal.unsynced) return
+    let synced = Math.max(this.#syncedOp, this.#journal.checkpointOp)
+    for (let op = synced + 1; op <= this.commitMin; op++) {
+      const header = this.#journal.header(op)
+      if (header === null || !this.#journal.holds(header)) break
+      synced = op
+    }
+    this.#flushing = true
+    this.#journal.flush(() => {
+      this.#flushing = false
+      this.#syncedOp = Math.max(this.#syncedOp, synced)
+    })
+  }
+
+  /** Ends in order: everything that was acknowledged is durable, and known to be. Nothing may be asked of the replica after that. */
+  close(done: () => void): void {
+    if (!this.#lazy || this.#halted || this.status === 'recovering') return done()
+    this.#halted = true
+    this.#journal.flush(() => this.#superblock.update({ clean: true }, done))
+  }
+
+  /** Too few are left that have lost nothing, nobody leads, and all are there that may hold what the others lack. */
+  get #mustStartCold(): boolean {
+    if (this.status === 'normal' && this.#primaryOf(this.view) === this.index) return false
+    let present = 1
+    let whole = this.lossy ? 0 : 1
+    let leads = false
+    this.#peers.forEach((peer, r) => {
+      if (r === this.index || !this.#isLive(peer) || peer.replacement) return
+      present += 1
+      if (!peer.lossy) whole += 1
+      leads ||= peer.leads
+    })
+    const enough = this.#acceptLoss ? this.#quorum : this.replicaCount
+    return present >= enough && whole < this.#quorum && !leads
+  }
+
+  #tickColdStart(): void {
+    if (this.#cold !== null) {
+      if (this.#now < this.#coldDue) return
+      this.#coldDue = this.#now + Timeouts.resend
+      this.#askCold()
+      return
+    }
+    if (!this.#mustStartCold || !this.#isColdCoordinator()) {
+      this.#coldSince = Number.POSITIVE_INFINITY
+      return
+    }
+    this.#coldSince = Math.min(this.#coldSince, this.#now)
+    if (this.#now - this.#coldSince < Timeouts.coldStart) return
+    let view = 1 + Math.max(this.view, ...this.#peers.map((peer, r) => (r === this.index ? 0 : peer.view)))
+    while (this.#primaryOf(view) !== this.index) view += 1
+    this.#log.warn('cold-start', {
+      view,
+      what: 'too few replicas kept what they had in memory: the longest log that all of them together can show is looked for',
+    })
+    this.#promiseView(view)
+    this.#coldDue = this.#now
+    this.#cold = new ColdStart(view, 1 + this.#livePeers((peer) => !peer.replacement).length)
+    this.#askCold()
+  }
+
+  /** Whoever has the newest checkpoint, for others can take it; of these, the first. */
+  #isColdCoordinator(): boolean {
+    if (this.#stateLost || this.#sync.active || this.replacement) return false
+    return this.#peers.every((peer, r) => {
+      if (r === this.index || !this.#isLive(peer) || peer.replacement) return true
+      return peer.checkpoint < this.checkpointOp || (peer.checkpoint === this.checkpointOp && r > this.index)
+    })
+  }
+
+  /** From here on nothing of an earlier view is acknowledged, nor voted for. */
+  #promiseView(view: number): void {
+    if (this.status !== 'recovering_head') return this.#enterView(view)
+    if (this.#logView === this.view) this.#suffix = this.#buildSuffix()
+    this.view = view
+    this.#superblock.update({ view, suffix: this.#suffix }, () => {})
+  }
+
+  #askCold(): void {
+    const cold = this.#cold as ColdStart
+    if (this.view !== cold.view) {
+      this.#cold = null
+      return
+    }
+    if (this.#superblock.state.view !== cold.view) return
+    cold.add(this.#coldVote(this.#journal.checkpointOp + 1, this.#journal.windowEnd))
+    this.#peers.forEach((_, r) => {
+      const vote = cold.vote(r)
+      if (r === this.index || (vote !== undefined && vote.next > vote.end)) return
+      const frame = this.#frame(Command.coldStart, cold.view)
+      if (frame === null) return
+      setU64(frame.words, FrameAt.coldStart.op, vote?.next ?? this.commitMin + 1)
+      this.#sendTo(r, frame)
+    })
+    this.#tryStartCold()
+  }
+
+  #coldVote(from: number, to: number): ColdVote {
+    const state = this.#superblock.state
+    const headers = new Map<number, Header>()
+    for (let op = from; op <= to; op++) {
+      const header = this.#journal.header(op)
+      if (header !== null && this.#isPresent(header)) headers.set(op, header.slice())
+    }
+    return {
+      replica: this.index,
+      logView: state.logView,
+      commitMax: Math.max(this.commitMax, state.commitMax),
+      durableOp: Math.max(state.durableOp, this.durableOp),
+      lossEpoch: state.lossEpoch,
+      end: this.#journal.windowEnd,
+      next: to + 1,
+      headers,
+    }
+  }
+
+  #onColdStart(message: Message, from: number): void {
+    const view = getU32(message.words, At.view)
+    if (!this.#lazy || this.#primaryOf(view) !== from || this.replacement) return
+    const { state } = this.#superblock
+    if (view > this.view) {
+      // A primary answers those who lost something; a backup that has one stays with it.
+      const led = this.status === 'normal' && (this.#isNormalPrimary || this.#wish <= this.view)
+      if (led) return
+      this.#cold = null
+      this.#promiseView(view)
+    }
+    if (view !== this.view || state.view !== view || state.logView >= view) return
+    const op = Math.max(getU64(message.words, FrameAt.coldStart.op), this.#journal.checkpointOp + 1)
+    const last = Math.min(op + HEADERS_PER_FRAME - 1, this.#journal.windowEnd)
+    // What is shown must not be lost by another power cut.
+    this.#journal.flush(() => {
+      if (this.view === view) this.#sendColdVote(from, op, last)
+    })
+  }
+
+  #sendColdVote(to: number, op: number, last: number): void {
+    const vote = this.#coldVote(op, last)
+    const frame = this.#frame(Command.coldVote, this.view, vote.headers.size * HEADER_SIZE)
+    if (frame === null) return
+    const w = frame.words
+    let at = HEADER_SIZE >>> 2
+    for (const header of vote.headers.values()) {
+      w.set(header, at)
+      at += HEADER_WORDS
+    }
+    setU64(w, FrameAt.coldVote.op, op)
+    setU64(w, FrameAt.coldVote.last, last)
+    setU64(w, FrameAt.coldVote.end, vote.end)
+    setU64(w, FrameAt.coldVote.commitMax, vote.commitMax)
+    setU64(w, FrameAt.coldVote.durableOp, vote.durableOp)
+    setU32(w, FrameAt.coldVote.logView, vote.logView)
+    setU32(w, FrameAt.coldVote.lossEpoch, vote.lossEpoch)
+    this.#sendTo(to, frame)
+  }
+
+  #onColdVote(message: Message, from: number): void {
+    const cold = this.#cold
+    const w = message.words
+    if (cold === null || getU32(w, At.view) !== cold.view || this.view !== cold.view) return
+    const headers = this.#parseHeaders(message)
+    if (headers === null) return
+    const op = getU64(w, FrameAt.coldVote.op)
+    const last = getU64(w, FrameAt.coldVote.last)
+    const known = cold.vote(from)
+    if (known !== undefined && (op > known.next || last < known.next)) return
+    const all = known?.headers ?? new Map<number, Header>()
+    for (const header of headers) all.set(headerOp(header), header)
+    cold.add({
+      replica: from,
+      logView: getU32(w, FrameAt.coldVote.logView),
+      commitMax: getU64(w, FrameAt.coldVote.commitMax),
+      durableOp: getU64(w, FrameAt.coldVote.durableOp),
+      lossEpoch: getU32(w, FrameAt.coldVote.lossEpoch),
+      end: getU64(w, FrameAt.coldVote.end),
+      next: last + 1,
+      headers: all,
+    })
+    this.#askCold()
+  }
+
+  #tryStartCold(): void {
+    const cold = this.#cold as ColdStart
+    const outcome = cold.decide(this.#commitHeader, this.#pipelineMax)
+    if (outcome.kind === 'wait') return
+    if (outcome.kind === 'missing') {
+      this.#log.error('synced-op-missing', {
+        op: outcome.op,
+        what: 'it was on a disk once and no replica can show it: nobody goes on without it',
+      })
+      return
+    }
+    this.#cold = null
+    const { view } = cold
+    const { headers, commitMax, lossEpoch } = outcome
+    const head = headers[0] ?? this.#commitHeader
+    this.status = 'view_change'
+    this.commitMax = this.commitMin
+    this.#installLog(headers.length > 0 ? headers : [head], commitMax)
+    this.#resetViewChange()
+    this.#log.warn('log-put-together', { view, op: this.op, commitMax: this.commitMax, lossEpoch })
+    this.#rebuildPipeline()
+    this.#superblock.update(
+      { logView: view, suffix: this.#buildSuffix(), commitMax: this.commitMax, lossEpoch, lossy: false },
+      () => {
+        if (this.#halted || this.view !== view || this.#logView !== view) return
+        this.#sendStartView()
+        this.#afterLogInstalled()
+      },
+    )
+  }
+
+  /** A loss that the state does not tell of yet: no request is taken before it does. */
+  get #fenceDue(): boolean {
+    if (!this.#lazy || this.lossEpoch <= this.#stateMachine.lossEpoch) return false
+    for (let op = this.op; op > this.commitMin; op--) {
+      const header = this.#journal.header(op)
+      if (header !== null && isFence(header) && getU64(header, At.prepare.request) === this.lossEpoch) return false
+    }
+    return true
+  }
+
+  #proposeFence(): void {
+    if (!this.#fenceDue || !this.isPrimary || !this.#hasSpace()) return
+    this.#log.warn('loss-fence', { epoch: this.lossEpoch, op: this.op + 1 })
+    this.#prepareInternal(VsrOperation.fence, this.lossEpoch, 0)
+  }
+
+  /** An op of consensus itself. */
+  #prepareInternal(operation: number, request: number, session: number): void {
+    const message = this.#frame(Command.request, 0)
+    if (message === null) return
+    clearHeader(message)
+    setU32(message.words, At.size, HEADER_SIZE)
+    setU64(message.words, At.request.request, request)
+    setU64(message.words, At.request.session, session)
+    message.bytes[At.request.operation] = operation
+    this.#prepare(message)
   }
 
   // ---- repair ------------------------------------------------------------------------------------------------------
@@ -2393,12 +2757,13 @@ export class Replica implements ReplicaPort {
   // ---- exploration -------------------------------------------------------------------------------------------------
 
   /**
-   * Everything that this replica knows, apart from the time; between two inputs, with nothing read, no checkpoint under way or in dispute, no reader waiting.
+   * Everything that this replica knows, with durability `disk`, apart from the time; between two inputs, with nothing read, no
+   * checkpoint under way or in dispute, no reader waiting.
    * It is not to be changed.
    */
   memory(): ReplicaMemory {
     assert(!this.#committing && !this.#checkpointing && this.#repairReads === 0 && !this.#sync.active)
-    assert(this.#reads.size === 0 && this.#disputeUntil === 0)
+    assert(this.#reads.size === 0 && this.#disputeUntil === 0 && !this.#lazy)
     return {
       status: this.status,
       view: this.view,
@@ -2512,6 +2877,10 @@ function isReplacement(header: Header): boolean {
 function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
   map.clear()
   for (const [key, value] of entries) map.set(key, value)
+}
+
+function isFence(header: Header): boolean {
+  return headerOperation(header) === VsrOperation.fence && getKey(header, At.prepare.client) === '0.0.0.0'
 }
 
 function clientsSize(snapshot: Uint8Array): number {

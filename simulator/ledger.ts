@@ -8,6 +8,7 @@ import type { SegmentSpan } from '../storage/segment-audit.ts'
 export class Ledger implements StateMachine {
   #hash = 0x811c9dc5
   #count = 0
+  lossEpoch = 0
 
   canExecute(): boolean {
     return true
@@ -28,15 +29,21 @@ export class Ledger implements StateMachine {
     this.#hash = Math.imul(this.#hash ^ value, 0x01000193) >>> 0
   }
 
+  fence(epoch: number): void {
+    this.lossEpoch = epoch
+    this.#mix(epoch)
+  }
+
   snapshot(): Uint8Array {
-    const words = Uint32Array.of(this.#hash, this.#count)
+    const words = Uint32Array.of(this.#hash, this.#count, this.lossEpoch)
     return new Uint8Array(words.buffer)
   }
 
   restore(snapshot: Uint8Array): void {
-    const view = new DataView(snapshot.buffer, snapshot.byteOffset, 8)
+    const view = new DataView(snapshot.buffer, snapshot.byteOffset, 12)
     this.#hash = view.getUint32(0, true)
     this.#count = view.getUint32(4, true)
+    this.lossEpoch = view.getUint32(8, true)
   }
 
   segments(): readonly SegmentSpan[] {

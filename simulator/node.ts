@@ -76,6 +76,10 @@ export class SimNode {
   readonly random: SeededRandom
   readonly #world: NodeWorld
   readonly #stateMachine: (node: SimNode) => StateMachine
+  /** Counts the starts of the machine. */
+  boots = 0
+  /** The operator gives up what replicas that are away may hold. */
+  acceptLoss = false
   /** Counts processes: what belongs to an earlier one is nobody's. */
   generation = 0
   alive = false
@@ -209,6 +213,8 @@ export class SimNode {
         release: RELEASE,
         protocolVersion: 11264,
         serverVersion: 'simulated',
+        boot: Uint32Array.of(this.index, this.boots, 0, 1),
+        acceptLoss: this.acceptLoss,
       })
       const process: Process = {
         node: this,
@@ -300,6 +306,17 @@ export class SimNode {
     if (this.#backlog.length < BACKLOG_MAX) this.#backlog.push(input)
   }
 
+  /** Ends the process in order; `done` when it has nothing left to write. */
+  stop(done: () => void): void {
+    const { replica, generation } = this
+    if (replica === null) return done()
+    replica.close(() => {
+      if (generation !== this.generation) return
+      this.crash(false)
+      done()
+    })
+  }
+
   /** Ends the process at once. `power`: the machine goes down with it, and so does what was not synced. */
   crash(power: boolean): void {
     this.generation += 1
@@ -317,6 +334,7 @@ export class SimNode {
     this.pool = null
     this.door = null
     this.#waiting = []
+    if (power) this.boots += 1
     this.disk.crash(power)
   }
 

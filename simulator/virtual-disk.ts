@@ -286,6 +286,12 @@ export class VirtualDisk implements Disk {
     return this.#files.get(file)?.durable.get(sector)?.words ?? null
   }
 
+  /** The same, of a sector as a reader sees it now. */
+  writtenSector(file: FileName, sector: number): Uint32Array | null {
+    const f = this.#files.get(file)
+    return (f?.volatile.get(sector) ?? f?.durable.get(sector))?.words ?? null
+  }
+
   /** Everything a reader of the file sees now, up to its last sector. */
   contents(file: FileName): Uint8Array {
     const f = this.#files.get(file)

@@ -6,9 +6,10 @@ import { At, getKey, getU64 } from '../src/protocol/frame.ts'
 import type { Message } from '../src/protocol/message.ts'
 import type { SubmitOutcome } from '../src/state/replica-port.ts'
 import { NOBODY } from '../storage/member.ts'
-import type { Geometry } from '../storage/superblock.ts'
+import type { Durability, Geometry } from '../storage/superblock.ts'
 import { AcknowledgedChecker } from './checkers/acknowledged.ts'
 import { HistoryChecker } from './checkers/history.ts'
+import { LossChecker } from './checkers/loss.ts'
 import { MemoryChecker } from './checkers/memory.ts'
 import { PromiseChecker } from './checkers/promises.ts'
 import { type Acknowledgement, SimClient } from './client.ts'
@@ -30,6 +31,7 @@ export interface WorldOptions {
   readonly frameSizeMax: number
   readonly sessionWindow: number
   readonly clientsMax: number
+  readonly durability?: Durability | undefined
   readonly network: NetworkProfile
   /** Microseconds between a client and a node, one way. */
   readonly clientDelay?: readonly [number, number]
@@ -61,6 +63,7 @@ export class World {
   readonly acknowledged: AcknowledgedChecker
   readonly promises = new PromiseChecker()
   readonly said = new MemoryChecker()
+  readonly loss: LossChecker
   readonly halts: { replica: number; reason: Halt; what: string }[] = []
   /** Requests that clients may still make; each client takes from it. */
   requestsLeft = 0
@@ -97,6 +100,7 @@ export class World {
     this.options = options
     this.checksummer = options.checksummer ?? quickChecksummer
     this.acknowledged = new AcknowledgedChecker(this.history, this.checksummer)
+    this.loss = new LossChecker(this.history, this.acknowledged, options.replicaCount)
     this.random = new SeededRandom(options.seed, 1)
     this.network = new VirtualNetwork(this.scheduler, new SeededRandom(options.seed, 2), options.network)
     this.network.deliver = (to, _from, frame, damaged) => this.deliver(to, frame, damaged)
@@ -113,6 +117,7 @@ export class World {
         checkpointInterval: options.checkpointInterval,
         clientsMax: options.clientsMax,
         sessionWindow: options.sessionWindow,
+        durability: options.durability ?? 'disk',
       }
       const disk = new VirtualDisk(this.scheduler, new SeededRandom(options.seed, 100 + index), options.disk)
       const node = new SimNode({
@@ -230,6 +235,7 @@ export class World {
     this.log(`crash of replica ${index}${power ? ', power lost' : ''}`)
     this.mix(1000 + index)
     node.crash(power)
+    if (power) this.loss.onPowerLost(node)
     if (power) return
     // The kernel closes the connections of a process that dies; a machine without power says nothing.
     const [min, max] = this.options.closeDelay ?? CLOSE_DELAY
@@ -316,6 +322,7 @@ export class World {
 
   #afterEvent(node: SimNode): void {
     this.mix(this.scheduler.now * 8 + node.index)
+    this.loss.observe(node)
     this.history.observe(node)
     if (node.old !== null) this.history.observe(node.old)
   }

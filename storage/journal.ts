@@ -26,6 +26,10 @@
 // last prepares are corrupt still knows its head, and votes.
 //
 // One sync at a time covers every write that finished before it (group commit).
+//
+// With durability `memory` the order is the same, and nothing is synced on the way: a crash of the process leaves the same
+// states, a flush follows soon. After a power cut any of the writes since the last flush may be missing, so whoever opens such a
+// journal says that it is lossy: then a blank slot, too, may have held an op that was acknowledged, and is faulty.
 import { assert } from '../src/protocol/assert.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { At, Command, copy128, equal128, setU32 } from '../src/protocol/frame.ts'
@@ -87,6 +91,9 @@ export class Journal {
   readonly slots: number
   readonly #frameSizeMax: number
   readonly #solo: boolean
+  /** Writes count when they are written; a flush follows. */
+  readonly #lazy: boolean
+  #unsynced = false
 
   /** What the protocol believes to be in each slot; `#known` says whether there is anything. */
   readonly #headers: Header[] = []
@@ -131,6 +138,7 @@ export class Journal {
     this.slots = geometry.journalSlots
     this.#frameSizeMax = geometry.frameSizeMax
     this.#solo = geometry.replicaCount === 1
+    this.#lazy = geometry.durability === 'memory'
     this.#known = new Uint8Array(this.slots)
     this.#dirty = new Uint8Array(this.slots)
     this.#faulty = new Uint8Array(this.slots)
@@ -396,7 +404,25 @@ export class Journal {
   #sync(then: () => void): void {
     // What a failed write or sync left behind, a later sync may call durable though it is not: nothing is confirmed any more.
     if (this.#failed) return
+    if (this.#lazy) {
+      this.#unsynced = true
+      return then()
+    }
     this.#afterSync.push(then)
+    if (!this.#syncing) this.#startSync()
+  }
+
+  /** Is anything written that is not synced yet? Only with durability `memory`. */
+  get unsynced(): boolean {
+    return this.#unsynced
+  }
+
+  /** Makes everything durable that is written now. */
+  flush(done: () => void): void {
+    if (this.#failed) return
+    if (!this.#unsynced && !this.#syncing) return done()
+    this.#unsynced = false
+    this.#afterSync.push(done)
     if (!this.#syncing) this.#startSync()
   }
 
@@ -488,12 +514,12 @@ export class Journal {
    * Reads every slot and decides what it means, above the op of this header. Afterwards `header`, `isFaulty` … answer; the replica then filters by
    * view (`drop`) and has the fixable slots written (`unfixed`).
    */
-  open(checkpointHeader: Header, done: (recovery: JournalRecovery) => void): void {
+  open(checkpointHeader: Header, done: (recovery: JournalRecovery) => void, lossy = false): void {
     this.#checkpointOp = headerOp(checkpointHeader)
     const bad = new Uint8Array(this.slots)
     this.#disk.sync(JOURNAL_FILE, (synced) => {
       if (synced !== 'ok') return this.#fault('journal sync at open', synced)
-      this.#readHeaders(0, () => this.#readPrepares(0, bad, () => done(this.#decide(checkpointHeader))))
+      this.#readHeaders(0, () => this.#readPrepares(0, bad, () => done(this.#decide(checkpointHeader, lossy))))
     })
   }
 
@@ -548,7 +574,7 @@ export class Journal {
     })
   }
 
-  #decide(checkpointHeader: Header): JournalRecovery {
+  #decide(checkpointHeader: Header, lossy: boolean): JournalRecovery {
     const recovery: JournalRecovery = { clean: 0, fixed: 0, blank: 0, faulty: 0 }
     const doubtful: number[] = []
     for (let slot = 0; slot < this.slots; slot++) {
@@ -563,6 +589,9 @@ export class Journal {
         if (p !== null && headerOp(p) > this.#checkpointOp) {
           this.#load(slot, p, true)
           recovery.fixed += 1
+        } else if (lossy) {
+          this.#markFaulty(slot)
+          recovery.faulty += 1
         } else {
           recovery.blank += 1
         }

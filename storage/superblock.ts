@@ -13,7 +13,10 @@
 //   |  112 |    8 | commit_max                |  120 |  8 | checkpoint op                    |
 //   |  128 |    8 | checkpoint size           |  136 |  4 | checkpoint interval | 140 | 4 | clients max |
 //   |  144 |   16 | checkpoint digest         |  160 |  4 | session window                   |
+//   |  164 |    4 | durability: 0 disk, 1 memory                                             |
 //   |  168 |    8 | instance                  |  176 |  4 | 1: a replacement that has not joined yet |
+//   |  180 |    4 | bit 0: stopped in order, bit 1: lossy                                    |
+//   |  184 |   16 | boot                      |  200 |  8 | durable op  |  208 |  4 | loss epoch     |
 //   |  256 |  256 | header of the checkpoint's op                                           |
 //   |  512 | n·24 | members, one for every replica (`member.ts`)                             |
 //   | 1024 |  n·256 | suffix headers, head first: DoViewChange's when log_view < view, else StartView's |
@@ -52,7 +55,11 @@ export interface Geometry {
   readonly checkpointInterval: number
   readonly clientsMax: number
   readonly sessionWindow: number
+  /** What an acknowledgement means: on disk on a majority, or in the memory of a majority and on disk soon after. */
+  readonly durability: Durability
 }
+
+export type Durability = 'disk' | 'memory'
 
 /** What changes: obligations that are durable before anything that depends on them is sent. */
 export interface SuperblockState {
@@ -71,6 +78,16 @@ export interface SuperblockState {
   readonly members: readonly Member[]
   /** The directory stands in for a lost one: until it has joined, nobody can know what was promised in its name. */
   readonly replacement: boolean
+  /** The last process stopped in order: all that it acknowledged is on disk. Like the next four, for durability `memory`. */
+  readonly clean: boolean
+  /** What was acknowledged may be missing here, since a power cut: no part of any quorum. */
+  readonly lossy: boolean
+  /** Tells one start of the machine, and one mount of the disk, from another. */
+  readonly boot: Uint32Array
+  /** Everything up to here was executed and is on this disk. */
+  readonly durableOp: number
+  /** How often the cluster has lost what it may have acknowledged. */
+  readonly lossEpoch: number
 }
 
 /** What a directory knows of the cluster when it is made. */
@@ -197,6 +214,11 @@ export class Superblock {
         r === geometry.replica ? { ...NOBODY, instance: geometry.instance } : (known.members?.[r] ?? NOBODY),
       ),
       replacement: known.replacement ?? false,
+      clean: true,
+      lossy: false,
+      boot: new Uint32Array(4),
+      durableOp: 0,
+      lossEpoch: 0,
     }
     this.#writing = true
     this.#encode(this.#staging)
@@ -303,6 +325,7 @@ export class Superblock {
       clientsMax: words[35] as number,
       sessionWindow: words[40] as number,
       instance: getU64(words, 168),
+      durability: words[41] === 1 ? 'memory' : 'disk',
     }
     this.#state = {
       view: words[26] as number,
@@ -315,6 +338,11 @@ export class Superblock {
       suffix,
       members: Array.from({ length: words[21] as number }, (_, r) => getMember(words, MEMBERS_AT + r * MEMBER_SIZE)),
       replacement: words[44] === 1,
+      clean: ((words[45] as number) & 1) === 1,
+      lossy: ((words[45] as number) & 2) === 2,
+      boot: words.slice(46, 50),
+      durableOp: getU64(words, 200),
+      lossEpoch: words[52] as number,
     }
     this.#staging = this.#state
     this.#sequence = getU64(words, 40)
@@ -348,7 +376,12 @@ export class Superblock {
     copy128(w, 144, state.checkpointDigest, 0)
     w[40] = g.sessionWindow
     setU64(w, 168, g.instance)
+    w[41] = g.durability === 'memory' ? 1 : 0
     w[44] = state.replacement ? 1 : 0
+    w[45] = (state.clean ? 1 : 0) | (state.lossy ? 2 : 0)
+    w.set(state.boot, 46)
+    setU64(w, 200, state.durableOp)
+    w[52] = state.lossEpoch
     state.members.forEach((member, r) => putMember(w, MEMBERS_AT + r * MEMBER_SIZE, member))
     w.set(state.checkpointHeader, 64)
     state.suffix.forEach((header, i) => w.set(header, HEADERS_AT / 4 + i * HEADER_WORDS))
@@ -367,7 +400,9 @@ export class Superblock {
     assert(after.view >= before.view, 'view regressed')
     assert(after.logView >= before.logView, 'log_view regressed')
     assert(after.logView <= after.view, 'log_view above view')
-    assert(after.commitMax >= before.commitMax, 'commit_max regressed')
+    assert(after.lossEpoch >= before.lossEpoch, 'loss epoch regressed')
+    // Only what is given up in so many words may go.
+    assert(after.commitMax >= before.commitMax || after.lossEpoch > before.lossEpoch, 'commit_max regressed')
     assert(after.checkpointOp >= before.checkpointOp, 'checkpoint regressed')
     assert(after.checkpointOp <= after.commitMax, 'checkpoint above commit_max')
     this.#staging = after

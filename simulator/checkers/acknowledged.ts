@@ -5,7 +5,7 @@ import { equal128 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
 import type { Acknowledgement, SimClient } from '../client.ts'
 import { Violation } from '../violation.ts'
-import type { HistoryChecker } from './history.ts'
+import type { Entry, HistoryChecker } from './history.ts'
 
 export class AcknowledgedChecker {
   readonly #history: HistoryChecker
@@ -21,13 +21,18 @@ export class AcknowledgedChecker {
 
   onAcknowledged(client: SimClient, { request, op }: Acknowledgement): void {
     this.count += 1
-    this.highestOp = Math.max(this.highestOp, op)
+    const isRequest = (entry: Entry): boolean => entry.client === client.key && entry.request === request.number
     const entry = this.#history.entry(op)
+    this.#checksummer.mac(request.frame, HEADER_SIZE, request.frame.length, this.#sum, 0)
+    const wasLost = this.#history
+      .lostEntries(op)
+      .some((lost) => isRequest(lost) && equal128(this.#sum, 0, lost.bodyChecksum, 0))
+    if (wasLost && (entry === undefined || !isRequest(entry))) return
+    this.highestOp = Math.max(this.highestOp, op)
     const what = `client ${client.index} was told that its request ${request.number} is op ${op}`
     if (entry === undefined) throw new Violation('acknowledged', `${what}, which nobody executed`)
-    if (entry.client !== client.key || entry.request !== request.number)
+    if (!isRequest(entry))
       throw new Violation('acknowledged', `${what}, which is request ${entry.request} of client ${entry.client}`)
-    this.#checksummer.mac(request.frame, HEADER_SIZE, request.frame.length, this.#sum, 0)
     if (!equal128(this.#sum, 0, entry.bodyChecksum, 0))
       throw new Violation('acknowledged', `${what}, which holds other contents`)
   }

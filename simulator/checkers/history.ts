@@ -7,7 +7,7 @@ import { type Header, headerOp } from '../../storage/header.ts'
 import type { SimNode } from '../node.ts'
 import { Violation } from '../violation.ts'
 
-interface Entry {
+export interface Entry {
   readonly checksum: Uint32Array
   readonly client: string
   readonly request: number
@@ -25,6 +25,7 @@ export class HistoryChecker {
   readonly #seen = new Map<Executor, { generation: number; op: number }>()
   readonly #executed = new Map<string, number>()
   readonly #lastNumber = new Map<string, number>()
+  readonly #lost = new Map<number, Entry[]>()
 
   /** Which requests have a number of their own in their session; all, in sessions that are exactly-once. */
   isNumbered: (prepare: Message) => boolean = () => true
@@ -35,6 +36,32 @@ export class HistoryChecker {
 
   entry(op: number): Entry | undefined {
     return this.#entries[op]
+  }
+
+  /** What once stood there and was lost: what was said of it may still be on its way. */
+  lostEntries(op: number): readonly Entry[] {
+    return this.#lost.get(op) ?? []
+  }
+
+  /** Durability `memory`: the log goes on from here with other ops, and the cluster has said so. */
+  lose(from: number): void {
+    for (let op = from; op < this.#entries.length; op++) {
+      const entry = this.#entries[op]
+      if (entry !== undefined) this.#lost.set(op, [...this.lostEntries(op), entry])
+      this.#results.delete(op)
+    }
+    this.#entries.length = Math.min(this.#entries.length, from)
+    this.#lastNumber.clear()
+    for (const [request, op] of this.#executed) {
+      if (op >= from) {
+        this.#executed.delete(request)
+        continue
+      }
+      const at = request.lastIndexOf('/')
+      const session = request.slice(0, at)
+      const number = Number(request.slice(at + 1))
+      this.#lastNumber.set(session, Math.max(this.#lastNumber.get(session) ?? 0, number))
+    }
   }
 
   /** Looks at what a node has executed since it was last looked at. */
@@ -87,6 +114,10 @@ export class HistoryChecker {
         const result = machine.execute(prepare)
         this.#onExecuted(node, prepare, result)
         return result
+      },
+      fence: (epoch) => machine.fence(epoch),
+      get lossEpoch() {
+        return machine.lossEpoch
       },
       snapshot: () => machine.snapshot(),
       restore: (snapshot) => machine.restore(snapshot),

@@ -81,6 +81,7 @@ export class Cluster {
         clientsMax: 1,
         sessionWindow: 1,
         instance: replica + 1,
+        durability: 'disk',
       }
       this.machines.push(
         new Machine({

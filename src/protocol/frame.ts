@@ -51,6 +51,8 @@ export const Command = {
   confirm: 22,
   confirmed: 23,
   notMember: 24,
+  coldStart: 25,
+  coldVote: 26,
 } as const
 export type Command = (typeof Command)[keyof typeof Command]
 

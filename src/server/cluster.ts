@@ -8,6 +8,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'nod
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
+import type { Durability } from '../../storage/superblock.ts'
 import type { FromNode, NodeOrder, ToNode } from './cluster-node.ts'
 import { type ConfigFlags, loadConfig } from './config.ts'
 import { contentsOf, isFormatted, makeDirectory } from './data-directory.ts'
@@ -44,6 +45,8 @@ export interface ClusterOptions {
   readonly frameSizeMax?: number
   /** Ops that the journals hold; each takes the largest frame on disk. 256 when absent. */
   readonly journalSlots?: number
+  /** Of a cluster that is made, 'disk' when absent; one that is there must have it. */
+  readonly durability?: Durability | undefined
   /** 'json': one object per line. */
   readonly format: 'text' | 'json'
   readonly io: ClusterIo
@@ -61,6 +64,7 @@ interface NodePlan {
 const clusterFile = z.strictObject({
   cluster: z.string().regex(/^[0-9a-f]{32}$/),
   nodes: z.number().int(),
+  durability: z.enum(['disk', 'memory']).default('disk'),
   /** False until every node has its directory: none has ever run. */
   formatted: z.boolean(),
 })
@@ -70,12 +74,13 @@ type ClusterFile = z.infer<typeof clusterFile>
 export async function runCluster(options: ClusterOptions): Promise<number> {
   const data = resolve(options.data)
   const report = new Report(options)
-  const { cluster, formatted } = identify(data, options.nodes)
+  const identity = identify(data, options)
+  const { cluster, formatted } = identity
   const plans = await plan(options, data, cluster)
-  if (formatted) for (const plan of plans) assertThere(plan, cluster, options)
+  if (formatted) for (const plan of plans) assertThere(plan, identity, options)
   else {
-    for (const node of plans) await format(node, cluster, options, report)
-    writeIdentity(data, { cluster, nodes: options.nodes, formatted: true })
+    for (const node of plans) await format(node, identity, options, report)
+    writeIdentity(data, { ...identity, formatted: true })
   }
   if (options.io.stop.aborted) return 0
   if (options.nodes === 1) return await runAlone(plans[0] as NodePlan, data, report, options.io.stop)
@@ -83,10 +88,16 @@ export async function runCluster(options: ClusterOptions): Promise<number> {
 }
 
 /** The cluster of this directory; a new one when the directory is new. */
-function identify(data: string, nodes: number): ClusterFile {
+function identify(data: string, { nodes, durability }: ClusterOptions): ClusterFile {
   const path = join(data, CLUSTER_FILE)
   if (existsSync(path)) {
     const known = readIdentity(path)
+    if (durability !== undefined && known.durability !== durability) {
+      throw new ServerError(
+        'foreign-cluster',
+        `${data} holds a cluster with durability ${known.durability}, which is for its life; start it without --durability, or name another directory with --data`,
+      )
+    }
     if (known.nodes === nodes) return known
     throw new ServerError(
       'foreign-cluster',
@@ -102,7 +113,7 @@ function identify(data: string, nodes: number): ClusterFile {
   }
   makeDirectory(data)
   const cluster = clusterIdText(clusterId(randomBytes(16).toString('hex')))
-  const made = { cluster, nodes, formatted: false }
+  const made = { cluster, nodes, durability: durability ?? 'disk', formatted: false }
   writeIdentity(data, made)
   return made
 }
@@ -177,9 +188,11 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 /** A node that comes back empty has forgotten what it promised: with it, a majority could forget what it acknowledged. */
-function assertThere(node: NodePlan, cluster: string, { nodes, frameSizeMax, journalSlots }: ClusterOptions): void {
+function assertThere(node: NodePlan, { cluster, durability }: ClusterFile, options: ClusterOptions): void {
   if (isFormatted(node.data)) return
-  const shape = `--replica ${node.index} --replicas ${nodes} --journal-slots ${journalSlots ?? JOURNAL_SLOTS}${frameSizeMax === undefined ? '' : ` --frame-max ${frameSizeMax}`}`
+  const { nodes, frameSizeMax, journalSlots = JOURNAL_SLOTS } = options
+  const frameMax = frameSizeMax === undefined ? '' : ` --frame-max ${frameSizeMax}`
+  const shape = `--replica ${node.index} --replicas ${nodes} --journal-slots ${journalSlots}${frameMax} --durability ${durability}`
   const cure =
     nodes === 1
       ? ''
@@ -190,12 +203,17 @@ function assertThere(node: NodePlan, cluster: string, { nodes, frameSizeMax, jou
   )
 }
 
-async function format(node: NodePlan, cluster: string, options: ClusterOptions, report: Report): Promise<void> {
+async function format(
+  node: NodePlan,
+  { cluster, durability }: ClusterFile,
+  options: ClusterOptions,
+  report: Report,
+): Promise<void> {
   // What an earlier start did not finish, nobody has used.
   rmSync(node.data, { recursive: true, force: true })
   report.formatting(node)
   const { nodes: replicas, frameSizeMax, journalSlots = JOURNAL_SLOTS } = options
-  const shape = { cluster, replica: node.index, replicas, journalSlots }
+  const shape = { cluster, replica: node.index, replicas, journalSlots, durability }
   await formatNode({ data: node.data, ...shape, ...(frameSizeMax === undefined ? {} : { frameSizeMax }) })
 }
 

@@ -75,6 +75,8 @@ export interface NodeConfig {
   readonly root: { readonly username: string; readonly password: string }
   readonly log: { readonly level: (typeof LOG_LEVELS)[number]; readonly file: string | null }
   readonly limits: NodeLimits
+  /** Durability `memory`, after a power cut: go on without what only nodes that are away may hold. */
+  readonly acceptLoss: boolean
 }
 
 export interface NodeLimits {
@@ -100,6 +102,8 @@ export interface ConfigFlags {
   readonly cpu?: string | undefined
   readonly logLevel?: string | undefined
   readonly logFile?: string | undefined
+  /** Only here: nobody wants to say this twice. */
+  readonly acceptLoss?: boolean | undefined
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -135,10 +139,10 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): NodeCo
   const source = flags.config ?? 'configuration'
   const parsed = fileSchema.safeParse(tree)
   if (!parsed.success) throw new ServerError('bad-config', explain(source, tree, parsed.error))
-  return resolve(parsed.data)
+  return resolve(parsed.data, flags)
 }
 
-function resolve(file: FileConfig): NodeConfig {
+function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeConfig {
   if (file.data === undefined) {
     throw new ServerError('bad-config', 'no data directory is given; name it with --data DIR or the key "data"')
   }
@@ -169,6 +173,7 @@ function resolve(file: FileConfig): NodeConfig {
     http: file.http === 'off' ? null : parseAddress(file.http, 'the HTTP address (--http)'),
     driver: file.driver,
     cpus: parseCpus(file.cpu),
+    acceptLoss,
     root: file.root,
     log: { level: file.log.level, file: file.log.file ?? null },
     limits: {

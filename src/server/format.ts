@@ -6,7 +6,7 @@ import { type IoDriver, openDriver } from 'io-uring-napi'
 import { type DiskResult } from '../../storage/disk.ts'
 import { Journal, journalSize } from '../../storage/journal.ts'
 import { INSTANCE_MAX } from '../../storage/member.ts'
-import { type Geometry, geometryFault, Superblock } from '../../storage/superblock.ts'
+import { type Durability, type Geometry, geometryFault, Superblock } from '../../storage/superblock.ts'
 import { makeChecksummer } from './checksummer.ts'
 import { assertRoom, lockData, makeEmptyDirectory } from './data-directory.ts'
 import { DriverDisk } from './disk.ts'
@@ -37,6 +37,8 @@ export interface FormatOptions {
   readonly journalSlots?: number
   /** The directory takes the place of one that was lost: it joins by an op of the log, and promises nothing before. */
   readonly replacement?: boolean
+  /** The same on all nodes; `disk` when absent. */
+  readonly durability?: Durability
   /** Journal bytes written so far. */
   readonly progress?: (bytes: number, total: number) => void
 }
@@ -82,6 +84,7 @@ export function geometryOf(options: Omit<FormatOptions, 'data' | 'progress'>): G
     checkpointInterval: Math.floor(journalSlots / 2 - pipeline),
     clientsMax,
     sessionWindow,
+    durability: options.durability ?? 'disk',
   }
   const fault = geometryFault(geometry)
   if (fault !== null) throw new ServerError('bad-config', `a node cannot be formatted like this: ${fault}`)

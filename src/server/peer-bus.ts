@@ -35,7 +35,17 @@ import { FrameSender } from './frame-sender.ts'
 /** Not a command of the protocol: hello is between the transports. */
 export const HELLO_COMMAND = 0x40
 export const REFUSAL_COMMAND = 0x41
-const HelloAt = { nonce: 128, replicaCount: 136, frameSizeMax: 140, clientPort: 144, httpPort: 146 } as const
+const HelloAt = {
+  nonce: 128,
+  replicaCount: 136,
+  frameSizeMax: 140,
+  clientPort: 144,
+  httpPort: 146,
+  journalSlots: 148,
+  pipelineMax: 152,
+  checkpointInterval: 156,
+  durability: 160,
+} as const
 
 export const PeerTimeouts = {
   dialMin: 50,
@@ -229,6 +239,10 @@ export class PeerBus {
     setU32(w, HelloAt.nonce + 4, Math.floor(nonce / 2 ** 32))
     setU32(w, HelloAt.replicaCount, geometry.replicaCount)
     setU32(w, HelloAt.frameSizeMax, geometry.frameSizeMax)
+    setU32(w, HelloAt.journalSlots, geometry.journalSlots)
+    setU32(w, HelloAt.pipelineMax, geometry.pipelineMax)
+    setU32(w, HelloAt.checkpointInterval, geometry.checkpointInterval)
+    setU32(w, HelloAt.durability, geometry.durability === 'memory' ? 1 : 0)
     setU32(w, HelloAt.clientPort, self.client.port | (self.httpPort << 16))
     message.bytes.set(body, HEADER_SIZE)
     sealFrame(message, checksummer)
@@ -292,6 +306,15 @@ export class PeerBus {
       return `it knows ${getU32(w, HelloAt.replicaCount)} replicas, this one ${geometry.replicaCount}`
     if (getU32(w, HelloAt.frameSizeMax) !== geometry.frameSizeMax)
       return `its largest frame is ${getU32(w, HelloAt.frameSizeMax)} bytes, this one's ${geometry.frameSizeMax}`
+    // What one proves with these, the others take for proven.
+    if (getU32(w, HelloAt.journalSlots) !== geometry.journalSlots)
+      return `its journal has ${getU32(w, HelloAt.journalSlots)} slots, this one's ${geometry.journalSlots}`
+    if (getU32(w, HelloAt.pipelineMax) !== geometry.pipelineMax)
+      return `it has ${getU32(w, HelloAt.pipelineMax)} ops on their way, this one ${geometry.pipelineMax}`
+    if (getU32(w, HelloAt.checkpointInterval) !== geometry.checkpointInterval)
+      return `it checkpoints every ${getU32(w, HelloAt.checkpointInterval)} ops, this one every ${geometry.checkpointInterval}`
+    if ((getU32(w, HelloAt.durability) === 1) !== (geometry.durability === 'memory'))
+      return `its durability is not "${geometry.durability}", as this one's`
     const replica = message.bytes[At.replica] as number
     if (replica === this.#index) return `it claims to be replica ${replica}, which is this one`
     if (replica >= geometry.replicaCount) return `it claims to be replica ${replica} of ${geometry.replicaCount}`

@@ -13,6 +13,7 @@ import { type Geometry, Superblock, type SuperblockOpen } from '../../storage/su
 import { Dispatcher } from '../state/dispatcher.ts'
 import { StateMachine } from '../state/state-machine.ts'
 import { type Address, formatAddress } from './address.ts'
+import { bootFingerprint } from './boot.ts'
 import { allocateSocketMemory, type SocketMemory } from './buffers.ts'
 import { makeChecksummer } from './checksummer.ts'
 import { ClientListener } from './client-listener.ts'
@@ -198,6 +199,8 @@ export class ReplicaNode {
       release: RELEASE,
       protocolVersion: PROTOCOL_VERSION,
       serverVersion: VERSION,
+      boot: bootFingerprint(config.data),
+      acceptLoss: config.acceptLoss,
     })
     const advertised = { host: config.advertise.host, port: config.advertise.port || this.#clientPort }
     this.#peers = new PeerBus({
@@ -310,7 +313,10 @@ export class ReplicaNode {
       transfer: replica.transfer,
       segments: replica.segmentRepairs,
       replacement: replica.replacement,
-      durability: 'disk',
+      durability: this.#geometry.durability,
+      durable: replica.durableOp,
+      lossy: replica.lossy,
+      lossEpoch: replica.lossEpoch,
       driver: { kind: this.#driver.kind, reason: this.#driver.reason },
       connections: this.#clients.size,
       buffers: { used: pool.used, total: bufferCount },
@@ -337,6 +343,11 @@ export class ReplicaNode {
     await this.#until(() => executed() && this.#journal.busy === 0)
     this.#clients.closeAll()
     await this.#until(() => this.#clients.size === 0)
+    let closed = false
+    replica.close(() => {
+      closed = true
+    })
+    await this.#until(() => closed)
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#peers.stop()
     this.#secrets.drop()
@@ -437,6 +448,11 @@ function haltError(reason: Halt, what: string, replica: number, data: string): S
       return new ServerError(
         'replaced',
         `replica ${replica} stopped because ${what}, so ${data} must not take part any more. If another directory was set up for this replica by mistake, stop that node; if ${data} is new because the old directory was lost, make it with \`galgo recover\` instead of \`galgo format\``,
+      )
+    case 'given-up':
+      return new ServerError(
+        'replaced',
+        `replica ${replica} stopped because ${what}: an operator let the others go on without it. Keep ${data} if what it holds may matter, and make a replacement with \`galgo recover\``,
       )
     case 'journal-corrupt':
     case 'checkpoint-corrupt':

@@ -33,6 +33,12 @@ export interface ReplicaStatus {
   /** It stands in for a lost directory and has not joined yet: it is no part of any quorum. */
   readonly replacement: boolean
   readonly durability: 'disk' | 'memory'
+  /** Everything up to this op was executed here and is on this node's disk. */
+  readonly durable: number
+  /** With durability `memory`: a power cut may have taken what it acknowledged; it takes part in nothing until it is told. */
+  readonly lossy: boolean
+  /** How often the cluster has lost what it may have acknowledged. */
+  readonly lossEpoch: number
   readonly driver: { readonly kind: string; readonly reason: string }
   readonly connections: number
   readonly buffers: { readonly used: number; readonly total: number }

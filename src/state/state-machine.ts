@@ -7,7 +7,7 @@
 //   checkpoint  ─▶ the catalog and the sizes of all segments as bytes, after the segments were flushed
 import type { ExecuteResult, StateMachine as StateMachinePort, TransferRequest } from '../../consensus/ports.ts'
 import type { Disk } from '../../storage/disk.ts'
-import type { PartitionEnvironment } from '../../storage/partition.ts'
+import type { Partition, PartitionEnvironment } from '../../storage/partition.ts'
 import { Scrubber } from '../../storage/scrubber.ts'
 import type { DamageListener, SegmentSpan } from '../../storage/segment-audit.ts'
 import { SharedBlock } from '../../storage/segment-index.ts'
@@ -78,9 +78,10 @@ import {
   STREAMS_MAX,
   TOPICS_MAX,
 } from './limits.ts'
+import { LossFences, type LossFencesImage } from './loss-fences.ts'
 import { decodeRoot } from './root.ts'
 
-/** 2: users and tokens. */
+/** 2: users, tokens, losses. */
 const SNAPSHOT_VERSION = 2
 type Snapshot = readonly [
   version: number,
@@ -88,6 +89,7 @@ type Snapshot = readonly [
   garbage: string[],
   identity: IdentityImage,
   timestamp: number,
+  fences: LossFencesImage,
 ]
 /** What other replicas may read here. */
 const SEGMENT_NAME = /^streams\/\d+\.\d+\/topics\/\d+\.\d+\/partitions\/\d+\.\d+\/\d{20}\.log$/
@@ -134,6 +136,7 @@ export class StateMachine implements StateMachinePort {
   #transferPiece: Uint8Array | null = null
   #streams: StreamEntry[] = []
   #partitions = 0
+  readonly fences = new LossFences()
   /**
    * Directories that nothing refers to any more since the last snapshot. The next one names them: a node that starts from it
    * finishes what an earlier life may not have come to.
@@ -214,6 +217,14 @@ export class StateMachine implements StateMachinePort {
       writeResultRejected(writer, status)
       return { status: Status.ok, body: writer.bytes.subarray(0, writer.position) }
     }
+  }
+
+  fence(epoch: number): void {
+    this.fences.add(epoch, this.#logs())
+  }
+
+  get lossEpoch(): number {
+    return this.fences.epoch
   }
 
   #apply({ operation, op, timestamp, user }: Op, reader: Reader, writer: Writer): void {
@@ -500,6 +511,7 @@ export class StateMachine implements StateMachinePort {
       this.#garbage,
       this.identity.image(),
       this.#timestamp,
+      this.fences.encode(),
     ]
     const bytes = encode(image)
     this.#garbage = []
@@ -507,9 +519,10 @@ export class StateMachine implements StateMachinePort {
   }
 
   restore(snapshot: Uint8Array): void {
-    const [version, catalog, garbage, identity, timestamp] = decode(snapshot) as Snapshot
+    const [version, catalog, garbage, identity, timestamp, fences] = decode(snapshot) as Snapshot
     if (version !== SNAPSHOT_VERSION)
       throw new Error(`a snapshot of version ${version}; this release reads ${SNAPSHOT_VERSION}`)
+    this.fences.restore(fences)
     const before = this.#directories()
     for (const { topics } of this.#streams) for (const topic of topics) this.#forgetPartitions(topic.partitions)
     this.#streams = decodeCatalog(catalog, (options) => this.#environment(options))
@@ -528,8 +541,11 @@ export class StateMachine implements StateMachinePort {
   }
 
   #directories(): Set<string> {
-    const logs = this.#streams.flatMap(({ topics }) => topics.flatMap(({ partitions }) => partitions))
-    return new Set(logs.map(({ log }) => log.directory))
+    return new Set(this.#logs().map((log) => log.directory))
+  }
+
+  #logs(): Partition[] {
+    return this.#streams.flatMap(({ topics }) => topics.flatMap(({ partitions }) => partitions.map(({ log }) => log)))
   }
 
   segments(snapshot: Uint8Array): readonly SegmentSpan[] {

@@ -75,12 +75,12 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a replica that cannot tell where its log ends joins as if it could', 'recovery', [
     REPLICA,
-    'if (state.replacement || this.#journal.faultyAbove(this.op)) {',
-    'if (state.replacement) {',
+    'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',
+    'if (state.replacement || state.lossy) {',
   ]),
   mutant('any startView brings a recovering replica back', 'recovery', [
     REPLICA,
-    'if (!mine && (view <= this.#superblock.state.view || this.replacement)) return',
+    'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
   ]),
   mutant('what an earlier view left in the journal comes back at a start', 100, [
@@ -93,7 +93,7 @@ export const MUTANTS: readonly Mutant[] = [
     50,
     [
       REPLICA,
-      "if (number <= session.request) return this.#repeat(request, client, number)\n        if (number <= last) return 'in-flight'",
+      "if (number <= session.request) return this.#repeat(request, client, number, this.#bodyChecksum(request))\n        if (number <= last) return 'in-flight'",
       '',
     ],
     [REPLICA, "if (session.exactlyOnce && number !== last + 1) return 'gap'", ''],
@@ -166,8 +166,33 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant('a replacement takes part at once', 'lost-disk', [
     REPLICA,
-    'if (state.replacement || this.#journal.faultyAbove(this.op)) {',
-    'if (this.#journal.faultyAbove(this.op)) {',
+    'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',
+    'if (state.lossy || this.#journal.faultyAbove(this.op)) {',
+  ]),
+  mutant('after a power cut, what was acknowledged from memory counts as kept', 'memory', [
+    REPLICA,
+    'const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
+    'const lossy = state.lossy',
+  ]),
+  mutant('a replica that may have lost something is whole again after its next start', 'memory', [
+    REPLICA,
+    'const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
+    'const lossy = !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
+  ]),
+  mutant('a log is put together without those that are away', 'memory', [
+    REPLICA,
+    'const enough = this.#acceptLoss ? this.#quorum : this.replicaCount',
+    'const enough = this.#quorum',
+  ]),
+  mutant('what was synced once is given up like everything else', 'memory', [
+    'consensus/cold-start.ts',
+    "if (head < synced) return { kind: 'missing', op: head + 1 }",
+    '',
+  ]),
+  mutant('a loss is not told', 'memory', [
+    REPLICA,
+    'if (!this.#lazy || this.lossEpoch <= this.#stateMachine.lossEpoch) return false',
+    'if (this.lossEpoch >= 0) return false',
   ]),
   mutant('a fresh directory takes the place of a lost one', 'lost-disk', [
     REPLICA,

@@ -29,6 +29,7 @@ export const GEOMETRY: Geometry = {
   checkpointInterval: 2,
   clientsMax: 4,
   sessionWindow: 2,
+  durability: 'disk',
 }
 
 export function allocate(size: number): { buffer: ArrayBufferLike; offset: number } {

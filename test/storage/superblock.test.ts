@@ -87,6 +87,11 @@ test('what was formatted is what is opened', () => {
     suffix: [ROOT],
     members: [NOBODY, NOBODY, { ...NOBODY, instance: GEOMETRY.instance }],
     replacement: false,
+    clean: true,
+    lossy: false,
+    boot: new Uint32Array(4),
+    durableOp: 0,
+    lossEpoch: 0,
   })
 })
 
@@ -116,6 +121,11 @@ test('every field of a version comes back', () => {
       { instance: 0, view: 0, op: 0, committed: false },
     ],
     replacement: false,
+    clean: false,
+    lossy: true,
+    boot: Uint32Array.of(5, 6, 7, 8),
+    durableOp: 2 ** 52,
+    lossEpoch: 9,
   }
   update(rig, superblock, change)
   assert.deepEqual(superblock.state, change)

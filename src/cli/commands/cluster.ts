@@ -4,6 +4,7 @@ import { type FormatFlags, withFormat } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { loadServer } from '../server.ts'
 import { oneOf, whole } from '../values.ts'
+import { durabilityOption } from './format.ts'
 
 interface Flags extends FormatFlags {
   readonly nodes: number
@@ -11,6 +12,7 @@ interface Flags extends FormatFlags {
   readonly clientPort: number
   readonly replicaPort: number
   readonly httpPort: number
+  readonly durability?: 'disk' | 'memory'
 }
 
 export function clusterCommand({ io, action }: CommandContext): Command {
@@ -29,11 +31,12 @@ export function clusterCommand({ io, action }: CommandContext): Command {
     .addOption(
       new Option('--http-port <port>', 'of the first node, then upwards').argParser(whole(0, 65_530)).default(3000),
     )
+    .addOption(durabilityOption('disk for a new one'))
     .addHelpText('after', '\nExample:\n  galgo cluster --nodes 1 --data /tmp/galgo')
     .action(
-      action(async ({ nodes, data, clientPort, replicaPort, httpPort, format }: Flags) => {
+      action(async ({ nodes, data, clientPort, replicaPort, httpPort, durability, format }: Flags) => {
         const { runCluster } = await loadServer()
-        return await runCluster({ nodes, data, clientPort, replicaPort, httpPort, format, io })
+        return await runCluster({ nodes, data, clientPort, replicaPort, httpPort, durability, format, io })
       }),
     )
 }

@@ -12,6 +12,7 @@ interface Flags extends FormatFlags {
   readonly replicas: number
   readonly frameMax?: number
   readonly journalSlots?: number
+  readonly durability?: 'disk' | 'memory'
 }
 
 export function formatCommand(context: CommandContext): Command {
@@ -41,6 +42,11 @@ Example, on the second of three machines:
     )
 }
 
+export function durabilityOption(when: string): Option {
+  const what = `what an acknowledgement means: on disk, or in memory, of a majority (${when})`
+  return new Option('--durability <class>', what).choices(['disk', 'memory'])
+}
+
 function directoryCommand({ io, action }: CommandContext, name: string, replacement: boolean): Command {
   return withFormat(new Command(name))
     .requiredOption('--data <dir>', 'directory to make; it must be empty or absent')
@@ -56,6 +62,7 @@ function directoryCommand({ io, action }: CommandContext, name: string, replacem
         bytes(64 * 1024, 64 * 1024 * 1024),
       ),
     )
+    .addOption(durabilityOption('disk'))
     .addOption(new Option('--journal-slots <n>', 'ops the journal holds').argParser(whole(64, 65_536)))
     .action(
       action(async (flags: Flags) => {
@@ -66,6 +73,7 @@ function directoryCommand({ io, action }: CommandContext, name: string, replacem
           replica: flags.replica,
           replicas: flags.replicas,
           replacement,
+          ...(flags.durability === undefined ? {} : { durability: flags.durability }),
           ...(flags.frameMax === undefined ? {} : { frameSizeMax: flags.frameMax }),
           ...(flags.journalSlots === undefined ? {} : { journalSlots: flags.journalSlots }),
         })

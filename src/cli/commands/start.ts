@@ -19,6 +19,10 @@ export function startCommand({ action }: CommandContext): Command {
     .option('--cpu <list>', 'CPUs of the replica thread, like 0-3')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent')
     .option('--log-file <file>', 'append the log to this file (standard error)')
+    .option(
+      '--accept-loss',
+      'durability memory, after a power cut of a majority, with nodes that will not come back: go on without what only they may hold',
+    )
     .option('--config <file.toml>', 'all of these and more; flags win over GALGO_* variables, these over the file')
     .addHelpText(
       'after',

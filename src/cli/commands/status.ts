@@ -119,7 +119,7 @@ function render(answers: readonly NodeAnswer[], summary: Summary): string {
   const tail =
     known === undefined || known === null
       ? ''
-      : `\ncluster ${known.cluster}, galgo ${known.version}, durability ${known.durability}, driver ${known.driver.kind}${known.driver.reason === '' ? '' : ` (${known.driver.reason})`}\n`
+      : `\ncluster ${known.cluster}, galgo ${known.version}, durability ${known.durability}${losses(answers)}, driver ${known.driver.kind}${known.driver.reason === '' ? '' : ` (${known.driver.reason})`}\n`
   return `${head}\n\n${table(rows, [
     { title: 'node', value: (row) => row.node, align: 'right' },
     { title: 'state', value: (row) => row.role },
@@ -133,9 +133,18 @@ function render(answers: readonly NodeAnswer[], summary: Summary): string {
   ])}${tail}`
 }
 
-function roleOf({ isPrimary, status, transfer, replacement }: NodeStatus): string {
+/** With durability memory, how often something may have been lost. */
+function losses(answers: readonly NodeAnswer[]): string {
+  const epoch = Math.max(0, ...answers.map(({ status }) => status?.lossEpoch ?? 0))
+  return epoch === 0
+    ? ''
+    : ` (power cuts may have cost acknowledged messages ${epoch} ${epoch === 1 ? 'time' : 'times'})`
+}
+
+function roleOf({ isPrimary, status, transfer, replacement, lossy }: NodeStatus): string {
   if (isPrimary) return 'primary'
   if (transfer !== null) return 'catching up'
   if (replacement) return 'joining'
+  if (lossy) return 'may have lost data'
   return status === 'normal' ? 'backup' : status
 }

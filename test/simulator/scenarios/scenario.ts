@@ -27,6 +27,7 @@ export interface ClusterOptions {
   readonly sessionWindow?: number
   /** The replicas know each other's directories from the start. */
   readonly acquainted?: boolean
+  readonly durability?: 'disk' | 'memory'
   /** By replica; a ledger when left out. */
   readonly stateMachine?: (index: number) => StateMachine
 }
@@ -65,6 +66,7 @@ export class Cluster {
       clientsMax: 8,
       sessionWindow: 8,
       acquainted: true,
+      durability: 'disk' as const,
       stateMachine: () => new Ledger(),
       ...options,
     }
@@ -78,6 +80,7 @@ export class Cluster {
       frameSizeMax: 8192,
       sessionWindow: o.sessionWindow,
       clientsMax: o.clientsMax,
+      durability: o.durability,
       network: CALM_NETWORK,
       disk: CALM_DISK,
       stateMachine: (node) => o.stateMachine(node.index),
@@ -187,6 +190,16 @@ export class Cluster {
   /** The machine ends; what is not synced may be gone. */
   powerOff(...indexes: number[]): void {
     for (const index of indexes) this.world.crash(index, true)
+  }
+
+  /** The processes end in order. */
+  stop(...indexes: number[]): void {
+    let stopped = 0
+    for (const index of indexes)
+      this.node(index).stop(() => {
+        stopped += 1
+      })
+    this.until(() => stopped === indexes.length, 'the stop')
   }
 
   /** Starts the processes and waits until they have read their disks. */

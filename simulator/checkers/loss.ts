@@ -1,0 +1,53 @@
+// Durability `memory`: what was acknowledged may be lost only when so many machines lost power that too few were left with all
+// they had, and then the cluster says so: its loss epoch rises. Whatever stood above the end of the log is lost, and told as lost.
+import { majority } from '../../consensus/quorum.ts'
+import type { SimNode } from '../node.ts'
+import { Violation } from '../violation.ts'
+import type { AcknowledgedChecker } from './acknowledged.ts'
+import type { HistoryChecker } from './history.ts'
+
+export class LossChecker {
+  readonly #history: HistoryChecker
+  readonly #acknowledged: AcknowledgedChecker
+  readonly #replicaCount: number
+  /** Machines that lost power, until their replica is in order again. */
+  readonly #lossy = new Set<number>()
+  #epoch = 0
+  /** Acknowledged ops that were lost, and told so. */
+  lost = 0
+
+  constructor(history: HistoryChecker, acknowledged: AcknowledgedChecker, replicaCount: number) {
+    this.#history = history
+    this.#acknowledged = acknowledged
+    this.#replicaCount = replicaCount
+  }
+
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  onPowerLost(node: SimNode): void {
+    if (node.geometry.durability === 'memory') this.#lossy.add(node.index)
+  }
+
+  observe(node: SimNode): void {
+    const { replica, superblock } = node
+    if (replica === null || superblock === null || node.geometry.durability === 'disk') return
+    if (replica.lossEpoch > this.#epoch) this.#onLoss(node, replica.lossEpoch, replica.op)
+    if (this.#lossy.has(node.index) && node.opened && !replica.lossy && replica.status === 'normal')
+      this.#lossy.delete(node.index)
+  }
+
+  #onLoss(node: SimNode, epoch: number, head: number): void {
+    const whole = this.#replicaCount - this.#lossy.size
+    if (whole >= majority(this.#replicaCount))
+      throw new Violation(
+        'loss',
+        `replica ${node.index} tells of a loss although ${whole} of ${this.#replicaCount} replicas have kept everything`,
+      )
+    this.#epoch = epoch
+    this.lost += Math.max(0, this.#acknowledged.highestOp - head)
+    this.#history.lose(head + 1)
+    this.#acknowledged.highestOp = Math.min(this.#acknowledged.highestOp, head)
+  }
+}

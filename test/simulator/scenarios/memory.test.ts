@@ -1,0 +1,202 @@
+// Durability `memory`: an acknowledgement is a promise of the memories of a majority, and of their disks a moment later. What a
+// power cut may take, who may speak after one, and that a loss is told.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Command } from '../../../src/protocol/frame.ts'
+import { Cluster, type ClusterOptions } from './scenario.ts'
+
+const MEMORY: ClusterOptions = { durability: 'memory' }
+
+/** Sessions end with what they may have been told: everybody asks for another one. */
+function renewSessions(cluster: Cluster): void {
+  for (const client of cluster.clients.slice()) cluster.forget(client)
+  cluster.client()
+}
+
+/** The log told of a loss, as often as this. */
+function expectLosses(cluster: Cluster, epoch: number): void {
+  assert.equal(cluster.world.loss.epoch, epoch)
+  for (const { replica } of cluster.world.nodes) assert.equal(replica?.lossEpoch, epoch)
+}
+
+test('nothing is synced on the way to an acknowledgement, and everything soon after', () => {
+  const cluster = new Cluster(MEMORY)
+  const [a, b, c] = cluster.roles()
+  cluster.run(100)
+  const before = [a, b, c].map((index) => cluster.node(index).disk.written.syncs)
+  const op = cluster.request()
+  assert.deepEqual(
+    [a, b, c].map((index) => cluster.node(index).disk.written.syncs),
+    before,
+  )
+  cluster.run(100)
+  assert.ok(cluster.replica(a).durableOp >= op)
+  cluster.expectWhole()
+})
+
+test('processes that are killed, one or all at once, lose nothing: the kernel has what was written', () => {
+  for (const which of [[0], [0, 1], [0, 1, 2]]) {
+    const cluster = new Cluster(MEMORY)
+    const roles = cluster.roles()
+    const op = cluster.request(7)
+    cluster.crash(...which.map((i) => roles[i] as number))
+    cluster.restart(...which.map((i) => roles[i] as number))
+    cluster.expectCommit(op, 0, 1, 2)
+    cluster.expectWhole()
+    expectLosses(cluster, 0)
+  }
+})
+
+test('a stop in order and a power cut of all after it lose nothing', () => {
+  const cluster = new Cluster(MEMORY)
+  const op = cluster.request(7)
+  cluster.stop(0, 1, 2)
+  cluster.powerOff(0, 1, 2)
+  cluster.restart(0, 1, 2)
+  cluster.expectCommit(op, 0, 1, 2)
+  cluster.expectWhole()
+  expectLosses(cluster, 0)
+})
+
+test('one machine loses power: the others have everything, and it comes back as a replica that may have lost something', () => {
+  for (const position of [0, 1, 2]) {
+    const cluster = new Cluster({ ...MEMORY, seed: 5 + position })
+    const lost = cluster.roles()[position] as number
+    const op = cluster.request(7)
+    cluster.powerOff(lost)
+    cluster.request(2)
+    cluster.restart(lost)
+    assert.equal(cluster.replica(lost).lossy, true)
+    cluster.expectStatus('normal', lost)
+    cluster.until(() => !cluster.replica(lost).lossy, 'the end of the doubt')
+    cluster.expectCommit(op, 0, 1, 2)
+    cluster.expectWhole()
+    expectLosses(cluster, 0)
+  }
+})
+
+test('a lossy replica neither votes, nor acknowledges, nor leads: with it alone the last whole one waits', () => {
+  const cluster = new Cluster(MEMORY)
+  const [a, b, c] = cluster.roles()
+  const here = cluster.silence(c)
+  const op = cluster.request(5)
+  cluster.expectCommit(op, a, b)
+  cluster.powerOff(b)
+  cluster.crash(a)
+  here()
+  const said = cluster.record({ from: b })
+  cluster.restart(b)
+  cluster.expectStall(op, b, c)
+  const commands = new Set(said.map((frame) => frame.bytes[60]))
+  for (const command of [Command.doViewChange, Command.startViewChange, Command.prepareOk, Command.startView])
+    assert.ok(!commands.has(command), `it sent command ${command}`)
+  // The third is back, whole: two of three have lost nothing.
+  cluster.restart(a)
+  cluster.expectCommit(op, a, b, c)
+  cluster.expectWhole()
+  expectLosses(cluster, 0)
+})
+
+test('a lossy replica that crashes again, in the same start of its machine, is still lossy', () => {
+  const cluster = new Cluster(MEMORY)
+  const [a, b, c] = cluster.roles()
+  cluster.request(5)
+  cluster.powerOff(b)
+  const away = [cluster.silence(a), cluster.silence(c)]
+  cluster.restart(b)
+  cluster.crash(b)
+  cluster.restart(b)
+  assert.equal(cluster.replica(b).lossy, true)
+  for (const undo of away) undo()
+  cluster.expectWhole()
+  expectLosses(cluster, 0)
+})
+
+test('all lose power: with all of them back, the longest log that they can show goes on, and the loss is told', () => {
+  let lost = 0
+  for (let seed = 1; seed <= 40; seed++) {
+    const cluster = new Cluster({ ...MEMORY, seed, checkpointInterval: 4, journalSlots: 16 })
+    cluster.request(9)
+    cluster.run(500)
+    const synced = cluster.request()
+    cluster.run(500)
+    cluster.request(seed % 5)
+    cluster.powerOff(0, 1, 2)
+    cluster.restart(0, 1, 2)
+    cluster.expectCommit(synced, 0, 1, 2)
+    renewSessions(cluster)
+    cluster.expectWhole()
+    expectLosses(cluster, 1)
+    lost += cluster.world.loss.lost
+  }
+  assert.ok(lost > 0 && lost < 80, `${lost} ops were lost: the test shows nothing`)
+})
+
+test('all lose power and one stays away: the others wait for what it may hold, until the operator gives it up', () => {
+  const cluster = new Cluster(MEMORY)
+  const [a, b, c] = cluster.roles()
+  cluster.request(9)
+  cluster.powerOff(a, b, c)
+  cluster.restart(b, c)
+  cluster.run(10_000)
+  assert.equal(cluster.world.primary(), null)
+  assert.equal(cluster.world.loss.epoch, 0)
+  cluster.crash(b, c)
+  for (const index of [b, c]) cluster.node(index).acceptLoss = true
+  cluster.restart(b, c)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  assert.equal(cluster.world.loss.epoch, 1)
+})
+
+test('what was synced once and nobody can show is not given up by anybody', () => {
+  const cluster = new Cluster(MEMORY)
+  const op = cluster.request(9)
+  cluster.run(500)
+  cluster.stop(0, 1, 2)
+  for (const index of [0, 1, 2]) {
+    cluster.corruptPrepare(index, op)
+    cluster.corruptHeader(index, op)
+  }
+  // As if the disks had kept what the superblock says, and lost the op all the same.
+  cluster.powerOff(0, 1, 2)
+  cluster.restart(0, 1, 2)
+  cluster.run(5000)
+  assert.equal(cluster.world.primary(), null)
+  assert.equal(cluster.world.loss.epoch, 0)
+})
+
+test('two of three lose power while the third is whole: nothing is lost, although the loss may have to be told', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const cluster = new Cluster({ ...MEMORY, seed })
+    const [a, b, c] = cluster.roles()
+    const whole = [a, b, c][seed % 3] as number
+    const op = cluster.request(6)
+    cluster.expectCommit(op, 0, 1, 2)
+    const others = [0, 1, 2].filter((index) => index !== whole)
+    cluster.powerOff(...others)
+    cluster.restart(...others)
+    cluster.expectCommit(op, 0, 1, 2)
+    assert.equal(cluster.world.loss.lost, 0)
+    if (cluster.world.loss.epoch > 0) renewSessions(cluster)
+    cluster.expectWhole()
+  }
+})
+
+test('power cuts while the log is put together: it is, in the end, and nothing that was shown is missing', () => {
+  for (let events = 20; events < 1500; events += 67) {
+    const cluster = new Cluster({ ...MEMORY, seed: events })
+    cluster.request(8)
+    cluster.run(500)
+    const synced = cluster.request()
+    cluster.run(500)
+    cluster.powerOff(0, 1, 2)
+    cluster.restart(0, 1, 2)
+    for (let i = 0; i < events; i++) cluster.world.scheduler.step(Number.POSITIVE_INFINITY)
+    const again = [0, 1, 2].filter((index) => (events >> index) % 2 === 0)
+    cluster.powerOff(...again)
+    cluster.restart(...again)
+    cluster.expectCommit(synced, 0, 1, 2)
+    renewSessions(cluster)
+    cluster.expectWhole()
+  }
+})
