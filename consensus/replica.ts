@@ -502,6 +502,10 @@ export class Replica implements ReplicaPort {
     return this.clients.get(client)?.session === session
   }
 
+  userOf(client: string): number | null {
+    return this.clients.get(client)?.userId ?? null
+  }
+
   peers(): readonly PeerState[] {
     const peers: PeerState[] = []
     this.#peers.forEach((peer, replica) => {

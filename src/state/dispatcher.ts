@@ -156,6 +156,7 @@ export class Dispatcher implements ReplicaHost {
         message.unref()
       },
       evict: (door, message, reason) => this.#evict(door, message, reason),
+      expel: (door, reason) => this.#endSession(door, door.clientId, reason),
     })
     const { throttle } = this.#logins
     this.#secrets = new SecretRequests(

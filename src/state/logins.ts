@@ -3,12 +3,13 @@
 //
 //   by password ─▶ is there a root? ─▶ pause after failures ─▶ verify, beside the data path ─▶ register
 //                   └▶ no: made first, from this node's configuration, through the log        └▶ wrong: confirm, eviction
+//     of a client whose session is there ─▶ register, verify meanwhile
 //   by token ────▶ found by its digest, not expired ───────────────────────────────────────────▶ register
 import type { Clock, Log } from '../../consensus/ports.ts'
 import { Writer } from '../protocol/bytes.ts'
 import type { Login, PasswordLogin, TokenLogin } from '../protocol/commands/register.ts'
 import { EvictionReason, Status } from '../protocol/errors.ts'
-import { At, clearHeader, setU32 } from '../protocol/frame.ts'
+import { At, clearHeader, getKey, setU32 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
 import { Operation } from '../protocol/operations.ts'
 import type { Door } from './door.ts'
@@ -37,11 +38,13 @@ export interface Admission {
   readonly token: string | null
 }
 
-/** What the dispatcher does for logins. All take over the reference. */
+/** What the dispatcher does for logins. It takes over the references. */
 export interface LoginDesk {
   admit(door: Door, message: Message, admission: Admission): void
   refuse(door: Door, message: Message, status: number): void
   evict(door: Door, message: Message, reason: number): void
+  /** Of a client that was let in. */
+  expel(door: Door, reason: number): void
 }
 
 /** Logins that wait, together and from one address; one more is told to come again. */
@@ -82,8 +85,28 @@ export class Logins {
     const { clock, secrets, state } = this.#options
     const user = state.identity.user(login.username)
     if (user !== null && secrets.remembers(login.password, user.hash)) return this.#decide(door, message, login, user)
+    if (user !== null && !reader && this.#resumes(door, message, login, user)) return
     const pause = this.throttle.pause(door.connection.address, login.username)
     this.#begin({ door, message, login, dueAt: clock.monotonicMs() + pause, verifying: false })
+  }
+
+  /**
+   * A client that comes back to a session of that user, after a failover say, goes on at once: who does not have its password
+   * does not know the 128 bits of its id either. The password is verified meanwhile, and a wrong one is the end.
+   */
+  #resumes(door: Door, message: Message, login: PasswordLogin, user: User): boolean {
+    const { log, replica, secrets } = this.#options
+    const client = getKey(message.words, At.request.client)
+    if (replica.userOf(client) !== user.id) return false
+    const { address } = door.connection
+    const begun = secrets.verify(login.password, user.hash, (right) => {
+      if (right !== false) return
+      this.throttle.failed(address, login.username)
+      log.warn('login-refused', { address, username: login.username, why: 'resumed' })
+      if (!door.gone && door.client === client) this.#desk.expel(door, EvictionReason.invalidCredentials)
+    })
+    if (begun) this.#decide(door, message, login, user)
+    return begun
   }
 
   #begin(pending: Pending): void {

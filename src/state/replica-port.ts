@@ -78,6 +78,8 @@ export interface ReplicaPort {
   recall(request: Message): SubmitOutcome | null
   /** Is this session alive for this client: asked for commands that do not go through the log. `client` is getKey of its id. */
   hasSession(client: string, session: number): boolean
+  /** Whose session this client's is; null when it has none. */
+  userOf(client: string): number | null
   /** What is known of the other replicas, in the order of their index; without this one. */
   peers(): readonly PeerState[]
 }

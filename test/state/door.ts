@@ -200,6 +200,10 @@ export class FakeReplica implements ReplicaPort {
     return this.clients.get(client)?.session === session
   }
 
+  userOf(client: string): number | null {
+    return this.clients.get(client)?.userId ?? null
+  }
+
   peers(): readonly PeerState[] {
     const rest = { op: 0, commit: 0, view: 0, lastHeardMs: 1 }
     return [

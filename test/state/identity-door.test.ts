@@ -491,6 +491,35 @@ test('guessing is slowed down, per address and per user; who is known to be righ
   rig.settle()
 })
 
+test('who comes back to its session goes on at once, and is out when the password turns out to be wrong', () => {
+  const { rig } = withAlice(globalRights('manageStreams'))
+  const alice = rig.client().login(true, ALICE)
+  const create = (name: string): Uint8Array => written((w) => encodeCreateStream(w, { name }))
+  assert.equal(alice.write(Operation.createStream, create('a')).outcome, 0)
+  rig.secrets.hold = true
+  const again = rig.client(alice.client)
+  assert.equal(again.login(true, ALICE).session, alice.session)
+  again.number = alice.number
+  assert.equal(again.write(Operation.createStream, create('b')).outcome, 0)
+  rig.secrets.step()
+  rig.settle()
+  assert.ok(!again.closedByServer)
+  // With the id of the session, but not the password; and as somebody else.
+  const thief = rig.client(alice.client)
+  assert.equal(thief.tryLogin({ ...ALICE, password: 'guess' }, EXACTLY_ONCE_CONTEXT).status, 0)
+  rig.secrets.step()
+  rig.settle()
+  assert.equal(thief.answers.at(-1)?.evicted, EvictionReason.invalidCredentials)
+  assert.ok(thief.closedByServer)
+  const other = rig.client(alice.client)
+  other.post({ operation: Operation.register, request: 0, session: 0, body: other.loginBody(undefined) })
+  rig.settle()
+  assert.equal(other.answers.length, 0, 'another user waits as everybody does')
+  rig.secrets.release()
+  rig.settle()
+  rig.assertNoLeaks()
+})
+
 test('a flood of logins from one address leaves room for others', () => {
   const { rig } = withAlice()
   rig.secrets.hold = true
