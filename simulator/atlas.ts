@@ -163,6 +163,13 @@ export class Atlas {
     else units.get(`${zone} ${unit}`)?.delete(sector)
   }
 
+  /** Is a copy of the superblock damaged? A replica reads back what it wrote there, and stops when it is not the same. */
+  superblockDamaged(replica: number): boolean {
+    for (let copy = 0; copy < SUPERBLOCK_COPIES; copy++)
+      if (this.#damageOf(replica, 'superblock', copy) !== null) return true
+    return false
+  }
+
   /** Has a slot of the journal been damaged since it was last written? What it held may be gone behind the replica's back. */
   slotDamaged(replica: number, slot: number): boolean {
     return this.#damageOf(replica, 'header', slot) !== null || this.#damageOf(replica, 'prepare', slot) !== null

@@ -59,6 +59,8 @@ export class SimClient {
   readonly #pace: number
   session = 0
   #number = 0
+  /** Requests so far: each has another checksum. */
+  #made = 0
   #unanswered: Request[] = []
   #node = 0
   #lastProgress = 0
@@ -128,7 +130,8 @@ export class SimClient {
     frame[At.request.operation] = operation
     setU64(words, At.request.session, this.session)
     setU64(words, At.request.timestamp, this.#world.scheduler.now)
-    words[At.request.requestChecksum >>> 2] = number
+    this.#made += 1
+    words[At.request.requestChecksum >>> 2] = this.#made
     frame.set(body, HEADER_SIZE)
     const request: Request = { client: this.index, number, operation, frame, sentAt: this.#world.scheduler.now }
     this.#unanswered.push(request)
@@ -163,6 +166,9 @@ export class SimClient {
     const operation = frame[At.reply.operation] as number
     const i = this.#unanswered.findIndex((r) => r.number === number && r.operation === operation)
     if (i < 0) return
+    // All registers have the same number: a late answer to an earlier one names a session that may be gone.
+    const asked = new Uint32Array((this.#unanswered[i] as Request).frame.buffer, 0, HEADER_SIZE / 4)
+    if (words[At.reply.requestChecksum >>> 2] !== asked[At.request.requestChecksum >>> 2]) return
     const [request] = this.#unanswered.splice(i, 1) as [Request]
     this.#lastProgress = this.#world.scheduler.now
     const body = frame.subarray(HEADER_SIZE)

@@ -365,15 +365,15 @@ function injectFaults({ world, random, rates, schedule, machines, shape, added }
     brokenDisks(site, disks, add)
     weatherFaults(site, weather, add)
   }
-  startAgain(world, disks, rates.downtime)
+  startAgain(world, atlas, disks, rates.downtime)
   return { world, atlas, disks, weather, leftBehind, random: added.random }
 }
 
 /** Somebody looks after a replica that stopped because its disk failed, and starts it on what is really there. */
-function startAgain(world: World, disks: readonly BadDisk[], downtime: number): void {
+function startAgain(world: World, atlas: Atlas, disks: readonly BadDisk[], downtime: number): void {
   world.onHalt = ({ index, generation }, reason) => {
     const disk = disks[index] as BadDisk
-    if (reason !== 'disk' || !disk.failed) return false
+    if (reason !== 'disk' || !(disk.failed || atlas.superblockDamaged(index))) return false
     disk.failed = false
     world.scheduler.after(0, () => {
       if (world.nodes[index]?.generation === generation) world.crash(index, true)

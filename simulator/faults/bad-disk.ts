@@ -131,8 +131,6 @@ export class BadDisk implements DiskBreaker {
     const trap = this.traps.find((t) => hows.includes(t.how) && (t.zone === zone || step.op === 'sync'))
     if (trap === undefined || !this.#strikes(trap, step)) return null
     this.traps = this.traps.filter((other) => other !== trap)
-    // What was written to the superblock is read back: a replica that does not find it there stops.
-    if (zone === 'superblock') this.failed = true
     this.#world.mark(`struck ${trap.how}`)
     this.#world.log(
       `disk of replica ${this.#node.index}: ${trap.how}, ${step.op} of ${step.file} at sector ${step.sector}`,
