@@ -226,6 +226,7 @@ export class Dispatcher implements ReplicaHost {
     if (operation === Operation.logout && (door.session === 0 || door.reader)) {
       door.session = 0
       door.reader = false
+      door.visits = false
       this.#status(door, echoOf(message), Status.ok)
       return message.unref()
     }
@@ -293,16 +294,21 @@ export class Dispatcher implements ReplicaHost {
       return this.#evict(door, message, EvictionReason.incompatibleProtocol, PROTOCOL_VERSION, PROTOCOL_VERSION)
     const client = getKey(w, At.request.client)
     if (door.session !== 0 && door.client !== client) return this.#evict(door, message, EvictionReason.sessionError)
-    const reader = asksToRead(message)
+    const reader = asksToRead(message) || this.#onlyVisits(login)
     if (door.session !== 0 && door.reader !== reader) return this.#evict(door, message, EvictionReason.sessionError)
     // From here on no password and no token is in the buffer.
     message.bytes.fill(0, HEADER_SIZE, message.size)
     this.#logins.take(door, message, login, reader)
   }
 
+  /** Clients that know no session that outlives a connection look for the leader by what any node tells them after a login. */
+  #onlyVisits({ context }: Login): boolean {
+    return !this.#replica.isPrimary && !isExactlyOnce(context)
+  }
+
   /** The login is right: what stands in the log is whose it is. */
   #admit(door: Door, message: Message, { login, user, token }: Admission): void {
-    if (asksToRead(message)) return this.#openReader(door, message, user.id, token)
+    if (asksToRead(message) || this.#onlyVisits(login)) return this.#openReader(door, message, user.id, token)
     const exactlyOnce = isExactlyOnce(login.context)
     encodeRegisterEntry(new Writer(message.bytes, HEADER_SIZE), { userId: user.id, exactlyOnce })
     setU32(message.words, At.size, HEADER_SIZE + REGISTER_ENTRY_SIZE)
@@ -315,12 +321,14 @@ export class Dispatcher implements ReplicaHost {
   #openReader(door: Door, message: Message, userId: number, token: string | null): void {
     const echo = echoOf(message)
     const client = getKey(message.words, At.request.client)
+    const visits = !asksToRead(message)
     message.unref()
     if (!this.#replica.servesReads) return this.#status(door, echo, Status.transientNotAccepted)
     door.client = client
     door.clientId = echo.client
     door.session = READER_SESSION
     door.reader = true
+    door.visits = visits
     door.user = userId
     door.token = token
     const { serverVersion } = this.#options.facts()
@@ -353,6 +361,10 @@ export class Dispatcher implements ReplicaHost {
   #onWrite(door: Door, message: Message, operation: number): void {
     if (!isOperation(operation) || isInternal(operation) || !isReplicated(operation)) {
       this.#status(door, echoOf(message), Status.invalidCommand)
+      return message.unref()
+    }
+    if (door.visits && !this.#replica.isPrimary) {
+      this.#status(door, echoOf(message), Status.transientNotAccepted)
       return message.unref()
     }
     if (door.reader || !this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)

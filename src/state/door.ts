@@ -18,6 +18,8 @@ export class Door {
   exactlyOnce = false
   /** Its session is this node's alone: reads, no writes. */
   reader = false
+  /** It did not ask for such a session, but this node does not lead: it gets to know who does, and 58 for the rest. */
+  visits = false
   /** Given to the replica and not answered. */
   readonly undecided: RequestEcho[] = []
   /** Not taken yet, in order. */

@@ -14,10 +14,11 @@ import { encodeGetStream } from '../../src/protocol/commands/get-stream.ts'
 import { encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
 import { decodeListStreamsReply } from '../../src/protocol/commands/list-streams.ts'
 import { decodePollReply, encodePollMessages, type PollMessages } from '../../src/protocol/commands/poll-messages.ts'
-import { encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
+import { EXACTLY_ONCE_CONTEXT, encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
 import { encodeSendMessagesPrefix } from '../../src/protocol/commands/send-messages.ts'
 import { decodeStatsReply } from '../../src/protocol/commands/stats.ts'
 import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-consumer-offset.ts'
+import { READER_SESSION } from '../../src/protocol/consistency.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { At, Command, getU32, setU32 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
@@ -143,21 +144,40 @@ test('logging in again keeps the session; after a logout it is another one', () 
   rig.assertNoLeaks()
 })
 
-test('a login on a node that does not lead is 58, and works there once it does', () => {
+test('a login on a node that does not lead: 58 where a session is asked for, works there once it leads', () => {
   const rig = new Rig()
-  rig.replica.depose()
+  rig.client().login()
+  rig.replica.isPrimary = false
   const client = rig.client()
-  const body = client.loginBody({ username: 'iggy', password: 'iggy' })
-  const answer = client.ask({ operation: Operation.register, request: 0, session: 0, body })
-  assert.equal(answer.status, Status.transientNotAccepted)
-  assert.equal(client.ask({ operation: Operation.logout, request: 1 }).status, 0)
+  assert.equal(client.tryLogin(undefined, EXACTLY_ONCE_CONTEXT).status, Status.transientNotAccepted)
   rig.replica.isPrimary = true
-  client.client = 4711
-  client.login()
+  client.login(true)
   rig.assertNoLeaks()
 })
 
-// ---- frames that are not what they should be ---------------------------------------------------------------------------
+test('other clients may visit a node that does not lead: it tells them who does, and has 58 for the rest', () => {
+  const rig = new Rig()
+  ready(rig)
+  rig.replica.isPrimary = false
+  rig.replica.primaryIndex = 1
+  const submitted = rig.replica.submitted.length
+  const client = rig.client().login()
+  assert.equal(client.session, READER_SESSION)
+  const { nodes } = decodeClusterMetadataReply(client.read(Code.clusterMetadata).body)
+  assert.deepEqual(
+    nodes.map(({ role }) => role),
+    ['follower', 'leader', 'follower'],
+  )
+  assert.equal(client.read(Code.listStreams).status, Status.transientNotAccepted)
+  assert.equal(client.write(Operation.sendMessages, send()).status, Status.transientNotAccepted)
+  assert.equal(client.write(Operation.createStream, createStream('x')).status, Status.transientNotAccepted)
+  assert.equal(rig.client().tryLogin({ username: 'iggy', password: 'wrong' }).status, Status.transientNotAccepted)
+  assert.equal(rig.replica.submitted.length, submitted, 'the log hears nothing of it')
+  rig.replica.isPrimary = true
+  assert.equal(client.write(Operation.sendMessages, send()).evicted, EvictionReason.noSession)
+  rig.client().login()
+  rig.assertNoLeaks()
+})
 
 test('frames that are no requests end their connection', () => {
   const rig = new Rig()
