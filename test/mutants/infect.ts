@@ -5,10 +5,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runNode } from '../integration/processes.ts'
-import type { Mutant } from './mutants.ts'
+import type { Mutant } from './mutant.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const COPIED = ['consensus', 'storage', 'simulator', 'src', 'test/mutants', 'test/simulator', 'package.json']
+const COPIED = [
+  'consensus',
+  'storage',
+  'simulator',
+  'src',
+  'test/consensus',
+  'test/mutants',
+  'test/simulator',
+  'test/storage',
+  'package.json',
+]
 
 /** Not as a part of this test run. */
 const { NODE_TEST_CONTEXT: _, ...ENVIRONMENT } = process.env

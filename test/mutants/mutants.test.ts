@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInfected, withDefect } from './infect.ts'
-import { MUTANTS, type Mutant } from './mutants.ts'
+import type { Mutant } from './mutant.ts'
+import { MUTANTS } from './mutants.ts'
 
 interface Found {
   readonly seed: number
@@ -18,8 +19,10 @@ async function hunt(directory: string, { seeds }: Mutant): Promise<string | null
     const found = JSON.parse(out) as Found | null
     return found === null ? null : `seed ${found.seed}, ${found.outcome}: ${found.what}`
   }
-  const file = `test/simulator/scenarios/${seeds}.test.ts`
-  const { out, err, code } = await runInfected(directory, ['--test-reporter=tap', file])
+  const [name = '', part] = seeds.split(': ')
+  const file = name.includes('/') ? `test/${name}.test.ts` : `test/simulator/scenarios/${name}.test.ts`
+  const only = part === undefined ? [] : [`--test-name-pattern=${part.replace(/[()]/g, '.')}`]
+  const { out, err, code } = await runInfected(directory, ['--test-reporter=tap', ...only, file])
   assert.match(out, /^# tests [1-9]/m, err)
   return code === 0 ? null : `${seeds}: ${/^not ok \d+ - (.*)$/m.exec(out)?.[1]}`
 }

@@ -1,21 +1,9 @@
 // Single defects that the simulator must find. Each replaces text of the source, once; a text that is not there any more, or is
 // there twice, fails the test, so this list follows the code.
 
-export interface Mutant {
-  readonly name: string
-  /** Path, text, and what takes its place. */
-  readonly changes: readonly (readonly [file: string, text: string, instead: string])[]
-  /** Seeds from 1 on, one of which fails; or the file of directed scenarios of which one does. */
-  readonly seeds: number | string
-}
-
-const REPLICA = 'consensus/replica.ts'
-const QUORUM = 'consensus/quorum.ts'
-const JOURNAL = 'storage/journal.ts'
-
-function mutant(name: string, seeds: number | string, ...changes: Mutant['changes']): Mutant {
-  return { name, seeds, changes }
-}
+import { JOURNAL, type Mutant, mutant, QUORUM, REPLICA } from './mutant.ts'
+import { STORAGE_MUTANTS } from './storage-mutants.ts'
+import { VIEW_MUTANTS } from './view-mutants.ts'
 
 export const MUTANTS: readonly Mutant[] = [
   mutant('an op is committed with one acknowledgement', 50, [
@@ -215,4 +203,6 @@ export const MUTANTS: readonly Mutant[] = [
     "if (view < this.view || this.#primaryOf(view) !== from) return\n    if (this.status !== 'normal' || !this.#viewDurable) return",
     '',
   ]),
+  ...VIEW_MUTANTS,
+  ...STORAGE_MUTANTS,
 ]

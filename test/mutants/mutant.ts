@@ -1,0 +1,21 @@
+// What a defect is: text of the source that something else takes the place of, and who has to notice.
+
+export interface Mutant {
+  readonly name: string
+  /** Path, text, and what takes its place. */
+  readonly changes: readonly (readonly [file: string, text: string, instead: string])[]
+  /**
+   * Seeds from 1 on, one of which fails; or a file of directed scenarios of which one does, `file` or `file: part of its name`; or
+   * another test by its path below `test/`.
+   */
+  readonly seeds: number | string
+}
+
+export const REPLICA = 'consensus/replica.ts'
+export const QUORUM = 'consensus/quorum.ts'
+export const JOURNAL = 'storage/journal.ts'
+export const SUPERBLOCK = 'storage/superblock.ts'
+
+export function mutant(name: string, seeds: number | string, ...changes: Mutant['changes']): Mutant {
+  return { name, seeds, changes }
+}

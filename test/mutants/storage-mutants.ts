@@ -1,0 +1,111 @@
+// Defects of what is on disk: the journal, the superblock, checkpoints, segments and their repair.
+import { JOURNAL, type Mutant, mutant, REPLICA, SUPERBLOCK } from './mutant.ts'
+
+const MACHINE = 'src/state/state-machine.ts'
+const REPAIR = 'consensus/segment-repair.ts'
+
+export const STORAGE_MUTANTS: readonly Mutant[] = [
+  mutant('a prepare counts before its redundant header is durable', 20, [
+    JOURNAL,
+    'this.#writeSector(write, headerOf(message), () => this.#finish(write))',
+    'this.#writeSector(write, headerOf(message), () => {})\n        this.#finish(write)',
+  ]),
+  mutant('one sync for a prepare and its header', 'power-loss: (powerOff), at every instant of produces and', [
+    JOURNAL,
+    '      this.#sync(() => {\n        ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))\n        this.#hasPrepareOnDisk[slot] = 1\n        this.#writeSector(write, headerOf(message), () => this.#finish(write))\n      })',
+    '      ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))\n      this.#hasPrepareOnDisk[slot] = 1\n      this.#writeSector(write, headerOf(message), () => this.#finish(write))',
+  ]),
+  mutant('a slot is blanked before its own prepare is repaired', 'power-loss: of the repair of an acknowledged op', [
+    JOURNAL,
+    '      headerOp(onDisk) > this.#checkpointOp &&\n      !sameHeader(onDisk, headerOf(write.message))',
+    '      headerOp(onDisk) > this.#checkpointOp',
+  ]),
+  mutant('an op is written over another one without blanking its header', 'power-loss: a later view writes over', [
+    JOURNAL,
+    '    if (mustBlank) {',
+    '    if (mustBlank && slot < 0) {',
+  ]),
+  mutant('two prepares are written into one slot at the same time', 'storage/journal', [
+    JOURNAL,
+    '    if (now) {\n      queued?.message.unref()',
+    '    if (now && slot < 0) {\n      queued?.message.unref()',
+  ]),
+  mutant('a corrupt prepare is taken for a torn one', 'journal-faults: left of the head is corrupt on two', [
+    JOURNAL,
+    '        if (named && !this.#solo) this.#load(slot, h, true)\n        this.#markFaulty(slot, named && !this.#solo)\n        recovery.faulty += 1',
+    '        recovery.blank += named ? 1 : 0',
+  ]),
+  mutant('the place of a prepare is not checked', 'storage/journal-recovery', [
+    JOURNAL,
+    '    if (this.slotOf(headerOp(header)) !== slot) return false\n',
+    '',
+  ]),
+  mutant('what is being written to the superblock counts as durable', 20, [
+    SUPERBLOCK,
+    '    assert(this.#state !== null)\n    return this.#state',
+    '    assert(this.#staging !== null)\n    return this.#staging',
+  ]),
+  mutant('the superblock is not read back', 'lying-disks: it is read back', [
+    SUPERBLOCK,
+    "done(same ? 'ok' : 'failed')",
+    "done(same || copy >= 0 ? 'ok' : 'failed')",
+  ]),
+  mutant(
+    'the copies of the superblock are on their way at the same time',
+    'lying-disks: a superblock of several sectors',
+    [
+      SUPERBLOCK,
+      '      this.#disk.sync(SUPERBLOCK_FILE, (synced) => {',
+      "      const sync = (then: (result: DiskResult) => void): void =>\n        copy < SUPERBLOCK_COPIES - 1 ? this.#disk.list('', () => then('ok')) : this.#disk.sync(SUPERBLOCK_FILE, then)\n      sync((synced) => {",
+    ],
+  ),
+  mutant('a checkpoint of one’s own is opened whatever its digest', 'state-transfer: a damaged checkpoint of its own', [
+    'storage/checkpoint-store.ts',
+    'if (!equal128(sum, 0, digest, 0) || !equal128(words, 0, digest, 0)) return null',
+    '',
+  ]),
+  mutant('the tails of segments are not flushed for a checkpoint', 20, [
+    'storage/segment-store.ts',
+    '        if (chunk.written >= until) continue\n        pending',
+    '        if (chunk.written >= until || !chunk.closed) continue\n        pending',
+  ]),
+  mutant(
+    'partitions are taken in turn by a counter of the process',
+    20,
+    [
+      MACHINE,
+      '      id = topic.nextPartition\n      topic.nextPartition = (id + 1) % partitions.length',
+      '      id = turn++ % partitions.length',
+    ],
+    [MACHINE, 'const refusals = new Map', 'let turn = 0\nconst refusals = new Map'],
+  ),
+  mutant(
+    'stored records are given out without a look',
+    'simulator/fault-matrix/segment-matrix',
+    [
+      'storage/partition.ts',
+      'if (bad || (verify && checksummer.verifyBatch(bytes, here, here + length) !== 0)) {',
+      'if (bad) {',
+    ],
+    [
+      'storage/partition.ts',
+      'if (verify && this.#env.checksummer.verifyBatch(bytes, here, here + length) !== 0) return FAILED',
+      '',
+    ],
+  ),
+  mutant('the scrubber stands still while something is damaged', 'simulator/fault-matrix/segment-matrix', [
+    REPLICA,
+    '|| this.#segmentRepair.busy) return',
+    '|| this.#segmentRepair.damaged > 0) return',
+  ]),
+  mutant('the same replica is asked for a segment again and again', 'simulator/fault-matrix/segment-matrix', [
+    REPAIR,
+    'this.#options.somePeer(this.#asked.get(span.name) ?? -1)',
+    'this.#options.somePeer(this.#fetcher.peer)',
+  ]),
+  mutant('a linearly searched index is believed without its checksum', 'storage/partition', [
+    'storage/segment-index.ts',
+    'if (!equal128(sum, 0, words, 0) || entries !== ENTRIES_PER_BLOCK) return false',
+    'if (entries !== ENTRIES_PER_BLOCK) return false',
+  ]),
+]

@@ -1,0 +1,204 @@
+// Defects of views, votes, acknowledgements and the head of the log. The numbers are those of the traps in README.md.
+import { JOURNAL, type Mutant, mutant, QUORUM, REPLICA } from './mutant.ts'
+
+export const VIEW_MUTANTS: readonly Mutant[] = [
+  mutant(
+    'a backup acknowledges before the view that it joined is durable',
+    20,
+    [REPLICA, 'if (!newLog) return this.#afterLogInstalled()', 'this.#afterLogInstalled()'],
+    [
+      REPLICA,
+      'if (!this.#viewDurable || !this.#journal.holds(header)) return\n    const primary',
+      'if (!this.#journal.holds(header)) return\n    const primary',
+    ],
+  ),
+  mutant('the end of the log is not made durable with the view that named it', 'view-promises: remembered', [
+    REPLICA,
+    '        suffix: this.#buildSuffix(),\n        commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),\n        // What',
+    '        commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),\n        // What',
+  ]),
+  mutant('every vote shows the log as it is now', 60, [
+    REPLICA,
+    'const headers = this.#suffix\n    assert(headers.length > 0)',
+    'const headers = this.#buildSuffix()',
+  ]),
+  mutant(
+    'a new primary takes requests before its view is durable',
+    20,
+    [
+      REPLICA,
+      'if (!this.#viewDurable || this.commitMin < this.commitMax) return\n    this.#advanceChain()',
+      'if (this.commitMin < this.commitMax) return\n    this.#advanceChain()',
+    ],
+    [REPLICA, 'return this.#isNormalPrimary && this.#viewDurable &&', 'return this.#isNormalPrimary &&'],
+  ),
+  mutant('alone, a replica goes on in the view of its last life', 'recovery: a view more with every start', [
+    REPLICA,
+    'this.view += 1\n    this.#logView = this.view',
+    'this.#logView = this.view',
+  ]),
+  mutant(
+    'a new primary announces its view before that is durable',
+    20,
+    [
+      REPLICA,
+      'this.#rebuildPipeline()\n    const view = this.view',
+      'this.#rebuildPipeline()\n    this.#sendStartView()\n    const view = this.view',
+    ],
+    [
+      REPLICA,
+      'this.#primaryOf(this.view) !== this.index || !this.#viewDurable) return\n    this.#broadcast(',
+      'this.#primaryOf(this.view) !== this.index) return\n    this.#broadcast(',
+    ],
+  ),
+  mutant('acknowledgements go to whoever made the prepare', 30, [
+    REPLICA,
+    '!this.#journal.holds(header)) return\n    const primary = this.#primaryOf(this.view)',
+    '!this.#journal.holds(header)) return\n    const primary = this.#primaryOf(headerView(header))',
+  ]),
+  mutant(
+    'acknowledgements count by the number of the op, from any view',
+    'view-change: acknowledgements of an earlier view',
+    [REPLICA, '    if (!equal128(entry.header, At.checksum, words, at)) return\n', ''],
+    [
+      REPLICA,
+      'if (getU32(w, At.view) !== this.view || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
+      'if (this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
+    ],
+  ),
+  mutant(
+    'acknowledgements are kept for when the same replica leads again',
+    'view-promises: not kept',
+    [
+      REPLICA,
+      "this.status = 'view_change'\n    this.#pipeline = []",
+      "this.status = 'view_change'\n    for (const { op, acks } of this.#pipeline) this.#former.set(op, acks)\n    this.#pipeline = []",
+    ],
+    [
+      REPLICA,
+      'this.#pipeline.push({ op, header: header.slice(), acks: 0, sentAt: this.#now, attempts: 0 })\n    }',
+      'this.#pipeline.push({ op, header: header.slice(), acks: this.#former.get(op) ?? 0, sentAt: this.#now, attempts: 0 })\n    }',
+    ],
+    [
+      REPLICA,
+      '  #pipeline: PipelineEntry[] = []',
+      '  readonly #former = new Map<number, number>()\n  #pipeline: PipelineEntry[] = []',
+    ],
+  ),
+  mutant('lost prepares are not sent again', 30, [REPLICA, '      this.#retransmit(entry)\n', '']),
+  mutant('nothing is ever dropped from a log', 'consensus/quorum', [
+    QUORUM,
+    'if (op > opMin && op > commitMax && nacks >= quorum.nack) break',
+    '',
+  ]),
+  mutant('a vote does not reach down to a committed op', 'view-promises: names', [
+    REPLICA,
+    'Math.min(this.commitMax, this.op))\n    for',
+    'Math.min(this.commitMax + 1, this.op))\n    for',
+  ]),
+  mutant('a blank is a nack', 'recovery: a vote that does not know', [
+    QUORUM,
+    'if (m.nack(index)) nacks += 1',
+    'if (m.nack(index) || !known) nacks += 1',
+  ]),
+  mutant('a prepare of an earlier view moves the head', 30, [
+    REPLICA,
+    'view === this.view && op > this.op && this',
+    'view <= this.view && op > this.op && this',
+  ]),
+  mutant('the commit number of a later view counts for the log of this one', 40, [
+    REPLICA,
+    '    if (view > this.view) return this.#newerViewSpeaks(view)\n    if (view < this.view || this.#primaryOf(view) !== from) return',
+    '    if (view > this.view) {\n      this.commitMax = Math.max(this.commitMax, getU64(w, FrameAt.commit.commit))\n      return this.#newerViewSpeaks(view)\n    }\n    if (view < this.view || this.#primaryOf(view) !== from) return',
+  ]),
+  mutant('at the first word of a later view the log is cut, and the rest asked for', 40, [
+    REPLICA,
+    '  #newerViewSpeaks(view: number): void {',
+    "  #newerViewSpeaks(view: number): void {\n    if (this.status === 'normal') {\n      this.view = view\n      this.#logView = view\n      this.#journal.truncate(this.commitMin)\n      this.op = this.commitMin\n      this.#resetChain()\n      this.#superblock.update({ view, logView: view, suffix: this.#buildSuffix() }, () => {})\n    }",
+  ]),
+  mutant('a primary that restarts goes on in its view', 30, [
+    REPLICA,
+    '} else if (state.logView === state.view && this.#primaryOf(this.view) !== this.index) {',
+    '} else if (state.logView === state.view) {',
+  ]),
+  mutant('the commit number follows the startView, also downwards', 30, [
+    REPLICA,
+    'this.commitMax = Math.max(this.commitMax, commitMax)\n    for',
+    'this.commitMax = commitMax\n    for',
+  ]),
+  mutant('the same nonce in every life', 'recovery: its nonce is another one', [
+    REPLICA,
+    'this.#nonce[0] = this.#random.below(0x1_0000_0000)\n    this.#nonce[1] = 1 + this.#random.below(0xffff_ffff)',
+    'this.#nonce[0] = 1\n    this.#nonce[1] = 1',
+  ]),
+  mutant('a corrupt prepare hides where the log ends, though its header is whole', 'journal-faults: the last op', [
+    JOURNAL,
+    'const named = p === null || headerOp(p) !== headerOp(h)',
+    'const named = false',
+  ]),
+  mutant('one wish is enough for another view', 'partitions: only send does not depose', [
+    REPLICA,
+    'if (wishes >= this.#quorum) this.#enterView(view)',
+    'if (wishes >= 1) this.#enterView(view)',
+  ]),
+  mutant('a primary that hears nobody goes on sending', 'partitions: falls silent without', [
+    REPLICA,
+    'if (this.#now >= this.#heartbeatDue && this.#hearsQuorum()) {',
+    'if (this.#now >= this.#heartbeatDue) {',
+  ]),
+  mutant(
+    'clients are told of a view that has not begun',
+    'partitions: does not lock a client out',
+    [REPLICA, "    if (this.status !== 'normal') return -1\n", ''],
+    [REPLICA, '    return this.#logView % this.replicaCount', '    return this.view % this.replicaCount'],
+  ),
+  mutant('time in which the process stood still counts', 'recovery: clocks that leap', [
+    REPLICA,
+    'this.#now += Math.min(at - this.#lastTickAt, Timeouts.tickMax)',
+    'this.#now += at - this.#lastTickAt',
+  ]),
+  mutant('time stamps are the wall clock', 'recovery: clocks that leap', [
+    REPLICA,
+    'Math.max(this.#clock.wallMicros(), this.#timestamp + 1)',
+    'this.#clock.wallMicros()',
+  ]),
+  mutant('the session table changes when a request is prepared', 20, [
+    REPLICA,
+    'if (numbered) this.#inFlight.set(client, { session: sessionNumber, number })',
+    'const entry = this.clients.get(client)\n    if (numbered && entry) entry.request = number',
+  ]),
+  mutant('requests of a session overtake one another', 30, [
+    REPLICA,
+    "        if (session.exactlyOnce && number !== last + 1) return 'gap'\n",
+    '',
+  ]),
+  mutant(
+    'the first of the table goes when it is full, not the one that was silent for longest',
+    'sessions: silent for longest',
+    [
+      'consensus/client-table.ts',
+      'if (oldest === null || session.lastOp < oldest.lastOp) oldest = session',
+      'oldest ??= session',
+    ],
+  ),
+  mutant('the log outruns replicas that are slow', 'state-transfer: slow, but there', [
+    REPLICA,
+    ' + this.#journal.slots &&\n      !this.#outruns()',
+    ' + this.#journal.slots',
+  ]),
+  mutant('without its state a replica leads', 'state-transfer: does not lead', [
+    REPLICA,
+    'if (tooLong || this.#stateLost) {',
+    'if (tooLong) {',
+  ]),
+  mutant('digests of checkpoints are not compared', 'divergence', [
+    REPLICA,
+    'const own = this.#digests.get(checkpointOp)\n    if (own === undefined) return',
+    'const own = this.#digests.get(-1)\n    if (own === undefined) return',
+  ]),
+  mutant('one other opinion is enough to stop', 'divergence', [
+    REPLICA,
+    'if (agree(words, at) >= this.#quorum)',
+    'if (agree(words, at) >= 1)',
+  ]),
+]
