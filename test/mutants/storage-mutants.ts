@@ -15,7 +15,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     '      this.#sync(() => {\n        ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))\n        this.#hasPrepareOnDisk[slot] = 1\n        this.#writeSector(write, headerOf(message), () => this.#finish(write))\n      })',
     '      ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))\n      this.#hasPrepareOnDisk[slot] = 1\n      this.#writeSector(write, headerOf(message), () => this.#finish(write))',
   ]),
-  mutant('a slot is blanked before its own prepare is repaired', 'power-loss: of the repair of an acknowledged op', [
+  mutant('a slot is blanked before its own prepare is repaired', 'storage/journal-recovery', [
     JOURNAL,
     '      headerOp(onDisk) > this.#checkpointOp &&\n      !sameHeader(onDisk, headerOf(write.message))',
     '      headerOp(onDisk) > this.#checkpointOp',
@@ -30,7 +30,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     '    if (now) {\n      queued?.message.unref()',
     '    if (now && slot < 0) {\n      queued?.message.unref()',
   ]),
-  mutant('a corrupt prepare is taken for a torn one', 'journal-faults: left of the head is corrupt on two', [
+  mutant('a corrupt prepare is taken for a torn one', 'view-change: decide nothing', [
     JOURNAL,
     '        if (named && !this.#solo) this.#load(slot, h, true)\n        this.#markFaulty(slot, named && !this.#solo)\n        recovery.faulty += 1',
     '        recovery.blank += named ? 1 : 0',
@@ -50,15 +50,11 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     "done(same ? 'ok' : 'failed')",
     "done(same || copy >= 0 ? 'ok' : 'failed')",
   ]),
-  mutant(
-    'the copies of the superblock are on their way at the same time',
-    'lying-disks: a superblock of several sectors',
-    [
-      SUPERBLOCK,
-      '      this.#disk.sync(SUPERBLOCK_FILE, (synced) => {',
-      "      const sync = (then: (result: DiskResult) => void): void =>\n        copy < SUPERBLOCK_COPIES - 1 ? this.#disk.list('', () => then('ok')) : this.#disk.sync(SUPERBLOCK_FILE, then)\n      sync((synced) => {",
-    ],
-  ),
+  mutant('the copies of the superblock are on their way at the same time', 'storage/superblock', [
+    SUPERBLOCK,
+    '      this.#disk.sync(SUPERBLOCK_FILE, (synced) => {',
+    "      const sync = (then: (result: DiskResult) => void): void =>\n        copy < SUPERBLOCK_COPIES - 1 ? this.#disk.list('', () => then('ok')) : this.#disk.sync(SUPERBLOCK_FILE, then)\n      sync((synced) => {",
+  ]),
   mutant('a checkpoint of one’s own is opened whatever its digest', 'state-transfer: a damaged checkpoint of its own', [
     'storage/checkpoint-store.ts',
     'if (!equal128(sum, 0, digest, 0) || !equal128(words, 0, digest, 0)) return null',
@@ -102,10 +98,5 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     REPAIR,
     'this.#options.somePeer(this.#asked.get(span.name) ?? -1)',
     'this.#options.somePeer(this.#fetcher.peer)',
-  ]),
-  mutant('a linearly searched index is believed without its checksum', 'storage/partition', [
-    'storage/segment-index.ts',
-    'if (!equal128(sum, 0, words, 0) || entries !== ENTRIES_PER_BLOCK) return false',
-    'if (entries !== ENTRIES_PER_BLOCK) return false',
   ]),
 ]

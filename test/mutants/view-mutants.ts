@@ -186,11 +186,6 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     ' + this.#journal.slots &&\n      !this.#outruns()',
     ' + this.#journal.slots',
   ]),
-  mutant('without its state a replica leads', 'state-transfer: does not lead', [
-    REPLICA,
-    'if (tooLong || this.#stateLost) {',
-    'if (tooLong) {',
-  ]),
   mutant('digests of checkpoints are not compared', 'divergence', [
     REPLICA,
     'const own = this.#digests.get(checkpointOp)\n    if (own === undefined) return',
