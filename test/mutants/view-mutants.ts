@@ -8,8 +8,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     [REPLICA, 'if (!newLog) return this.#afterLogInstalled()', 'this.#afterLogInstalled()'],
     [
       REPLICA,
-      'if (!this.#viewDurable || !this.#journal.holds(header)) return\n    const primary',
-      'if (!this.#journal.holds(header)) return\n    const primary',
+      'if (!this.#viewDurable || !this.#journal.holds(header)) return\n    if (isReplacement',
+      'if (!this.#journal.holds(header)) return\n    if (isReplacement',
     ],
   ),
   mutant('the end of the log is not made durable with the view that named it', 'view-promises: remembered', [
@@ -53,8 +53,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ),
   mutant('acknowledgements go to whoever made the prepare', 30, [
     REPLICA,
-    '!this.#journal.holds(header)) return\n    const primary = this.#primaryOf(this.view)',
-    '!this.#journal.holds(header)) return\n    const primary = this.#primaryOf(headerView(header))',
+    'const primary = this.#primaryOf(this.view)\n    if (primary === this.index) {\n      if (this.#logView',
+    'const primary = this.#primaryOf(headerView(header))\n    if (primary === this.index) {\n      if (this.#logView',
   ]),
   mutant(
     'acknowledgements count by the number of the op, from any view',
