@@ -2412,7 +2412,8 @@ export class Replica implements ReplicaPort {
 
   /** Too few are left that have lost nothing, nobody leads, and all are there that may hold what the others lack. */
   get #mustStartCold(): boolean {
-    if (this.status === 'normal' && this.#primaryOf(this.view) === this.index) return false
+    // Who leads, or has put a log together and only waits for what others hold of it, has nothing to look for.
+    if (!this.lossy && this.#logView === this.view && this.#primaryOf(this.view) === this.index) return false
     let present = 1
     let whole = this.lossy ? 0 : 1
     let leads = false

@@ -1,5 +1,7 @@
 // Three real processes: what was acknowledged survives whichever of them is killed, and all of them at once.
 import assert from 'node:assert/strict'
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Client, Producer } from '../../src/index.ts'
 import { type NodeProcess, type TestCluster, withClient, withCluster } from './processes.ts'
@@ -77,6 +79,41 @@ test(NEVER_LOST, async () => {
     assert.equal(stored.length, 2500)
     assertAll(acknowledged, stored)
   })
+})
+
+/** Another device, as after a restart of the machine: what is there was written before. */
+const OTHER_DEVICE = '/dev/shm'
+
+test('durability memory: kill -9 loses nothing; a start on another mount is one after a power cut, and is told', async (t) => {
+  if (!existsSync(OTHER_DEVICE)) return t.skip(`there is no ${OTHER_DEVICE}`)
+  const other = mkdtempSync(join(OTHER_DEVICE, 'galgo-test-'))
+  try {
+    await withCluster(3, { durability: 'memory' }, async (cluster) => {
+      const first = await cluster.primary()
+      const acknowledged = await withClient(cluster.servers, (client) => killOneAfterTheOther(cluster, first, client))
+      await Promise.all(cluster.nodes.map((node) => node.signal('SIGKILL')))
+      cluster.start()
+      for (const { lossEpoch, lossy } of await cluster.converged()) assert.deepEqual([lossEpoch, lossy], [0, false])
+      assertAll(acknowledged, await withClient(cluster.servers, readAll))
+
+      await Promise.all(cluster.nodes.map((node) => node.signal('SIGKILL')))
+      for (const { data, index } of cluster.nodes) {
+        cpSync(data, join(other, `${index}`), { recursive: true })
+        rmSync(data, { recursive: true })
+        symlinkSync(join(other, `${index}`), data)
+      }
+      cluster.start()
+      for (const { lossEpoch, lossy } of await cluster.converged()) assert.deepEqual([lossEpoch, lossy], [1, false])
+      assertAll(acknowledged, await withClient(cluster.servers, readAll))
+
+      // Stopped in order, there is nothing to doubt.
+      for (const node of cluster.nodes) assert.equal(await node.signal('SIGTERM'), 0)
+      cluster.start()
+      for (const { lossEpoch } of await cluster.converged()) assert.equal(lossEpoch, 1)
+    })
+  } finally {
+    rmSync(other, { recursive: true, force: true })
+  }
 })
 
 async function killOneAfterTheOther(

@@ -163,6 +163,7 @@ function httpGet(url: string): Promise<string | null> {
 export interface ClusterOptions {
   readonly frameSizeMax?: number
   readonly journalSlots?: number
+  readonly durability?: 'disk' | 'memory'
 }
 
 export class TestCluster {
@@ -182,8 +183,9 @@ export class TestCluster {
     const nodes: NodeProcess[] = []
     for (let index = 0; index < count; index++) {
       const data = join(directory.path, `node-${index}`)
-      const { frameSizeMax = 64 * 1024, journalSlots = 128 } = options
-      await formatNode({ data, cluster: 'test', replica: index, replicas: count, frameSizeMax, journalSlots })
+      const { frameSizeMax = 64 * 1024, journalSlots = 128, durability = 'disk' } = options
+      const shape = { replica: index, replicas: count, frameSizeMax, journalSlots, durability }
+      await formatNode({ data, cluster: 'test', ...shape })
       nodes.push(
         new NodeProcess({
           index,

@@ -177,6 +177,11 @@ export const MUTANTS: readonly Mutant[] = [
     "if (head < synced) return { kind: 'missing', op: head + 1 }",
     '',
   ]),
+  mutant('a log that was put together and is not whole yet is put together again', 'memory', [
+    REPLICA,
+    'if (!this.lossy && this.#logView === this.view && this.#primaryOf(this.view) === this.index) return false',
+    "if (this.status === 'normal' && this.#primaryOf(this.view) === this.index) return false",
+  ]),
   mutant('a loss is not told', 'memory', [
     REPLICA,
     'if (!this.#lazy || this.lossEpoch <= this.#stateMachine.lossEpoch) return false',

@@ -200,3 +200,17 @@ test('power cuts while the log is put together: it is, in the end, and nothing t
     cluster.expectWhole()
   }
 })
+
+test('a log that is put together, and not whole yet for long, is not put together again', () => {
+  const cluster = new Cluster(MEMORY)
+  cluster.request(9)
+  cluster.powerOff(0, 1, 2)
+  const undo = [cluster.drop({ command: Command.prepare }), cluster.drop({ command: Command.startView })]
+  cluster.restart(0, 1, 2)
+  cluster.run(5000)
+  assert.equal(cluster.world.loss.epoch, 1)
+  for (const pass of undo) pass()
+  renewSessions(cluster)
+  cluster.expectWhole()
+  expectLosses(cluster, 1)
+})
