@@ -111,6 +111,9 @@ export class SimNode {
   readonly #oldMemories: MachineMemory[] = []
   /** Of the process that runs, once a client has come to it. */
   door: Door | null = null
+  /** Before and after the process looks at its clock; for those who tell what happens. */
+  onTicking: (() => void) | null = null
+  onTicked: (() => void) | null = null
   #waiting: Message[] = []
 
   constructor(options: NodeOptions) {
@@ -353,8 +356,10 @@ export class SimNode {
       if (generation !== this.generation) return
       const still = scheduler.now < this.pausedUntil || scheduler.now < this.stalledUntil
       if (!still && this.opened && this.replica !== null) {
+        this.onTicking?.()
         this.replica.tick()
         this.door?.onBuffers()
+        this.onTicked?.()
         this.#world.afterEvent(this)
       }
       this.#scheduleTick(generation)

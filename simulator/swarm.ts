@@ -1,6 +1,7 @@
 // A random run: the seed draws the shape of the cluster, the rates of every fault (any of which may be zero), and then every
 // single event. Two phases: *safety*, in which everything goes wrong while clients work, and *liveness*, in which the network
 // heals, everybody is started again, and the cluster has to finish within a bound.
+import type { Checksummer } from '../src/protocol/checksum.ts'
 import { At } from '../src/protocol/frame.ts'
 import { StateMachine } from '../src/state/state-machine.ts'
 import type { Geometry } from '../storage/superblock.ts'
@@ -12,12 +13,12 @@ import { BadDisk } from './faults/bad-disk.ts'
 import { clockFaults, clockJumps } from './faults/clocks.ts'
 import { brokenDisks, type Choose, honestDisks } from './faults/disks.ts'
 import { type Ending, FATES, type Fate, heal } from './faults/ending.ts'
-import { FAULTS, type Fault, type FaultName, type Site } from './faults/fault.ts'
+import { FAULTS, type Fault, type FaultName, type FrameFault, type Site } from './faults/fault.ts'
 import { type LinkRates, linkFaults } from './faults/links.ts'
 import { moments } from './faults/moments.ts'
 import { type ProcessRates, pauses, processFaults } from './faults/processes.ts'
 import { Rot } from './faults/rot.ts'
-import { FaultSchedule } from './faults/schedule.ts'
+import { FaultSchedule, type Injected } from './faults/schedule.ts'
 import { Weather, weatherFaults } from './faults/weather.ts'
 import { LogBook } from './log-book.ts'
 import type { SimNode } from './node.ts'
@@ -38,11 +39,32 @@ export interface SwarmShape {
   readonly faults?: readonly FaultName[] | undefined
   /** Clients that read, through the doors of the nodes; with none, nothing but requests is asked. */
   readonly readers?: number | undefined
+  /** Of the faults of the seed only those with these numbers, and frame faults with these names; all when absent. */
+  readonly only?: readonly (number | FrameFault)[] | undefined
+  /** Microseconds of the safety phase, all of which clients work; up to 30 s, until they have no more to ask, when absent. */
+  readonly safetyMicros?: number | undefined
+  /** Drawn by the seed when absent. */
+  readonly clients?: number | undefined
+  readonly requests?: number | undefined
+  /** Another one has other delays and losses of frames, and the same faults at the same times; 0 when absent. */
+  readonly variant?: number | undefined
+}
+
+/** Looks on, and changes nothing. */
+export interface Watcher {
+  /** Before anything happens. */
+  onWorld?(world: World): void
+  onInjected?(fault: Injected): void
+  /** Nothing breaks any more, and everybody was started again. */
+  onHealed?(): void
 }
 
 export interface SwarmOptions extends SwarmShape {
   readonly seed: number
   readonly onLog?: ((line: string) => void) | undefined
+  readonly watcher?: Watcher | undefined
+  /** A quick one when absent. */
+  readonly checksummer?: Checksummer | undefined
 }
 
 export type Outcome = 'held' | 'safety' | 'liveness' | 'crash'
@@ -77,7 +99,7 @@ interface Rates extends ProcessRates, LinkRates {
 
 function draw(
   random: SeededRandom,
-  { replicaCount, faults = FAULTS }: SwarmShape,
+  { replicaCount, faults = FAULTS, only: kept }: SwarmShape,
 ): { options: Omit<WorldOptions, 'seed' | 'stateMachine'>; rates: Rates } {
   const replicas = replicaCount ?? random.pick([1, 3, 3, 3, 3, 3, 5, 5])
   const pipelineMax = random.pick([1, 2, 4, 8])
@@ -86,6 +108,8 @@ function draw(
   const often = (min: number, max: number): number => (random.chance(0.4) ? 0 : random.between(min, max))
   // Drawn in any case, so that the rest of the run stays as it was.
   const only = (fault: FaultName, rate: number): number => (faults.includes(fault) ? rate : 0)
+  const frames = (fault: FrameFault, rate: number): number =>
+    kept === undefined || kept.includes(fault) ? only(fault, rate) : 0
   return {
     options: {
       replicaCount: replicas,
@@ -101,9 +125,9 @@ function draw(
           [50, 1000],
           [1000, 20_000],
         ] as const),
-        loss: only('loss', random.pick([0, 0.001, 0.01, 0.1])),
-        duplication: only('duplication', random.pick([0, 0.01, 0.1])),
-        straggling: only('straggling', random.pick([0, 0.001, 0.02])),
+        loss: frames('loss', random.pick([0, 0.001, 0.01, 0.1])),
+        duplication: frames('duplication', random.pick([0, 0.01, 0.1])),
+        straggling: frames('straggling', random.pick([0, 0.001, 0.02])),
       },
       disk: random.pick([
         { read: [20, 60], write: [20, 80], sync: [100, 300] },
@@ -126,7 +150,7 @@ function draw(
 }
 
 /** Runs a seed to its end. Never throws: whatever happens is an outcome. */
-export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
+export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: SwarmOptions): SwarmResult {
   const random = new SeededRandom(seed, 0)
   const { options, rates } = draw(random, shape)
   const added = drawMore(seed, options, shape)
@@ -153,6 +177,8 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
     ...options,
     clientsMax: added.clientsMax,
     seed,
+    variant: shape.variant,
+    ...(checksummer && { checksummer }),
     stateMachine,
     ...(onLog ? { onLog } : {}),
   })
@@ -168,26 +194,35 @@ export function runSeed({ seed, onLog, ...shape }: SwarmOptions): SwarmResult {
   const readers: SimReader[] = []
   world.workload = (client, number) => workload.next(client, number)
   world.onAcknowledged = (client, ack) => workload.onAcknowledged(client, ack)
-  const schedule = new FaultSchedule(world)
+  const schedule = new FaultSchedule(world, shape.only, (fault) => watcher.onInjected?.(fault))
   let outcome: Outcome = 'held'
   let what = ''
   try {
+    watcher.onWorld?.(world)
     world.log(`options ${JSON.stringify({ ...options, rates })}`)
     world.boot()
-    world.requestsLeft = random.between(60, 300)
-    world.addClients(random.between(1, 4) + added.crowd, {
+    const requests = random.between(60, 300)
+    world.requestsLeft = shape.requests ?? (shape.safetyMicros === undefined ? requests : Number.POSITIVE_INFINITY)
+    const clients = random.between(1, 4)
+    world.addClients(shape.clients ?? clients + added.crowd, {
       window: random.between(1, options.sessionWindow),
       timeout: random.between(300_000, 800_000),
       pace: random.pick([1000, 10_000, 50_000]),
     })
     if (book !== null) readers.push(...addReaders(world, machines, book, more, readerCount))
     const ending = injectFaults({ world, random, rates, schedule, machines, shape, added })
-    const stop = world.scheduler.now + SAFETY_MICROS_MAX
-    world.runUntil(
-      () => world.scheduler.now >= stop / 6 && world.clients.every((client) => client.idle),
-      SAFETY_MICROS_MAX,
-    )
+    if (shape.safetyMicros === undefined) {
+      const stop = world.scheduler.now + SAFETY_MICROS_MAX
+      world.runUntil(
+        () => world.scheduler.now >= stop / 6 && world.clients.every((client) => client.idle),
+        SAFETY_MICROS_MAX,
+      )
+    } else {
+      world.run(shape.safetyMicros)
+      world.requestsLeft = 0
+    }
     heal(ending)
+    watcher.onHealed?.()
     // What a scrubber looks for is there once everything is written.
     let scrubbed = ending.atlas.damaged === 0 ? () => true : null
     const atRest = (): boolean => {

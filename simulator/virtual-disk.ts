@@ -103,6 +103,8 @@ export class VirtualDisk implements Disk {
   breaker: DiskBreaker | null = null
   /** Runs a completion, at once or when the process that waits for it can take it. */
   gate: (completion: () => void) => void = (completion) => completion()
+  /** A read, write or sync came to its end; for those who tell what happens. */
+  onDone: ((step: DiskStep) => void) | null = null
   /** Bits of a sector were flipped. */
   onCorrupt: (file: FileName, sector: number) => void = () => {}
   readonly written = { bytes: 0, syncs: 0 }
@@ -117,6 +119,7 @@ export class VirtualDisk implements Disk {
     this.#check(position, bytes, from, length)
     const step: DiskStep = { op: 'read', file, sector: position / SECTOR_SIZE, count: length / SECTOR_SIZE }
     this.#later(this.#profile.read, step, () => {
+      this.onDone?.(step)
       const f = this.#files.get(file)
       if (f === undefined) return done('missing')
       const fate = this.breaker?.read(step) ?? 'ok'
@@ -145,6 +148,7 @@ export class VirtualDisk implements Disk {
     this.#inFlight.add(write)
     const step: DiskStep = { op: 'write', file, sector: position / SECTOR_SIZE, count: length / SECTOR_SIZE }
     this.#later(this.#profile.write, step, () => {
+      this.onDone?.(step)
       this.#inFlight.delete(write)
       if (!write.sectors.every((sector, i) => holdsWords(sector, lent, (i * SECTOR_SIZE) / 4)))
         throw new Error(`a buffer lent to the disk was changed: ${file}, write at ${position}`)
@@ -177,6 +181,7 @@ export class VirtualDisk implements Disk {
     }
     this.#syncing.add(covered)
     this.#later(this.#profile.sync, step, () => {
+      this.onDone?.(step)
       this.#syncing.delete(covered)
       const fate = this.breaker?.sync(step) ?? 'ok'
       f.existsDurably ||= fate === 'ok'

@@ -42,6 +42,8 @@ export interface WorldOptions {
   readonly stateMachine: (node: SimNode) => StateMachine
   /** A line for everything that a replica logs. */
   readonly onLog?: (line: string) => void
+  /** Another one has other delays and losses of frames, and all else of the seed; 0 when absent. */
+  readonly variant?: number | undefined
   /** A quick one when absent. */
   readonly checksummer?: Checksummer
 }
@@ -101,8 +103,9 @@ export class World {
     this.checksummer = options.checksummer ?? quickChecksummer
     this.acknowledged = new AcknowledgedChecker(this.history, this.checksummer)
     this.loss = new LossChecker(this.history, this.acknowledged, options.replicaCount)
-    this.random = new SeededRandom(options.seed, 1)
-    this.network = new VirtualNetwork(this.scheduler, new SeededRandom(options.seed, 2), options.network)
+    const variant = 1000 * (options.variant ?? 0)
+    this.random = new SeededRandom(options.seed, 1 + variant)
+    this.network = new VirtualNetwork(this.scheduler, new SeededRandom(options.seed, 2 + variant), options.network)
     this.network.deliver = (to, _from, frame, damaged) => this.deliver(to, frame, damaged)
     const cluster = Uint32Array.of(options.seed >>> 0, Math.floor(options.seed / 2 ** 32) >>> 0, 0x6761, 0x6c67)
     for (let index = 0; index < options.replicaCount; index++) {

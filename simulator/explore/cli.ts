@@ -1,6 +1,6 @@
 // `galgo explore`: a scope from the command line; the way to a violation as sentences, or how much was walked without one.
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { EXIT_CODES, format, type SimulatorIo, USAGE_ERROR, whole } from '../cli.ts'
+import { EXIT_CODES, format, type SimulatorIo, USAGE_ERROR, whole } from '../cli-flags.ts'
 import { quickChecksummer } from '../quick-checksummer.ts'
 import { SeededRandom } from '../random.ts'
 import { Cluster, INVARIANTS, type Invariant } from './cluster.ts'

@@ -55,7 +55,8 @@ export const FAULTS = [
 export type FaultName = (typeof FAULTS)[number]
 
 /** Rates of the network, which are counted by frames. */
-export type FrameFault = 'loss' | 'duplication' | 'straggling'
+export const FRAME_FAULTS = ['loss', 'duplication', 'straggling'] as const
+export type FrameFault = (typeof FRAME_FAULTS)[number]
 /** Those that are injected, and counted, one by one. */
 export type Fault = Exclude<FaultName, FrameFault>
 
@@ -63,7 +64,7 @@ export type Fault = Exclude<FaultName, FrameFault>
 export const FIRST_FAULTS: readonly FaultName[] = FAULTS.slice(0, 11)
 
 export const INJECTED: readonly Fault[] = FAULTS.filter(
-  (name): name is Fault => name !== 'loss' && name !== 'duplication' && name !== 'straggling',
+  (name): name is Fault => !FRAME_FAULTS.some((frameFault) => frameFault === name),
 )
 
 /** One thing that is about to be broken. */

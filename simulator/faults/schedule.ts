@@ -3,13 +3,27 @@
 import type { World } from '../world.ts'
 import { type Fault, INJECTED, type Injection } from './fault.ts'
 
+export interface Injected {
+  readonly number: number
+  readonly kind: Fault
+  /** For people: which replica, file, link, for how long. */
+  readonly what: string
+  /** Microseconds since the run began. */
+  readonly at: number
+}
+
 export class FaultSchedule {
   readonly #world: World
+  readonly #only: ReadonlySet<unknown> | null
+  readonly #onInjected: (fault: Injected) => void
   #number = 0
   readonly counts: Record<Fault, number>
 
-  constructor(world: World) {
+  /** `only`: the numbers of those that take place; all when absent. */
+  constructor(world: World, only?: readonly unknown[], onInjected: (fault: Injected) => void = () => {}) {
     this.#world = world
+    this.#only = only === undefined ? null : new Set(only)
+    this.#onInjected = onInjected
     this.counts = Object.fromEntries(INJECTED.map((fault) => [fault, 0])) as Record<Fault, number>
   }
 
@@ -27,7 +41,9 @@ export class FaultSchedule {
 
   /** Everything that is broken on purpose is broken here. */
   inject(number: number, kind: Fault, what: string, act: () => void): void {
+    if (this.#only !== null && !this.#only.has(number)) return
     this.counts[kind] += 1
+    this.#onInjected({ number, kind, what, at: this.#world.scheduler.now })
     this.#world.log(`fault ${number} ${kind}: ${what}`)
     act()
   }

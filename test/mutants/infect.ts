@@ -49,6 +49,19 @@ function infect(directory: string, changes: Mutant['changes']): void {
   }
 }
 
+export interface Found {
+  readonly seed: number
+  readonly outcome: string
+  readonly what: string
+}
+
+/** The first of so many seeds, from 1 on, that fails there; null when all hold. */
+export async function firstFailure(directory: string, seeds: number): Promise<Found | null> {
+  const { out, err } = await runInfected(directory, ['test/mutants/hunt.ts', '1', String(seeds)])
+  assert.notEqual(out, '', err)
+  return JSON.parse(out) as Found | null
+}
+
 export function runInfected(directory: string, args: readonly string[]): ReturnType<typeof runNode> {
   return runNode(args, { cwd: directory, env: ENVIRONMENT })
 }

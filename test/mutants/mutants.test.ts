@@ -1,22 +1,14 @@
 // The simulator must be able to fail: each of these defects, put into a copy of the source, is found by one of its seeds.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { runInfected, withDefect } from './infect.ts'
+import { firstFailure, runInfected, withDefect } from './infect.ts'
 import type { Mutant } from './mutant.ts'
 import { MUTANTS } from './mutants.ts'
-
-interface Found {
-  readonly seed: number
-  readonly outcome: string
-  readonly what: string
-}
 
 /** What gave the defect away; null when nothing did. */
 async function hunt(directory: string, { seeds }: Mutant): Promise<string | null> {
   if (typeof seeds === 'number') {
-    const { out, err } = await runInfected(directory, ['test/mutants/hunt.ts', '1', String(seeds)])
-    assert.notEqual(out, '', err)
-    const found = JSON.parse(out) as Found | null
+    const found = await firstFailure(directory, seeds)
     return found === null ? null : `seed ${found.seed}, ${found.outcome}: ${found.what}`
   }
   const [name = '', part] = seeds.split(': ')

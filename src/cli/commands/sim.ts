@@ -1,6 +1,6 @@
 // galgo sim and galgo explore: the simulator brings their flags itself, and is loaded only when it is asked for.
 import { Command } from 'commander'
-import type { SimulatorIo } from '../../../simulator/cli.ts'
+import type { SimulatorIo } from '../../../simulator/cli-flags.ts'
 import type { CommandContext } from '../program.ts'
 
 export function simCommand(context: CommandContext): Command {
@@ -48,6 +48,7 @@ function withFlagsOfItsOwn(
             err: io.err,
             stop: io.stop,
             isTerminal: process.stderr.isTTY === true,
+            columns: process.stderr.columns,
           }),
       ),
     )
