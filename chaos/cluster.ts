@@ -5,7 +5,7 @@
 // Each node has a configuration of its own, in which every peer has the address of a gate that only this node uses; each
 // node tells clients the address of its client gate, so that they stay behind it when they learn of further nodes.
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { SeededRandom } from '../simulator/random.ts'
@@ -37,12 +37,24 @@ export interface ChaosClusterOptions {
   readonly onDeath: (node: NodeProcess, how: string, code: string | null) => void
 }
 
+interface Parts {
+  readonly folder: string
+  readonly cluster: string
+  readonly nodes: readonly NodeProcess[]
+  readonly links: readonly Link[]
+  readonly clientGates: readonly Gate[]
+}
+
 export class ChaosCluster {
   readonly folder: string
   readonly nodes: readonly NodeProcess[]
   readonly links: readonly Link[]
   /** By node. */
   readonly clientGates: readonly Gate[]
+  readonly #cluster: string
+  readonly #onExit = (): void => {
+    for (const node of this.nodes) node.end()
+  }
 
   /** Formats the nodes; starts none. */
   static async make(options: ChaosClusterOptions): Promise<ChaosCluster> {
@@ -68,7 +80,7 @@ export class ChaosCluster {
           to === index ? port : (links.find((link) => link.from === index && link.to === to) as Link).gate.port,
         )
         writeFileSync(config, configuration(data, addresses, gate.port))
-        await format(data, cluster, index)
+        await makeDirectory('format', data, cluster, index)
         const node: NodeProcess = new NodeProcess({
           index,
           data,
@@ -84,19 +96,17 @@ export class ChaosCluster {
         return node
       }),
     )
-    return new ChaosCluster(folder, nodes, links, clientGates)
+    return new ChaosCluster({ folder, cluster, nodes, links, clientGates })
   }
 
-  private constructor(
-    folder: string,
-    nodes: readonly NodeProcess[],
-    links: readonly Link[],
-    clientGates: readonly Gate[],
-  ) {
+  private constructor({ folder, cluster, nodes, links, clientGates }: Parts) {
     this.folder = folder
+    this.#cluster = cluster
     this.nodes = nodes
     this.links = links
     this.clientGates = clientGates
+    // Whatever ends this process, no node stays, also none that is paused.
+    process.on('exit', this.#onExit)
   }
 
   /** Where clients connect. */
@@ -148,6 +158,12 @@ export class ChaosCluster {
     }
   }
 
+  /** The disk of a node that does not run is lost; it gets a new one, as the manual says. */
+  async replace(node: NodeProcess): Promise<void> {
+    rmSync(node.data, { recursive: true, force: true })
+    await makeDirectory('recover', node.data, this.#cluster, node.index)
+  }
+
   /** Ends every process, at once. */
   async kill(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.kill()))
@@ -155,6 +171,7 @@ export class ChaosCluster {
 
   async close(): Promise<void> {
     await this.kill()
+    process.off('exit', this.#onExit)
     await Promise.all([...this.links.map(({ gate }) => gate), ...this.clientGates].map((gate) => gate.close()))
   }
 }
@@ -190,14 +207,14 @@ function configuration(data: string, ports: readonly number[], advertise: number
   ].join('\n')
 }
 
-async function format(data: string, cluster: string, index: number): Promise<void> {
+async function makeDirectory(how: 'format' | 'recover', data: string, cluster: string, index: number): Promise<void> {
   mkdirSync(data, { recursive: true })
-  const args = ['format', '--data', data, '--cluster', cluster, '--replica', `${index}`, '--replicas', `${NODES}`]
+  const args = [how, '--data', data, '--cluster', cluster, '--replica', `${index}`, '--replicas', `${NODES}`]
   const child = spawn(process.execPath, [GALGO, ...args, ...SHAPE], { stdio: ['ignore', 'ignore', 'pipe'] })
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     errors += text
   })
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  if (code !== 0) throw new Error(`node ${index} could not be formatted: ${errors.trim()}`)
+  if (code !== 0) throw new Error(`galgo ${how} failed for node ${index}: ${errors.trim()}`)
 }

@@ -130,6 +130,8 @@ export class Nemesis {
         return this.#pause(this.#victim(random), injection)
       case 'damage':
         return await this.#damage(injection, random)
+      case 'replace':
+        return await this.#replace(injection)
       case 'full':
         return this.#fill()
       default:
@@ -195,6 +197,14 @@ export class Nemesis {
     if (what?.area === 'superblock') this.#superblockSpoiledAt = node.readied
     if (what !== null) this.damages.set(what.area, (this.damages.get(what.area) ?? 0) + 1)
     return { what: what === null ? null : `node ${node.index}: ${what.text}`, end: () => this.#lift(node, injection) }
+  }
+
+  async #replace(injection: Injection): Promise<{ what: string | null; end: End }> {
+    const node = this.#cluster.nodes[this.#options.schedule.damaged] as NodeProcess
+    this.#lower(node, injection)
+    await node.kill()
+    await this.#cluster.replace(node)
+    return { what: `node ${node.index} lost its disk and got a new one`, end: () => this.#lift(node, injection) }
   }
 
   #lower(node: NodeProcess, injection: Injection): void {

@@ -107,9 +107,14 @@ export class NodeProcess {
 
   /** kill -9, also while it is paused. */
   async kill(): Promise<void> {
+    this.end()
+    await this.#exited
+  }
+
+  /** The same, without waiting for it. */
+  end(): void {
     this.#expected = true
     this.#child?.kill('SIGKILL')
-    await this.#exited
   }
 
   /** SIGTERM; answers how it ended: 'exit code 0' when all is well. */

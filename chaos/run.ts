@@ -3,7 +3,7 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { Anomaly } from '../simulator/checkers/log-history.ts'
+import type { Anomalies, Anomaly } from '../simulator/checkers/log-history.ts'
 import { SeededRandom } from '../simulator/random.ts'
 import { ChaosCluster } from './cluster.ts'
 import type { Counters } from './load/context.ts'
@@ -19,6 +19,8 @@ export type Outcome = 'held' | 'crash' | 'liveness' | 'safety' | 'interrupted'
 
 /** After everything is healed: all nodes follow one primary, and clients are served. Generous, for loaded machines. */
 const BACK_MS = 120_000
+/** An anomaly ends the run this soon, while the logs still end near it. */
+const WATCH_MS = 500
 const SMALL_DISK_BYTES = 4 * 2 ** 30
 
 export interface RunOptions {
@@ -103,6 +105,7 @@ class Run {
   #verified = 0
   #slowestReturnMs = 0
   #view = 0
+  #watch: NodeJS.Timeout | undefined
 
   constructor(options: RunOptions) {
     this.#options = options
@@ -118,6 +121,9 @@ class Run {
       // What failed first says more than what failed because of it.
       this.#failure ??= asFailure(error)
     }
+    const { anomalies } = this.#load ?? {}
+    // A broken promise weighs more than whatever else came of it.
+    if (anomalies !== undefined && anomalies.count > 0) this.#failure = brokenPromise(anomalies, this.#failure)
     if (this.#failure === null && this.#options.stop.aborted)
       this.#failure = new Failure('interrupted', 'stopped before its end')
     return await this.#close()
@@ -150,7 +156,14 @@ class Run {
     const load = await RunningLoad.start(cluster.servers, seed)
     this.#load = load
     this.#options.onStart({ schedule: this.#schedule, nemesis, counters: load.counters, round: () => this.#round })
-    await Promise.race([this.#rounds(nemesis, load), load.failed])
+    this.#watch = setInterval(() => {
+      if (load.anomalies.count > 0) this.#halt.abort()
+    }, WATCH_MS)
+    load.failed.catch((error: unknown) => {
+      this.#failure ??= asFailure(error)
+      this.#halt.abort()
+    })
+    await this.#rounds(nemesis, load)
     if (this.#stop.aborted) return
     await load.stop()
     await this.#verify(cluster, load)
@@ -172,7 +185,6 @@ class Run {
       await this.#served(load, before, healed)
       if (this.#stop.aborted) return
       this.#slowestReturnMs = Math.max(this.#slowestReturnMs, performance.now() - healed)
-      this.#check(load)
     }
   }
 
@@ -195,19 +207,13 @@ class Run {
     await this.#back('after the end of the load', true)
     this.#verified = await scanReplicas({ cluster, load, deadlineMs: BACK_MS, stop: this.#stop })
     for (const history of load.partitions) history.finish()
-    this.#check(load)
+    if (load.anomalies.count > 0) return
     this.#view = Math.max(...cluster.nodes.map((node) => node.role?.view ?? 0))
     for (const node of cluster.nodes) {
       const how = await node.stop()
       if (how !== 'exit code 0')
         throw new Failure('crash', `node ${node.index} was asked to stop and ended with ${how}`, node.lastLines())
     }
-  }
-
-  #check(load: RunningLoad): void {
-    const [first] = load.anomalies.list
-    if (first !== undefined)
-      throw new Failure('safety', `${first.kind}: ${first.what} (${load.anomalies.count} anomalies in all)`)
   }
 
   #makeDisk(): void {
@@ -239,6 +245,7 @@ class Run {
     // What stands still when the run fails counts.
     const longestGapMs = (failure === null ? counters?.longestGapMs : counters?.gapMs) ?? 0
     const keep = this.#options.keep || (failure !== null && failure.outcome !== 'interrupted')
+    clearInterval(this.#watch)
     this.#halt.abort()
     if (failure !== null) this.#log(`${failure.outcome}: ${failure.message}`)
     await this.#cluster?.close()
@@ -270,6 +277,12 @@ class Run {
       lastLines: failure?.lastLines ?? [],
     }
   }
+}
+
+function brokenPromise({ list, count }: Anomalies, before: Failure | null): Failure {
+  const first = list[0] as Anomaly
+  const also = before === null ? '' : `; ${before.outcome}: ${before.message}`
+  return new Failure('safety', `${first.kind}: ${first.what} (${count} anomalies in all)${also}`, before?.lastLines)
 }
 
 function asFailure(error: unknown): Failure {

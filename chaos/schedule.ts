@@ -28,6 +28,8 @@ const KINDS = {
   damage: { perMinute: 2, ms: [100, 1500] },
   /** The disk of one node, always the same one, has no room. */
   full: { perMinute: 0.7, ms: [1000, 6000] },
+  /** The directory of a killed node is gone; it gets a new one by `galgo recover`. Always the node that is damaged. */
+  replace: { perMinute: 0.4, ms: [100, 1000] },
 } as const satisfies Record<string, { perMinute: number; ms: readonly [number, number] }>
 
 export type FaultName = keyof typeof KINDS
@@ -52,7 +54,7 @@ export interface Schedule {
   readonly roundMs: number
   /** In order of time. Between rounds the cluster is healed and has to come back. */
   readonly rounds: readonly (readonly Injection[])[]
-  /** The only node whose files are damaged: what one node lost, the two others have. */
+  /** The only node whose files are damaged or lost: what one node lost, the two others have. */
   readonly damaged: number
   /** The only node whose disk fills up: another one, so that it is never the disk of the last good copy. */
   readonly small: number
