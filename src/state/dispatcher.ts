@@ -47,6 +47,7 @@ import { authorize } from './authorize.ts'
 import type { ClientConnection } from './connection.ts'
 import { Door } from './door.ts'
 import { type Admission, Logins } from './logins.ts'
+import { faultOfNewName } from './names.ts'
 import { Polls } from './polls.ts'
 import { type HostFacts, isLocal, type NodeAddress, Reads } from './reads.ts'
 import type { ReplicaHost, ReplicaPort, SubmitOutcome } from './replica-port.ts'
@@ -419,6 +420,8 @@ export class Dispatcher implements ReplicaHost {
       const refused = authorize(this.#options.state, door.user, ruleOfOperation(operation), body())
       if (refused !== Status.ok) return refused
       if (!WRITES.has(operation)) return Status.featureUnavailable
+      const badName = faultOfNewName(operation, body())
+      if (badName !== Status.ok) return badName
       if (carriesSecret(operation)) checkSecretRequest(operation, body())
       if (operation !== Operation.sendMessages) return Status.ok
       if (this.#diskFull) return Status.cannotAppendMessage

@@ -8,6 +8,7 @@ import {
   encodeCreatePersonalAccessToken,
 } from '../../src/protocol/commands/create-personal-access-token.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
+import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { decodeCreateUserReply, encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
 import { encodeDeletePersonalAccessToken } from '../../src/protocol/commands/delete-personal-access-token.ts'
 import { decodeGetClientReply, encodeGetClient } from '../../src/protocol/commands/get-client.ts'
@@ -17,6 +18,8 @@ import { decodeListPersonalAccessTokensReply } from '../../src/protocol/commands
 import { decodeListUsersReply } from '../../src/protocol/commands/list-users.ts'
 import { EXACTLY_ONCE_CONTEXT } from '../../src/protocol/commands/register.ts'
 import { encodeUpdatePermissions } from '../../src/protocol/commands/update-permissions.ts'
+import { encodeUpdateStream } from '../../src/protocol/commands/update-stream.ts'
+import { encodeUpdateTopic } from '../../src/protocol/commands/update-topic.ts'
 import { encodeUpdateUser } from '../../src/protocol/commands/update-user.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
@@ -184,6 +187,45 @@ test('no password and no token is ever in the log, in a checkpoint, or in what a
       secret,
     )
   assert.ok(rig.logText.length >= 2, 'the refusals are logged')
+  rig.assertNoLeaks()
+})
+
+test('names: case counts, the composed form alone is taken, and nothing that a terminal would obey', () => {
+  const { rig, root } = withAlice()
+  const names = (name: string): number[] => [
+    root.write(
+      Operation.createStream,
+      written((w) => encodeCreateStream(w, { name })),
+    ).outcome,
+    root.write(
+      Operation.updateStream,
+      written((w) => encodeUpdateStream(w, { stream: 'first', name })),
+    ).outcome,
+    root.write(
+      Operation.createTopic,
+      written((w) => encodeCreateTopic(w, { stream: 'first', name, partitions: 1, options: {} })),
+    ).outcome,
+    root.write(
+      Operation.updateTopic,
+      written((w) => encodeUpdateTopic(w, { stream: 'first', topic: 0, name, options: {} })),
+    ).outcome,
+    root.write(Operation.createUser, createUser(name)).outcome,
+    root.write(Operation.updateUser, update({ user: 'alice', name, status: null })).outcome,
+    root.write(Operation.createPersonalAccessToken, createToken(name)).outcome,
+  ]
+  const create = (name: string): number =>
+    root.write(
+      Operation.createStream,
+      written((w) => encodeCreateStream(w, { name })),
+    ).outcome
+  assert.equal(create('first'), 0)
+  const refused = [1013, 1013, 2014, 2014, 43, 43, 50]
+  for (const name of ['cafe\u0301', 'bell\u0007', 'esc\u001b[2J', 'line\nline', 'nul\u0000', '\u0085next'])
+    assert.deepEqual(names(name), refused, JSON.stringify(name))
+  assert.equal(create('caf\u00e9'), 0)
+  assert.equal(create('caf\u00e9'), Status.streamNameAlreadyExists)
+  assert.equal(create('Caf\u00e9'), 0, 'another name')
+  assert.equal(root.write(Operation.createUser, createUser('Alice')).outcome, 0)
   rig.assertNoLeaks()
 })
 
