@@ -13,6 +13,8 @@ import { type Header, headerOp, headerView, isParent, sameHeader } from '../stor
 export interface ColdVote {
   readonly replica: number
   readonly logView: number
+  /** The last op that it has executed. */
+  readonly executed: Header
   readonly commitMax: number
   /** Everything up to here was certainly durable at this replica once. */
   readonly durableOp: number
@@ -60,16 +62,10 @@ export class ColdStart {
   decide(base: Header, pipelineMax: number): ColdOutcome {
     const votes = [...this.#votes.values()]
     if (votes.length < this.#needed || votes.some((vote) => vote.next <= vote.end)) return { kind: 'wait' }
-    const chain: Header[] = []
-    for (let last = base; ; ) {
-      const header = successor(votes, last)
-      if (header === null) break
-      chain.unshift(header)
-      last = header
-    }
+    const chain = longestLog(votes, base)
     const head = headerOp(chain[0] ?? base)
-    const synced = Math.max(...votes.map((vote) => vote.durableOp))
-    if (head < synced) return { kind: 'missing', op: head + 1 }
+    const needed = Math.max(...votes.map(({ durableOp, executed }) => Math.max(durableOp, headerOp(executed))))
+    if (head < needed) return { kind: 'missing', op: head + 1 }
     const known = Math.min(head, Math.max(...votes.map((vote) => vote.commitMax)))
     return {
       kind: 'ready',
@@ -80,21 +76,76 @@ export class ColdStart {
   }
 }
 
+/** An op that somebody can show, and that follows from the base by ops that somebody can show. */
+interface Link {
+  readonly header: Header
+  /** The last view whose log it is shown in. */
+  logView: number
+  readonly previous: Link | null
+}
+
 /**
- * The op that follows `last`, of all that anybody can show. The log of a later view holds every op that an earlier one has
- * committed, so where two differ, whoever was in the later view is right.
+ * Head first. The log of a later view holds every op that an earlier one has committed, so the longest that the latest shows
+ * comes first, and then whatever follows it elsewhere. What a power cut brought back, of before the slot was written anew, is
+ * a branch on which nothing grows; what a replica has executed is right, whoever shows something else.
  */
-function successor(votes: readonly ColdVote[], last: Header): Header | null {
-  const op = headerOp(last) + 1
-  let best: { readonly header: Header; readonly logView: number } | null = null
+function longestLog(votes: readonly ColdVote[], base: Header): Header[] {
+  const executed = new Map(votes.map((vote) => [headerOp(vote.executed), vote.executed]))
+  const links: Link[] = []
+  let layer: Link[] = []
+  for (let op = headerOp(base) + 1; ; op++) {
+    const next = layerOf(votes, op, layer, base, executed.get(op) ?? null)
+    if (next.length === 0) break
+    links.push(...next)
+    layer = next
+  }
+  const latest = Math.max(...votes.map(({ logView }) => logView))
+  const trunk = longest(links.filter(({ logView }) => logView === latest))
+  const head = longest(trunk === null ? links : links.filter((link) => descends(link, trunk)))
+  const headers: Header[] = []
+  for (let link = head; link !== null; link = link.previous) headers.push(link.header)
+  return headers
+}
+
+/** The ops with this number that follow one of `below`. */
+function layerOf(
+  votes: readonly ColdVote[],
+  op: number,
+  below: readonly Link[],
+  base: Header,
+  executed: Header | null,
+): Link[] {
+  const layer: Link[] = []
   for (const { headers, logView } of votes) {
     const header = headers.get(op)
-    if (header === undefined || !isParent(last, header)) continue
-    const better =
-      best === null ||
-      logView > best.logView ||
-      (logView === best.logView && !sameHeader(header, best.header) && headerView(header) > headerView(best.header))
-    if (better) best = { header, logView }
+    if (header === undefined || (executed !== null && !sameHeader(executed, header))) continue
+    const known = layer.find((link) => sameHeader(link.header, header))
+    if (known !== undefined) {
+      known.logView = Math.max(known.logView, logView)
+      continue
+    }
+    const previous = below.find((link) => isParent(link.header, header)) ?? null
+    if (previous === null && !(op === headerOp(base) + 1 && isParent(base, header))) continue
+    layer.push({ header, logView, previous })
   }
-  return best?.header ?? null
+  return layer
+}
+
+function longest(links: readonly Link[]): Link | null {
+  let best: Link | null = null
+  for (const link of links) {
+    const order =
+      best === null
+        ? 1
+        : headerOp(link.header) - headerOp(best.header) ||
+          link.logView - best.logView ||
+          headerView(link.header) - headerView(best.header)
+    if (order > 0) best = link
+  }
+  return best
+}
+
+function descends(link: Link, from: Link): boolean {
+  for (let at: Link | null = link; at !== null; at = at.previous) if (at === from) return true
+  return false
 }

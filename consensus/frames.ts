@@ -13,8 +13,8 @@
 //   getCheckpoint 18 / checkpoint 19            "which checkpoint have you?"; its header is the body of the answer
 //   getBlock 20 / block 21                      bytes of a checkpoint's file or of a segment; a block without a body: gone.
 //                                               The body of getBlock is the segment's name, or empty for the checkpoint
-//   coldStart 25 / coldVote 26                  after too many power cuts: "what does your journal hold from `op` on?", and the
-//                                               headers that can be read there, up to and including `last`
+//   coldStart 25 / coldVote 26                  after too many power cuts: "what does your journal hold from `op` on?"; the header
+//                                               of the last executed op, and those that can be read from `op` to `last`
 //   confirm 22 / confirmed 23                   primary to all: "do I still lead?"; the answer repeats the round's number
 //
 //   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |

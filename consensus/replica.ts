@@ -2498,6 +2498,7 @@ export class Replica implements ReplicaPort {
     return {
       replica: this.index,
       logView: state.logView,
+      executed: this.#commitHeader,
       commitMax: Math.max(this.commitMax, state.commitMax),
       durableOp: Math.max(state.durableOp, this.durableOp),
       lossEpoch: state.lossEpoch,
@@ -2529,11 +2530,11 @@ export class Replica implements ReplicaPort {
 
   #sendColdVote(to: number, op: number, last: number): void {
     const vote = this.#coldVote(op, last)
-    const frame = this.#frame(Command.coldVote, this.view, vote.headers.size * HEADER_SIZE)
+    const frame = this.#frame(Command.coldVote, this.view, (1 + vote.headers.size) * HEADER_SIZE)
     if (frame === null) return
     const w = frame.words
     let at = HEADER_SIZE >>> 2
-    for (const header of vote.headers.values()) {
+    for (const header of [vote.executed, ...vote.headers.values()]) {
       w.set(header, at)
       at += HEADER_WORDS
     }
@@ -2551,8 +2552,8 @@ export class Replica implements ReplicaPort {
     const cold = this.#cold
     const w = message.words
     if (cold === null || getU32(w, At.view) !== cold.view || this.view !== cold.view) return
-    const headers = this.#parseHeaders(message)
-    if (headers === null) return
+    const [executed, ...headers] = this.#parseHeaders(message) ?? []
+    if (executed === undefined) return
     const op = getU64(w, FrameAt.coldVote.op)
     const last = getU64(w, FrameAt.coldVote.last)
     const known = cold.vote(from)
@@ -2562,6 +2563,7 @@ export class Replica implements ReplicaPort {
     cold.add({
       replica: from,
       logView: getU32(w, FrameAt.coldVote.logView),
+      executed,
       commitMax: getU64(w, FrameAt.coldVote.commitMax),
       durableOp: getU64(w, FrameAt.coldVote.durableOp),
       lossEpoch: getU32(w, FrameAt.coldVote.lossEpoch),

@@ -174,7 +174,7 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('what was synced once is given up like everything else', 'memory', [
     'consensus/cold-start.ts',
-    "if (head < synced) return { kind: 'missing', op: head + 1 }",
+    "if (head < needed) return { kind: 'missing', op: head + 1 }",
     '',
   ]),
   mutant('a log that was put together and is not whole yet is put together again', 'memory', [
