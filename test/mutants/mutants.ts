@@ -192,7 +192,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (this.replacement || holder.instance === this.#self.instance || isLater(this.#self, holder)) return',
     'if (holder.instance !== 0) return',
   ]),
-  mutant('the scrubber looks at nothing', 100, ['storage/scrubber.ts', "if (found === 'damaged') onDamage(span)", '']),
+  mutant('the scrubber looks at nothing', 100, ['storage/scrubber.ts', "onDamage(span, 'records')", '']),
   mutant('a linearizable read counts answers to questions that were asked before it', 'linearizable-reads', [
     'consensus/read-barrier.ts',
     'if (round !== this.#round || this.#asked.length === 0) return',

@@ -14,8 +14,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ),
   mutant('the end of the log is not made durable with the view that named it', 'view-promises: remembered', [
     REPLICA,
-    '        suffix: this.#buildSuffix(),\n        commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),\n        // What',
-    '        commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),\n        // What',
+    '        suffix: this.#buildSuffix(),\n        commitMax: lost ?',
+    '        commitMax: lost ?',
   ]),
   mutant('every vote shows the log as it is now', 60, [
     REPLICA,
@@ -108,8 +108,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('the commit number of a later view counts for the log of this one', 40, [
     REPLICA,
-    '    if (view > this.view) return this.#newerViewSpeaks(view)\n    if (view < this.view || this.#primaryOf(view) !== from) return',
-    '    if (view > this.view) {\n      this.commitMax = Math.max(this.commitMax, getU64(w, FrameAt.commit.commit))\n      return this.#newerViewSpeaks(view)\n    }\n    if (view < this.view || this.#primaryOf(view) !== from) return',
+    '    if (view > this.view) return this.#newerViewSpeaks(view)\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    this.#compareDigest',
+    '    if (view > this.view) {\n      this.commitMax = Math.max(this.commitMax, getU64(w, FrameAt.commit.commit))\n      return this.#newerViewSpeaks(view)\n    }\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    this.#compareDigest',
   ]),
   mutant('at the first word of a later view the log is cut, and the rest asked for', 40, [
     REPLICA,
