@@ -18,6 +18,7 @@ import { encodeStoreConsumerOffset } from '../src/protocol/commands/store-consum
 import { Operation } from '../src/protocol/operations.ts'
 import { writeHeaders } from '../src/protocol/user-headers.ts'
 import type { Acknowledgement, SimClient } from './client.ts'
+import { identityRequest } from './identity-requests.ts'
 import type { LogBook } from './log-book.ts'
 import type { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
@@ -157,6 +158,7 @@ export class Workload {
   }
 
   #rarer(stream: string, more: SeededRandom): { operation: number; body: Uint8Array } {
+    if (more.chance(0.6)) return identityRequest(more, stream, TOPIC)
     if (more.chance(0.5))
       return this.#request(Operation.deletePartitions, (w) =>
         encodeDeletePartitions(w, { stream, topic: TOPIC, count: 1 }),
