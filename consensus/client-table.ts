@@ -36,6 +36,8 @@ export class ClientTable {
   readonly #sessions = new Map<string, Session>()
   readonly #clientsMax: number
   readonly window: number
+  /** Sessions that had to go for others since the process began. */
+  evictions = 0
 
   constructor(options: { clientsMax: number; window: number }) {
     this.#clientsMax = options.clientsMax
@@ -69,7 +71,9 @@ export class ClientTable {
     let oldest: Session | null = null
     for (const session of this.#sessions.values())
       if (oldest === null || session.lastOp < oldest.lastOp) oldest = session
-    if (oldest !== null) this.#sessions.delete(oldest.client)
+    if (oldest === null) return
+    this.#sessions.delete(oldest.client)
+    this.evictions += 1
   }
 
   logout(client: string, session: number): void {

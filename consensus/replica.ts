@@ -1512,6 +1512,7 @@ export class Replica implements ReplicaPort {
     }
     if (this.#journal.holds(known)) this.#acknowledge(known)
     else {
+      this.#log.debug('prepare-filled-in', { op })
       if (op > this.commitMin && this.#cacheHasRoom(op)) this.#cachePut(op, message)
       this.#writePrepare(message)
     }
@@ -1754,7 +1755,9 @@ export class Replica implements ReplicaPort {
     if (operation === VsrOperation.register) {
       const userId = getU32(message.words, HEADER_SIZE)
       const exactlyOnce = (getU32(message.words, HEADER_SIZE + 4) & 1) === 1
+      const { evictions } = this.clients
       const session = this.clients.register(client, op, userId, exactlyOnce)
+      if (this.clients.evictions > evictions) this.#log.debug('session-evicted', { op })
       this.#answer(header, client, { status: 0, body: this.#registerBody(userId, session.session) }, operation)
       return
     }
@@ -2729,7 +2732,7 @@ export class Replica implements ReplicaPort {
     if (cached && sameHeader(headerOf(cached), header)) return this.#writePrepare(cached)
     if (this.#journal.readable(header)) {
       const held = header.slice()
-      this.#journal.fixHeader(op, () => this.#onWritten(op, held))
+      if (this.#journal.fixHeader(op, () => this.#onWritten(op, held))) this.#log.debug('header-rewritten', { op })
       return
     }
     if (this.replicaCount === 1 || this.#repairs.some((repair) => repair.op === op)) return

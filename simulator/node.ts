@@ -171,6 +171,8 @@ export class SimNode {
         return
       }
       if (opened !== 'ok') throw new Error(`superblock of replica ${this.index}: ${opened}`)
+      if (superblock.repairedCopies > 0)
+        this.#world.onLog(this, 'warn', 'superblock-repaired', { copies: superblock.repairedCopies })
       const journal = new Journal({ disk: files, checksummer, pool, geometry: superblock.geometry, memory })
       const machine = this.#stateMachine(this)
       const clock: Clock = {

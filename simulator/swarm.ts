@@ -401,6 +401,8 @@ function injectFaults({ world, random, rates, schedule, machines, shape, added }
     weatherFaults(site, weather, add)
   }
   startAgain(world, atlas, disks, rates.downtime)
+  schedule.counts.crowd = added.crowd > 0 ? 1 : 0
+  schedule.counts['left-behind'] = leftBehind.length
   return { world, atlas, disks, weather, leftBehind, random: added.random }
 }
 
