@@ -10,7 +10,7 @@ module.exports = {
       name: 'pure-rooms-know-no-node',
       comment: 'The pure rooms also run in the simulator and in a browser: the world reaches them through ports.',
       severity: 'error',
-      from: { path: `${PURE}|^simulator/`, pathNot: '^simulator/(cli(-\\w+)?|fleet|fleet-worker)\\.ts$' },
+      from: { path: `${PURE}|^simulator/`, pathNot: '^simulator/(cli|cli-[a-z]+|fleet|fleet-worker)\\.ts$' },
       to: { dependencyTypes: ['core'] },
     },
     {

@@ -93,7 +93,10 @@ suite('users and tokens', () => {
     const client = await connect({ servers: cluster.servers, credentials })
     await client.listStreams()
     const seen = JSON.parse(await good('client list --format json')) as { user: number | null }[]
-    assert.deepEqual(seen.map(({ user }) => user).toSorted(), [0, 1])
+    assert.deepEqual(
+      seen.map(({ user }) => user).toSorted((a, b) => Number(a) - Number(b)),
+      [0, 1],
+    )
     await good('user update alice --status inactive')
     await assert.rejects(client.listStreams(), /deleted or is not active/)
     await client.close()
