@@ -101,17 +101,17 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'if (m.nack(index)) nacks += 1',
     'if (m.nack(index) || !known) nacks += 1',
   ]),
-  mutant('a prepare of an earlier view moves the head', 30, [
+  mutant('a prepare of an earlier view moves the head', 'view-promises: comes late', [
     REPLICA,
     'view === this.view && op > this.op && this',
     'view <= this.view && op > this.op && this',
   ]),
-  mutant('the commit number of a later view counts for the log of this one', 40, [
+  mutant('the commit number of a later view counts for the log of this one', 'view-promises: about its own log', [
     REPLICA,
-    '    if (view > this.view) return this.#newerViewSpeaks(view)\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    this.#compareDigest',
-    '    if (view > this.view) {\n      this.commitMax = Math.max(this.commitMax, getU64(w, FrameAt.commit.commit))\n      return this.#newerViewSpeaks(view)\n    }\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    this.#compareDigest',
+    '    if (view > this.view) return this.#newerViewSpeaks(view)\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    this.#compareDigest(',
+    '    if (view > this.view) {\n      this.commitMax = Math.max(this.commitMax, getU64(w, FrameAt.commit.commit))\n      return this.#newerViewSpeaks(view)\n    }\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    this.#compareDigest(',
   ]),
-  mutant('at the first word of a later view the log is cut, and the rest asked for', 40, [
+  mutant('at the first word of a later view the log is cut, and the rest asked for', 'view-promises: the first word', [
     REPLICA,
     '  #newerViewSpeaks(view: number): void {',
     "  #newerViewSpeaks(view: number): void {\n    if (this.status === 'normal') {\n      this.view = view\n      this.#logView = view\n      this.#journal.truncate(this.commitMin)\n      this.op = this.commitMin\n      this.#resetChain()\n      this.#superblock.update({ view, logView: view, suffix: this.#buildSuffix() }, () => {})\n    }",
