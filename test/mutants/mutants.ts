@@ -26,7 +26,7 @@ export const MUTANTS: readonly Mutant[] = [
     'const logView = Math.max(...messages.map((m) => m.logView))',
     'const longest = Math.max(...messages.map((m) => m.op)); const logView = Math.max(...messages.filter((m) => m.op === longest).map((m) => m.logView))',
   ]),
-  mutant('a damaged slot counts as one that never held anything', 300, [
+  mutant('a damaged slot counts as one that never held anything', 'view-change: decide nothing', [
     REPLICA,
     'return this.#journal.isDirty(op) && !this.#journal.isFaulty(op) && !this.#journal.readable(known)',
     'return this.#journal.isDirty(op) && !this.#journal.readable(known)',
@@ -50,8 +50,8 @@ export const MUTANTS: readonly Mutant[] = [
       '    const suffix = this.#suffix\n    this.#sendDoViewChange()\n    this.#superblock.update(',
     ],
   ),
-  mutant('one nack is enough to drop an op', 300, [QUORUM, 'nacks >= quorum.nack) break', 'nacks >= 1) break']),
-  mutant('an op without a copy is kept out without being sure', 300, [
+  mutant('one nack is enough to drop an op', 'view-change: decide nothing', [QUORUM, 'nacks >= quorum.nack) break', 'nacks >= 1) break']),
+  mutant('an op without a copy is kept out without being sure', 'view-change: decide nothing', [
     QUORUM,
     'if (header === null || (copies === 0 && op > opMin)) {',
     'if (header !== null && copies === 0 && op > opMin) break\n    if (header === null) {',
