@@ -50,7 +50,11 @@ export const MUTANTS: readonly Mutant[] = [
       '    const suffix = this.#suffix\n    this.#sendDoViewChange()\n    this.#superblock.update(',
     ],
   ),
-  mutant('one nack is enough to drop an op', 'view-change: decide nothing', [QUORUM, 'nacks >= quorum.nack) break', 'nacks >= 1) break']),
+  mutant('one nack is enough to drop an op', 'view-change: decide nothing', [
+    QUORUM,
+    'nacks >= quorum.nack) break',
+    'nacks >= 1) break',
+  ]),
   mutant('an op without a copy is kept out without being sure', 'view-change: decide nothing', [
     QUORUM,
     'if (header === null || (copies === 0 && op > opMin)) {',
