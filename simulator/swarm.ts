@@ -6,6 +6,8 @@ import { At } from '../src/protocol/frame.ts'
 import { StateMachine } from '../src/state/state-machine.ts'
 import type { Geometry } from '../storage/superblock.ts'
 import { Atlas } from './atlas.ts'
+import { checkBuffers } from './checkers/buffers.ts'
+import { checkFailover } from './checkers/failover.ts'
 import { checkSegments } from './checkers/segments.ts'
 import { CLIENT_KIND } from './client.ts'
 import { Doors } from './doors.ts'
@@ -87,6 +89,9 @@ export interface SwarmResult {
   readonly reads: { readonly answers: number; readonly messages: number; readonly linearizable: number }
   readonly ops: number
   readonly views: number
+  readonly viewsAfterHeal: number
+  /** From the loss of the primary at the very end until another one led; 0 when that was not tried. */
+  readonly failoverMicros: number
 }
 
 interface Rates extends ProcessRates, LinkRates {
@@ -195,6 +200,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   world.workload = (client, number) => workload.next(client, number)
   world.onAcknowledged = (client, ack) => workload.onAcknowledged(client, ack)
   const schedule = new FaultSchedule(world, shape.only, (fault) => watcher.onInjected?.(fault))
+  let failoverMicros = 0
   let outcome: Outcome = 'held'
   let what = ''
   try {
@@ -223,6 +229,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     }
     heal(ending)
     watcher.onHealed?.()
+    world.views.healed()
     // What a scrubber looks for is there once everything is written.
     let scrubbed = ending.atlas.damaged === 0 ? () => true : null
     const atRest = (): boolean => {
@@ -235,8 +242,12 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       what = `the cluster did not finish within ${LIVENESS_MICROS_MAX / 1e6} s of virtual time after it was healed: ${describe(world)}`
     } else {
       checkEnd(world)
+      world.views.check()
+      checkBuffers(world.participants())
       checkSegments(world, machines, workload.stored, ending.atlas.damagedIndexes > 0)
       book?.finish()
+      const whole = world.participants().length === options.replicaCount
+      if (book !== null && whole && options.replicaCount > 1) failoverMicros = checkFailover(world)
     }
     if (world.halts.length > 0) {
       const halt = world.halts[0] as (typeof world.halts)[number]
@@ -266,6 +277,8 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       linearizable: book?.counts.linearizable ?? 0,
     },
     ops: world.history.length,
+    viewsAfterHeal: world.views.since,
+    failoverMicros,
     views: Math.max(0, ...world.nodes.map((node) => node.replica?.view ?? 0)),
   }
   world.release()

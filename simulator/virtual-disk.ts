@@ -98,6 +98,8 @@ export class VirtualDisk implements Disk {
   /** Writes by file that this disk will lie about. */
   readonly #ignored = new Map<FileName, number>()
   #generation = 0
+  /** Told before a file goes. */
+  onRemove: (file: FileName) => void = () => {}
   /** Runs after every completion. */
   afterEvent: () => void = () => {}
   breaker: DiskBreaker | null = null
@@ -210,6 +212,7 @@ export class VirtualDisk implements Disk {
     this.#later(this.#profile.write, null, () => {
       for (const [name, removed] of this.#files) {
         if (name !== file && !name.startsWith(`${file}/`)) continue
+        this.onRemove(name)
         removed.giveBack()
         this.#files.delete(name)
       }

@@ -8,10 +8,21 @@ import type { SubmitOutcome } from '../src/state/replica-port.ts'
 import { NOBODY } from '../storage/member.ts'
 import type { Durability, Geometry } from '../storage/superblock.ts'
 import { AcknowledgedChecker } from './checkers/acknowledged.ts'
+import { ChainChecker } from './checkers/chain.ts'
+import { CheckpointChecker } from './checkers/checkpoints.ts'
+import { CompletenessChecker } from './checkers/completeness.ts'
+import { DeletionChecker } from './checkers/deletions.ts'
+import { DurableQuorumChecker } from './checkers/durable-quorum.ts'
 import { HistoryChecker } from './checkers/history.ts'
+import { JournalSlotChecker } from './checkers/journal-slots.ts'
 import { LossChecker } from './checkers/loss.ts'
 import { MemoryChecker } from './checkers/memory.ts'
+import { NackChecker } from './checkers/nacks.ts'
+import { OnePrimaryChecker } from './checkers/one-primary.ts'
 import { PromiseChecker } from './checkers/promises.ts'
+import { SuperblockChecker } from './checkers/superblock.ts'
+import { ViewChangeChecker } from './checkers/view-changes.ts'
+import type { Watcher } from './checkers/watcher.ts'
 import { type Acknowledgement, SimClient } from './client.ts'
 import { FramePool } from './memory.ts'
 import { type Process, SimNode } from './node.ts'
@@ -64,6 +75,9 @@ export class World {
   readonly checksummer: Checksummer
   readonly acknowledged: AcknowledgedChecker
   readonly promises = new PromiseChecker()
+  readonly views = new ViewChangeChecker()
+  /** Look on all the time, in this order. */
+  watchers: readonly Watcher[]
   readonly said = new MemoryChecker()
   readonly loss: LossChecker
   readonly halts: { replica: number; reason: Halt; what: string }[] = []
@@ -147,8 +161,36 @@ export class World {
         },
       })
       disk.afterEvent = () => this.#afterEvent(node)
+      disk.onRemove = (file) => {
+        for (const watcher of this.watchers) watcher.onRemove?.(node, file)
+      }
       this.nodes.push(node)
     }
+    this.watchers = this.#watchers()
+    this.loss.onLost = (op) => {
+      for (const watcher of this.watchers) watcher.onLost?.(op)
+    }
+    this.history.onCommitted = (node, header) => {
+      for (const watcher of this.watchers) watcher.onCommitted?.(node, header)
+    }
+  }
+
+  #watchers(): Watcher[] {
+    const { seed, replicaCount } = this.options
+    const spoiled = (replica: number, slot: number): boolean => this.promises.isSpoiled(replica, slot)
+    return [
+      this.said,
+      this.views,
+      new OnePrimaryChecker(replicaCount),
+      new NackChecker(spoiled),
+      new ChainChecker(),
+      new CompletenessChecker(),
+      new SuperblockChecker(),
+      new CheckpointChecker(),
+      new DeletionChecker(),
+      new DurableQuorumChecker(this.nodes, spoiled),
+      new JournalSlotChecker(spoiled, 200, seed),
+    ]
   }
 
   get hash(): number {
@@ -253,6 +295,17 @@ export class World {
     }
   }
 
+  /** From now on another disk speaks for this node: nothing of what the one before said is held against it. */
+  forget(node: SimNode): void {
+    this.promises.forget(node)
+    for (const watcher of this.watchers) watcher.forget?.(node)
+  }
+
+  /** A scenario brings about what this checker is there to see. */
+  unwatch(checker: new (...args: never[]) => Watcher): void {
+    this.watchers = this.watchers.filter((watcher) => !(watcher instanceof checker))
+  }
+
   restart(index: number): void {
     const node = this.nodes[index] as SimNode
     if (node.alive || node.leftBehind) return
@@ -269,8 +322,7 @@ export class World {
     this.mix(3000 + index)
     node.disk.wipe()
     node.geometry = { ...node.geometry, instance: node.geometry.instance + this.nodes.length }
-    this.promises.forget(node)
-    this.said.forget(node)
+    this.forget(node)
     let formatted = false
     const done = (): void => {
       formatted = true
@@ -328,13 +380,18 @@ export class World {
     this.loss.observe(node)
     this.history.observe(node)
     if (node.old !== null) this.history.observe(node.old)
+    for (const watcher of this.watchers) watcher.afterEvent?.(node)
   }
 
   #sendToReplica(process: Process, to: number, message: Message): void {
     const { index, geometry, disk } = process.node
     this.promises.onSend({ index, geometry, disk, superblock: process.superblock }, message, process.old)
     // An old process does not know what was said in its place.
-    if (!process.old) this.said.onSend(process.node, message)
+    if (!process.old) {
+      // A loss is told by the very frame that starts the view without what was lost.
+      this.loss.observe(process.node)
+      for (const watcher of this.watchers) watcher.onSend?.(process.node, message)
+    }
     if (!this.filter(process.index, to, message)) return
     this.network.send(process.index, to, this.#frames.copyOf(message), this.#giveBack)
   }

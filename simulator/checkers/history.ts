@@ -27,6 +27,9 @@ export class HistoryChecker {
   readonly #lastNumber = new Map<string, number>()
   readonly #lost = new Map<number, Entry[]>()
 
+  /** Told once for each op, by whoever executes it first. */
+  onCommitted: (node: Executor, header: Header) => void = () => {}
+
   /** Which requests have a number of their own in their session; all, in sessions that are exactly-once. */
   isNumbered: (prepare: Message) => boolean = () => true
 
@@ -99,6 +102,7 @@ export class HistoryChecker {
         bodyChecksum: header.slice(At.checksumBody >>> 2, (At.checksumBody >>> 2) + 4),
         result: -1,
       })
+      this.onCommitted(node, header)
       return
     }
     if (!equal128(known.checksum, 0, header, At.checksum)) {

@@ -15,6 +15,8 @@ export class LossChecker {
   #epoch = 0
   /** Acknowledged ops that were lost, and told so. */
   lost = 0
+  /** Told the first op that is lost, before anybody tells of another one in its place. */
+  onLost: (op: number) => void = () => {}
 
   constructor(history: HistoryChecker, acknowledged: AcknowledgedChecker, replicaCount: number) {
     this.#history = history
@@ -48,6 +50,7 @@ export class LossChecker {
     this.#epoch = epoch
     this.lost += Math.max(0, this.#acknowledged.highestOp - head)
     this.#history.lose(head + 1)
+    this.onLost(head + 1)
     this.#acknowledged.highestOp = Math.min(this.#acknowledged.highestOp, head)
   }
 }

@@ -17,6 +17,9 @@ const SEQUENCE = 40
 const VIEW = 104
 const LOG_VIEW = 108
 
+/** Whoever sends these says that it is in the view, and in no later one. */
+const SPEAKS_OF_ITS_VIEW: ReadonlySet<number> = new Set([Command.prepareOk, Command.startView, Command.confirmed])
+
 export class MemoryChecker {
   readonly #said = new Map<number, Views>()
   /** By replica and view: log_view and checksum of the headers. */
@@ -28,7 +31,7 @@ export class MemoryChecker {
     const view = getU32(message.words, At.view)
     let logView = view
     if (command === Command.doViewChange) logView = getU32(message.words, FrameAt.doViewChange.logView)
-    else if (command !== Command.prepareOk && command !== Command.startView) return
+    else if (!SPEAKS_OF_ITS_VIEW.has(command)) return
     const durable = durableViews(node)
     if (durable.view < view || durable.logView < logView)
       fail(node, `spoke of view ${view}, log_view ${logView}, and its disk has ${durable.view}, ${durable.logView}`)

@@ -58,6 +58,10 @@ export class PromiseChecker {
     }
   }
 
+  isSpoiled(replica: number, slot: number): boolean {
+    return this.rotten.has(`${replica} ${slot}`) || this.excused(replica, slot)
+  }
+
   /** Another disk: what rotted on the old one is gone with it. */
   forget(node: Speaker): void {
     for (const place of this.rotten) if (place.startsWith(`${node.index} `)) this.rotten.delete(place)
@@ -73,7 +77,7 @@ export class PromiseChecker {
     const op = getU64(message.words, FrameAt.prepareOk.op)
     const { journalSlots, frameSizeMax } = node.geometry
     const slot = op % journalSlots
-    if (this.rotten.has(`${node.index} ${slot}`) || this.excused(node.index, slot)) return
+    if (this.isSpoiled(node.index, slot)) return
     for (const sector of [slot, journalSlots + (slot * frameSizeMax) / SECTOR_SIZE]) {
       // With durability `memory` it says that it is written: what a crash of the process leaves.
       const lazy = node.geometry.durability === 'memory'

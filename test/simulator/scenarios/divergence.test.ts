@@ -1,6 +1,7 @@
 // A replica whose state is not what the log says: bad memory, or a bug. Replicas compare the digests of their checkpoints.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { CheckpointChecker } from '../../../simulator/checkers/checkpoints.ts'
 import { Ledger } from '../../../simulator/ledger.ts'
 import { Cluster } from './scenario.ts'
 
@@ -19,6 +20,7 @@ for (const replicas of [3, 5]) {
   test(`one replica of ${replicas} has another state than the others: it stops, and they go on`, () => {
     for (let wrong = 0; wrong < replicas; wrong++) {
       const cluster = new Cluster({ replicas, stateMachine: one(wrong) })
+      cluster.world.unwatch(CheckpointChecker)
       const others = cluster.world.nodes.map((node) => node.index).filter((index) => index !== wrong)
       cluster.request(15)
       cluster.until(() => cluster.world.halts.length > 0, 'the halt')
@@ -36,6 +38,7 @@ for (const replicas of [3, 5]) {
 test('two replicas differ and the third is away: nobody can know who is right, and both stop', () => {
   for (const wrong of [0, 1, 2]) {
     const cluster = new Cluster({ stateMachine: one(wrong) })
+    cluster.world.unwatch(CheckpointChecker)
     const away = (wrong + 1) % 3
     cluster.crash(away)
     cluster.request(15)

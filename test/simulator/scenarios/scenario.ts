@@ -215,7 +215,7 @@ export class Cluster {
 
   /** Another directory speaks for this replica from now on. */
   forgetSpoken(index: number): void {
-    this.world.said.forget(this.node(index))
+    this.world.forget(this.node(index))
   }
 
   /** The process stands still; what comes meanwhile it finds when it goes on. */

@@ -1,0 +1,49 @@
+// I6: what a superblock says never goes back, in no process of a node: view, log_view, commit number, checkpoint. And what a
+// process believes to be committed is no less than what its disk says.
+import type { SimNode } from '../node.ts'
+import { Violation } from '../violation.ts'
+import type { Watcher } from './watcher.ts'
+
+interface Durable {
+  readonly view: number
+  readonly logView: number
+  readonly commitMax: number
+  readonly checkpointOp: number
+}
+
+export class SuperblockChecker implements Watcher {
+  readonly #last = new Map<number, Durable>()
+
+  afterEvent({ index, superblock, replica, opened }: SimNode): void {
+    // Its state is there once it was read.
+    if (superblock === null || replica === null || !opened) return
+    const { state } = superblock
+    const last = this.#last.get(index)
+    if (last === state) return
+    if (last !== undefined) {
+      for (const field of ['view', 'logView', 'commitMax', 'checkpointOp'] as const) {
+        if (state[field] < last[field])
+          throw new Violation(
+            'superblock',
+            `${field} of replica ${index} was ${last[field]} and is ${state[field]} on its disk`,
+          )
+      }
+    }
+    if (state.logView > state.view)
+      throw new Violation('superblock', `log_view ${state.logView} of replica ${index} is above view ${state.view}`)
+    if (replica.commitMax < state.commitMax)
+      throw new Violation(
+        'superblock',
+        `replica ${index} knows op ${replica.commitMax} to be committed, and its disk op ${state.commitMax}`,
+      )
+    this.#last.set(index, state)
+  }
+
+  onLost(): void {
+    this.#last.clear()
+  }
+
+  forget({ index }: SimNode): void {
+    this.#last.delete(index)
+  }
+}
