@@ -54,8 +54,8 @@ class VirtualFile {
   readonly volatile = new Map<number, Sector>()
   /** What was durable before, on a bad disk. */
   readonly previous = new Map<number, Sector | null>()
-  /** Sectors of which the volatile content belongs elsewhere. */
-  readonly misplaced = new Set<number>()
+  /** Sectors that hold something else than what was last written to them: that is lost, or stands elsewhere. */
+  readonly wrong = new Set<number>()
   existsDurably = false
   /** Sectors that fail to read. */
   readonly unreadable = new Set<number>()
@@ -166,6 +166,7 @@ export class VirtualDisk implements Disk {
       this.written.bytes += length
       const ignored = this.#ignored.get(file) ?? 0
       if (ignored > 0) this.#ignored.set(file, ignored - 1)
+      if (fate !== 'ok') for (const number of write.numbers) f.wrong.add(number)
       if (typeof fate === 'object') this.#misplace(write, fate.at)
       else this.#land(write, () => fate !== 'lost' && ignored === 0)
       if (this.#survives(step)) done('ok')
@@ -194,7 +195,7 @@ export class VirtualDisk implements Disk {
         if (!lands) return sector.giveBack()
         f.existsDurably = true
         f.becomesDurable(number, sector, this.breaker !== null)
-        if (!f.misplaced.has(number)) this.breaker?.onDurable(file, number)
+        if (!f.wrong.has(number)) this.breaker?.onDurable(file, number)
         if (f.volatile.get(number) === sector) drop(f.volatile, number)
       })
       if (this.#survives(step)) done(fate === 'failed' ? 'failed' : 'ok')
@@ -259,14 +260,14 @@ export class VirtualDisk implements Disk {
       if (!lands()) return sector.giveBack()
       const number = numbers[i] as number
       put(file.volatile, number, sector)
-      file.misplaced.delete(number)
+      file.wrong.delete(number)
     })
   }
 
   #misplace({ file, sectors }: Extent, at: number): void {
     sectors.forEach((sector, i) => {
       put(file.volatile, at + i, sector)
-      file.misplaced.add(at + i)
+      file.wrong.add(at + i)
     })
   }
 
