@@ -68,6 +68,7 @@ export class Doors {
     const dispatcher = new Dispatcher({
       replica,
       state,
+      durability: node.geometry.durability,
       pool,
       clock: { monotonicMs: () => this.#world.scheduler.now / 1000, wallMicros: () => this.#world.scheduler.now },
       random: this.#randoms[node.index] as SeededRandom,

@@ -15,7 +15,7 @@ export {
   type Stored,
 } from './client/client.ts'
 export { Consumer, type ConsumerOptions } from './client/consumer.ts'
-export { GalgoError, type GalgoErrorCode } from './client/errors.ts'
+export { GalgoError, type GalgoErrorCode, TruncatedError } from './client/errors.ts'
 export { Producer, type ProducerMessage, type ProducerOptions } from './client/producer.ts'
 export type { Credentials } from './client/session.ts'
 export type { Environment, Timer, Wire, WireEvents } from './client/transport.ts'

@@ -25,6 +25,7 @@
 // Nothing in the version that is being written may leave the process: `state` is what is durable.
 import { assert } from '../src/protocol/assert.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
+import type { Durability } from '../src/protocol/durability.ts'
 import { copy128, equal128, getU64, setU64 } from '../src/protocol/frame.ts'
 import { HEADER_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk, DiskResult } from './disk.ts'
@@ -59,7 +60,7 @@ export interface Geometry {
   readonly durability: Durability
 }
 
-export type Durability = 'disk' | 'memory'
+export type { Durability }
 
 /** What changes: obligations that are durable before anything that depends on them is sent. */
 export interface SuperblockState {

@@ -57,6 +57,7 @@ import { encodeUpdateTopic } from '../protocol/commands/update-topic.ts'
 import { encodeUpdateUser } from '../protocol/commands/update-user.ts'
 import type { UserRecord, UserStatus } from '../protocol/commands/user-record.ts'
 import type { Consistency } from '../protocol/consistency.ts'
+import type { Durability } from '../protocol/durability.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import { Code, Operation } from '../protocol/operations.ts'
 import type { OptionDescription, TopicOptions, TopicUpdate } from '../protocol/options.ts'
@@ -68,7 +69,7 @@ import { BATCH_BYTES_MAX, encoded, encodeHeaders, idWords } from './encode.ts'
 import { GalgoError } from './errors.ts'
 import { nodeEnvironment } from './node-tcp.ts'
 import { Producer, type ProducerOptions } from './producer.ts'
-import { type Credentials, Session } from './session.ts'
+import { type Answer, type Credentials, Session } from './session.ts'
 import { type Address, type Environment, formatAddress, parseAddress } from './transport.ts'
 import { readVerified } from './verify.ts'
 
@@ -127,6 +128,10 @@ export interface Stored {
   readonly partition: number
   /** Of the first message. */
   readonly offset: number
+  /** What this acknowledgement means. */
+  readonly durability: Durability
+  /** How often the cluster had lost what it may have acknowledged; with durability `disk` never. */
+  readonly lossEpoch: number
 }
 
 export interface PollOptions extends Place, ReadOptions {
@@ -135,6 +140,11 @@ export interface PollOptions extends Place, ReadOptions {
   /** Most messages; fewer come when they do not fit into a frame. */
   readonly count: number
   readonly autoCommit?: boolean
+  /**
+   * The `lossEpoch` of the poll that told the offset to read from. When a power cut may have cost messages below it since, the
+   * poll fails with `log-truncated` instead of going on with others.
+   */
+  readonly seen?: number
 }
 
 export interface Polled {
@@ -142,6 +152,7 @@ export interface Polled {
   /** Of the newest message in the partition. */
   readonly currentOffset: number
   readonly messages: PolledMessage[]
+  readonly lossEpoch: number
 }
 
 export interface NewUserOptions {
@@ -292,9 +303,14 @@ export class Client {
     return decodeReply(await this.#ask(code, encoded(write), options), decode)
   }
 
-  async #ask(code: number, body: Uint8Array, { consistency = this.#consistency }: ReadOptions): Promise<Reader> {
+  async #ask(
+    code: number,
+    body: Uint8Array,
+    { consistency = this.#consistency }: ReadOptions,
+    seen?: number,
+  ): Promise<Answer> {
     const session = await this.#session(consistency === 'any')
-    return await session.read(code, body, consistency)
+    return await session.read(code, body, consistency, seen)
   }
 
   async #write<T>(operation: number, write: (writer: Writer) => void, decode: (reader: Reader) => T): Promise<T> {
@@ -576,7 +592,8 @@ export class Client {
     const reader = await session.write(Operation.sendMessages, prefix, batch)
     const [append] = decodeReply(reader, decodeSendMessagesReply)
     if (append === undefined) throw new GalgoError('protocol', 'the server did not say where it stored a batch')
-    return { partition: append.partition, offset: append.baseOffset }
+    const { durability, lossEpoch } = reader
+    return { partition: append.partition, offset: append.baseOffset, durability, lossEpoch }
   }
 
   /** Reads messages and verifies their checksums. */
@@ -589,10 +606,10 @@ export class Client {
       throw new GalgoError('invalid-argument', 'autoCommit stores through the primary and does not go with "any"')
     const write = (w: Writer): void =>
       encodePollMessages(w, { consumer, stream, topic, partition, from, count, autoCommit })
-    const reader = await this.#ask(Code.pollMessages, encoded(write), { consistency })
+    const reader = await this.#ask(Code.pollMessages, encoded(write), { consistency }, options.seen)
     const reply = decodeReply(reader, decodePollReply)
     const messages = readVerified(reader.bytes, reply.recordsFrom, reply.recordsTo, reply.partition, this.#checksummer)
-    return { partition: reply.partition, currentOffset: reply.currentOffset, messages }
+    return { partition: reply.partition, currentOffset: reply.currentOffset, messages, lossEpoch: reader.lossEpoch }
   }
 
   /** How many messages a poll brings: for benchmarks, which do not look at them. Checksums are verified. */

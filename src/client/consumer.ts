@@ -29,6 +29,8 @@ export interface ConsumerOptions {
   readonly autoCommit?: boolean
   /** Messages of one poll, at most; 1000 when absent. */
   readonly batchSize?: number
+  /** With an offset to begin at: the `lossEpoch` of the consumer that read up to there. See `PollOptions.seen`. */
+  readonly seen?: number
   /** How fresh every poll is, and the offset it begins at; the client's when absent. Offsets are stored through the primary. */
   readonly consistency?: Consistency
 }
@@ -47,11 +49,14 @@ export class Consumer implements AsyncIterable<PolledMessage> {
   /** Offset of the last message that was used, and of the last that is stored. */
   #used = -1
   #stored = -1
+  /** Loss epoch of the last poll: what was read since is not there any more when a later loss reaches below it. */
+  #seen: number | undefined
 
   constructor(client: Client, environment: Environment, options: ConsumerOptions) {
     this.#client = client
     this.#env = environment
     this.#options = options
+    this.#seen = options.seen
     this.#autoCommit = options.autoCommit ?? options.name !== undefined
     this.#reads = options.consistency === undefined ? {} : { consistency: options.consistency }
     if (this.#autoCommit && options.name === undefined)
@@ -61,6 +66,11 @@ export class Consumer implements AsyncIterable<PolledMessage> {
     const aborted = (): void => this.#stop()
     options.signal?.addEventListener('abort', aborted, { once: true })
     if (options.signal?.aborted === true) this.#stop()
+  }
+
+  /** How often the cluster had lost something at the last poll: to be kept with an offset that is kept. */
+  get lossEpoch(): number {
+    return this.#seen ?? 0
   }
 
   /** Stores this message's offset: a consumer of the same name goes on after it. */
@@ -150,11 +160,13 @@ export class Consumer implements AsyncIterable<PolledMessage> {
       from,
       count,
       ...this.#reads,
+      ...(this.#seen === undefined ? {} : { seen: this.#seen }),
       ...(name === undefined ? {} : { consumer: name }),
     })
     try {
       const polled = await Promise.race([polling, stopped])
       if (polled === null) polling.catch(() => {})
+      else this.#seen = polled.lossEpoch
       return polled
     } finally {
       this.#closing = this.#closing.filter((other) => other !== wake)

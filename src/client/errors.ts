@@ -1,5 +1,5 @@
 // What goes wrong for users of the SDK. `code` is for programs, the message says what, where and what to do next.
-import { statusName, statusSentence } from '../protocol/errors.ts'
+import { Status, statusName, statusSentence } from '../protocol/errors.ts'
 
 export type GalgoErrorCode =
   /** The server refused the request; `status` says why. */
@@ -22,6 +22,8 @@ export type GalgoErrorCode =
   | 'invalid-argument'
   /** Stored messages do not have the checksums they claim. */
   | 'corrupt-message'
+  /** Durability `memory`: a power cut may have cost messages that this consumer has seen; a TruncatedError says from where. */
+  | 'log-truncated'
 
 export class GalgoError extends Error {
   override readonly name = 'GalgoError'
@@ -33,6 +35,22 @@ export class GalgoError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.status = options.status
+  }
+}
+
+/** The log goes on with other messages than those that were read: from `offset` on, since the loss with number `epoch`. */
+export class TruncatedError extends GalgoError {
+  readonly epoch: number
+  readonly offset: number
+
+  constructor(epoch: number, offset: number) {
+    super(
+      'log-truncated',
+      `a power cut may have cost the messages from offset ${offset} on that were read before; what stands there now is something else. Undo what was made of them, and read again from offset ${offset}`,
+      { status: Status.logTruncated },
+    )
+    this.epoch = epoch
+    this.offset = offset
   }
 }
 

@@ -271,11 +271,11 @@ export class Producer {
     putU32(bytes, prefixLength - 4, builder.count)
     builder.seal(this.#checksummer)
     try {
-      const { partition, offset } = await this.#client.sendEncoded(
+      const stored = await this.#client.sendEncoded(
         bytes.subarray(0, prefixLength),
         bytes.subarray(prefixLength, builder.end),
       )
-      waiters.forEach((waiter, i) => waiter.resolve({ partition, offset: offset + i }))
+      waiters.forEach((waiter, i) => waiter.resolve({ ...stored, offset: stored.offset + i }))
       if (bytes.length === PREFIX_MAX + this.#options.batchBytes && this.#buffers.length < this.#options.inFlight)
         this.#buffers.push(bytes)
     } catch (error) {

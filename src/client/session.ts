@@ -16,12 +16,13 @@ import {
   PROTOCOL_VERSION,
 } from '../protocol/commands/register.ts'
 import { Consistency } from '../protocol/consistency.ts'
+import type { Durability } from '../protocol/durability.ts'
 import { EvictionReason, evictionName, Status } from '../protocol/errors.ts'
 import { At, Command, getU64, setU32, setU64 } from '../protocol/frame.ts'
 import { HEADER_SIZE } from '../protocol/message.ts'
 import { isResultFramed, Operation, operationName } from '../protocol/operations.ts'
 import { readResult } from '../protocol/result.ts'
-import { GalgoError, refused } from './errors.ts'
+import { GalgoError, refused, TruncatedError } from './errors.ts'
 import { FrameReader } from './frame-reader.ts'
 import { type Address, type Environment, formatAddress, type Timer, type Wire } from './transport.ts'
 import { VERSION } from './version.ts'
@@ -59,12 +60,27 @@ interface Pending {
   readonly operation: number
   readonly code: number
   readonly consistency: Consistency
+  /** What the reader has seen, for polls: the epoch plus 1; 0 when it does not say. */
+  readonly seen: number
   readonly parts: readonly Uint8Array[]
   readonly deadline: number
-  readonly resolve: (body: Reader) => void
+  readonly resolve: (body: Answer) => void
   readonly reject: (error: Error) => void
   /** Nobody waits for the answer any more, but its number has to be used up. */
   abandoned: boolean
+}
+
+/** The body of a reply, and what the reply says of itself. */
+export class Answer extends Reader {
+  readonly durability: Durability
+  /** How often the cluster had lost what it may have acknowledged. */
+  readonly lossEpoch: number
+
+  constructor(frame: Uint8Array) {
+    super(frame, HEADER_SIZE)
+    this.durability = frame[At.reply.durability] === 1 ? 'memory' : 'disk'
+    this.lossEpoch = u32At(frame, At.reply.lossEpoch)
+  }
 }
 
 type State = 'connecting' | 'registering' | 'ready' | 'closed'
@@ -151,21 +167,38 @@ export class Session {
    * Asks for an operation that goes through the log. `parts` are the body; they must not change before the answer.
    * Resolves with what follows the result section.
    */
-  write(operation: number, ...parts: Uint8Array[]): Promise<Reader> {
-    return this.#request(operation, 0, 'primary', parts)
+  write(operation: number, ...parts: Uint8Array[]): Promise<Answer> {
+    return this.#request(operation, 0, 'primary', 0, parts)
   }
 
-  /** Asks for a command that only reads. */
-  read(code: number, body: Uint8Array, consistency: Consistency = 'primary'): Promise<Reader> {
-    return this.#request(Operation.nonReplicated, code, consistency, [body])
+  /** Asks for a command that only reads. `seen`: the loss epoch of what the reader has seen, if it says. */
+  read(code: number, body: Uint8Array, consistency: Consistency = 'primary', seen?: number): Promise<Answer> {
+    return this.#request(Operation.nonReplicated, code, consistency, seen === undefined ? 0 : seen + 1, [body])
   }
 
-  #request(operation: number, code: number, consistency: Consistency, parts: readonly Uint8Array[]): Promise<Reader> {
+  #request(
+    operation: number,
+    code: number,
+    consistency: Consistency,
+    seen: number,
+    parts: readonly Uint8Array[],
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'closed') return reject(closed())
       const number = operation === Operation.nonReplicated ? this.#readNumber++ : 0
       const deadline = this.#env.now() + this.#timeoutMs
-      this.#queue.push({ number, operation, code, consistency, parts, deadline, resolve, reject, abandoned: false })
+      this.#queue.push({
+        number,
+        operation,
+        code,
+        consistency,
+        seen,
+        parts,
+        deadline,
+        resolve,
+        reject,
+        abandoned: false,
+      })
       this.#pump()
     })
   }
@@ -181,6 +214,7 @@ export class Session {
           operation: Operation.logout,
           code: 0,
           consistency: 'primary',
+          seen: 0,
           parts: [],
           deadline: this.#env.now() + SILENCE_MS,
           resolve: () => resolve(),
@@ -336,11 +370,18 @@ export class Session {
   #sendFrame(pending: Pending): void {
     let size = 0
     for (const part of pending.parts) size += part.length
-    const { operation, number, code, consistency, parts } = pending
-    this.#wire?.send(this.#header(operation, number, code, consistency, size), ...parts)
+    const { operation, number, code, consistency, seen, parts } = pending
+    this.#wire?.send(this.#header(operation, number, code, consistency, size, seen), ...parts)
   }
 
-  #header(operation: number, number: number, code: number, consistency: Consistency, bodySize: number): Uint8Array {
+  #header(
+    operation: number,
+    number: number,
+    code: number,
+    consistency: Consistency,
+    bodySize: number,
+    seen = 0,
+  ): Uint8Array {
     const words = new Uint32Array(HEADER_SIZE / 4)
     const bytes = new Uint8Array(words.buffer)
     setU32(words, At.size, HEADER_SIZE + bodySize)
@@ -351,6 +392,7 @@ export class Session {
     setU64(words, At.request.session, operation === Operation.register ? 0 : this.#session)
     setU32(words, At.request.code, code)
     setU32(words, At.request.consistency, Consistency[consistency])
+    setU32(words, At.request.lossEpoch, seen)
     return bytes
   }
 
@@ -372,7 +414,7 @@ export class Session {
     const status = u32At(frame, At.reply.status)
     const words = new Uint32Array(frame.buffer, frame.byteOffset, HEADER_SIZE / 4)
     const number = getU64(words, At.reply.request)
-    const body = new Reader(frame, HEADER_SIZE)
+    const body = new Answer(frame)
     if (status === Status.transientNotAccepted || status === Status.transientNotCommitted) {
       const why = this.#reader ? 'has nothing to show now' : 'does not lead the cluster'
       return this.#next(new Error(`${formatAddress(this.server)} ${why}`))
@@ -388,6 +430,8 @@ export class Session {
       let refusedWith = status
       if (status === 0 && isResultFramed(operation, body.remaining)) refusedWith = readResult(body)
       if (refusedWith === 0) pending.resolve(body)
+      else if (refusedWith === Status.logTruncated)
+        pending.reject(new TruncatedError(body.lossEpoch, getU64(words, At.reply.truncatedFrom)))
       else pending.reject(refused(refusedWith, operationName(operation)))
     } catch (error) {
       pending.reject(

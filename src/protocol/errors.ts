@@ -104,6 +104,11 @@ const TABLE = {
   invalidConsumerGroupName: [5005, 'The consumer group name is not valid; it takes 1 to 255 bytes.'],
   consumerGroupMemberNotFound: [5006, 'The client is not a member of the consumer group.'],
   consumerGroupPartitionNotOwned: [5009, 'The member does not own that partition now.'],
+  /** Ours. */
+  logTruncated: [
+    8900,
+    'A power cut may have cost messages that this reader has seen: what stands at its offset now is something else.',
+  ],
   snapshotFileCompletionFailed: [9000, 'The diagnostic snapshot could not be made.'],
   alreadyAuthenticated: [14000, 'The connection is already logged in.'],
   invalidSession: [14001, 'The session number is not valid; it must not be zero.'],

@@ -229,6 +229,7 @@ export class ReplicaNode {
     this.#dispatcher = new Dispatcher({
       replica: this.#replica,
       state: stateMachine,
+      durability: geometry.durability,
       pool,
       clock,
       random,

@@ -26,6 +26,7 @@ import {
 } from '../protocol/commands/register.ts'
 import { decodeSendMessages } from '../protocol/commands/send-messages.ts'
 import { Consistency, READER_SESSION } from '../protocol/consistency.ts'
+import { type Durability, markMemory } from '../protocol/durability.ts'
 import { EvictionReason, Status } from '../protocol/errors.ts'
 import {
   At,
@@ -59,6 +60,7 @@ import type { StateMachine } from './state-machine.ts'
 export interface DispatcherOptions {
   readonly replica: ReplicaPort
   readonly state: StateMachine
+  readonly durability: Durability
   readonly pool: MessagePool
   readonly clock: Clock
   readonly random: Random
@@ -147,6 +149,7 @@ export class Dispatcher implements ReplicaHost {
     this.#pool = options.pool
     this.#polls = new Polls(options, {
       status: (door, echo, status) => this.#status(door, echo, status),
+      truncated: (door, echo, from) => this.#status(door, echo, Status.logTruncated, from),
       mayWait: (door, message) => this.#mayWait(door, message),
     })
     this.#reads = new Reads({ ...options, doors: () => this.#doors.values() })
@@ -169,7 +172,13 @@ export class Dispatcher implements ReplicaHost {
   // ---- connections ---------------------------------------------------------------------------------------------------
 
   open(connection: ClientConnection): void {
-    this.#doors.set(connection, new Door(connection))
+    const { durability, state } = this.#options
+    this.#doors.set(
+      connection,
+      durability === 'disk'
+        ? new Door(connection)
+        : new Door(connection, (reply) => markMemory(reply, state.lossEpoch)),
+    )
   }
 
   closed(connection: ClientConnection): void {
@@ -245,12 +254,13 @@ export class Dispatcher implements ReplicaHost {
     door.connection.close()
   }
 
-  #status(door: Door, echo: RequestEcho, status: number): void {
+  #status(door: Door, echo: RequestEcho, status: number, truncatedFrom = 0): void {
     if (door.gone) return
     const reply = statusReply(this.#pool, echo, status)
     // Without a buffer for 256 bytes nothing works: the client asks again over another connection.
     if (reply === null) return this.#end(door, 'client-out-of-buffers')
-    door.connection.send(reply)
+    setU64(reply.words, At.reply.truncatedFrom, truncatedFrom)
+    door.send(reply)
     reply.unref()
   }
 
@@ -265,7 +275,7 @@ export class Dispatcher implements ReplicaHost {
     if (door.gone) return
     const frame = evictionFrame(this.#pool, client, reason, version, versionMin)
     if (frame !== null) {
-      door.connection.send(frame)
+      door.send(frame)
       frame.unref()
     }
     this.#close(door)
@@ -588,7 +598,7 @@ export class Dispatcher implements ReplicaHost {
       door.session = reader.u64()
     }
     if (operation === Operation.createPersonalAccessToken) this.#deliverToken(door, message)
-    else door.connection.send(message)
+    else door.send(message)
     if (operation === Operation.logout) {
       door.session = 0
       this.#byClient.delete(client)
@@ -604,7 +614,7 @@ export class Dispatcher implements ReplicaHost {
     door.tokens.delete(request)
     const granted =
       getU32(message.words, At.reply.status) === Status.ok && message.size === HEADER_SIZE + RESULT_OK_SIZE
-    if (!granted) return door.connection.send(message)
+    if (!granted) return door.send(message)
     const reply = this.#pool.acquire(HEADER_SIZE + RESULT_OK_SIZE + 256)
     if (reply === null) return this.#end(door, 'client-out-of-buffers')
     reply.words.set(message.words.subarray(0, HEADER_SIZE / 4))
@@ -617,7 +627,7 @@ export class Dispatcher implements ReplicaHost {
       encodeCreatePersonalAccessTokenReply(writer, token)
       setU32(reply.words, At.size, HEADER_SIZE + writer.length)
     }
-    door.connection.send(reply)
+    door.send(reply)
     reply.unref()
   }
 
@@ -718,7 +728,7 @@ export class Dispatcher implements ReplicaHost {
     if (reply === null) return this.#status(door, echo, Status.transientNotAccepted)
     writeReplyHeader(reply, echo, Status.ok, body.length)
     reply.bytes.set(body, HEADER_SIZE)
-    door.connection.send(reply)
+    door.send(reply)
     reply.unref()
   }
 

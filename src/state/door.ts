@@ -1,4 +1,5 @@
 // What a node knows of one client connection: who it speaks for, what is asked and not answered, what waits.
+import { Command, commandOf } from '../protocol/frame.ts'
 import type { Message } from '../protocol/message.ts'
 import { ROOT_USER } from './access.ts'
 import type { ClientConnection } from './connection.ts'
@@ -36,8 +37,18 @@ export class Door {
   /** Nothing is sent any more, nothing taken. */
   gone = false
 
-  constructor(connection: ClientConnection) {
+  readonly #mark: (reply: Message) => void
+
+  /** `mark`: completes every reply that goes out. */
+  constructor(connection: ClientConnection, mark: (reply: Message) => void = () => {}) {
     this.connection = connection
+    this.#mark = mark
+  }
+
+  /** Sends a frame; the caller keeps its reference. */
+  send(frame: Message): void {
+    if (commandOf(frame) === Command.reply) this.#mark(frame)
+    this.connection.send(frame)
   }
 
   /** Frames that wait here; the bound on them is the dispatcher's. */

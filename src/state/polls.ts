@@ -41,6 +41,8 @@ export interface PollsOptions {
 /** What the dispatcher does for polls. */
 export interface Desk {
   status(door: Door, echo: RequestEcho, status: number): void
+  /** What the reader has seen from this offset on may be lost. */
+  truncated(door: Door, echo: RequestEcho, from: number): void
   /** False when the client has sent too much: its connection ended and the message is released. */
   mayWait(door: Door, message: Message): boolean
 }
@@ -130,6 +132,15 @@ export class Polls {
       return true
     }
     const from = readFrom(found, request)
+    const seen = getU32(message.words, At.request.lossEpoch)
+    if (seen > 0 && from.kind === 'offset') {
+      const fence = this.#options.state.fences.since(found.log.directory, seen - 1)
+      if (fence !== null && from.offset > fence) {
+        this.#desk.truncated(door, echo, fence)
+        message.unref()
+        return true
+      }
+    }
     const nothing = request.count === 0 || (from.kind === 'offset' && from.offset >= found.log.nextOffset)
     if (!nothing && this.#reading >= POLLS_MAX) return false
     const size = nothing ? HEADER_SIZE + POLL_PREFIX_SIZE : this.#options.frameSizeMax
@@ -157,7 +168,7 @@ export class Polls {
         const compact = this.#compact(reply)
         if (request.autoCommit && count > 0 && !door.gone)
           return this.#autoCommit(door, echo, request, found, nextOffset - 1, compact)
-        if (!door.gone) door.connection.send(compact)
+        if (!door.gone) door.send(compact)
         compact.unref()
       },
     )
@@ -240,7 +251,7 @@ export class Polls {
     const commit = this.#autoCommits.get(token)
     if (commit === undefined) return
     this.#autoCommits.delete(token)
-    if (!commit.door.gone) commit.door.connection.send(commit.reply)
+    if (!commit.door.gone) commit.door.send(commit.reply)
     commit.reply.unref()
   }
 }

@@ -1,10 +1,12 @@
 // Consumers: every message once and in order, no more fetched than is used, and an end that is one.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Client, type ConsumerOptions, GalgoError, type PolledMessage } from '../../src/index.ts'
+import { type Client, type ConsumerOptions, GalgoError, type PolledMessage, TruncatedError } from '../../src/index.ts'
+import { Status } from '../../src/protocol/errors.ts'
+import { At, setU64 } from '../../src/protocol/frame.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
 import { sealedBatch } from '../state/prepares.ts'
-import { FakeCluster, settle } from './fake-cluster.ts'
+import { FakeCluster, replyFrame, settle } from './fake-cluster.ts'
 
 /** `batches` of `size` messages; the payload is the offset. */
 async function filled(batches: number, size = 10): Promise<{ cluster: FakeCluster; client: Client }> {
@@ -156,4 +158,38 @@ test('options that contradict each other are said to', async () => {
   const { client } = await filled(0)
   assert.throws(() => client.consumer({ ...PLACE, autoCommit: true }), /needs a name/)
   assert.throws(() => client.consumer({ ...PLACE, from: 'next' }), /needs a name/)
+})
+
+test('a consumer says in which epoch it has read, and hears when what it has read may be lost', async () => {
+  const { cluster, client } = await filled(2)
+  cluster.override = (asked) => {
+    if (asked.code !== Code.pollMessages) return undefined
+    if (asked.seen === 0 || cluster.lossEpoch === 3) return undefined
+    const refused = replyFrame(asked, Status.logTruncated)
+    const words = new Uint32Array(refused.buffer)
+    setU64(words, At.reply.truncatedFrom, 17)
+    return [refused]
+  }
+  cluster.lossEpoch = 3
+  const consumer = client.consumer({ ...PLACE, from: 'first', follow: true })
+  const read: number[] = []
+  const reading = (async (): Promise<unknown> => {
+    try {
+      for await (const message of consumer) {
+        read.push(message.offset)
+        if (read.length === 20) cluster.lossEpoch = 4
+      }
+      return null
+    } catch (error) {
+      return error
+    }
+  })()
+  const error = await cluster.result(reading)
+  assert.ok(error instanceof TruncatedError)
+  assert.deepEqual([error.code, error.epoch, error.offset], ['log-truncated', 4, 17])
+  assert.deepEqual(read, upTo(20))
+  const asked = cluster.asked.filter(({ code }) => code === Code.pollMessages).map(({ seen }) => seen)
+  assert.equal(asked[0], 0)
+  assert.ok(asked.slice(1).every((seen) => seen === 4))
+  assert.equal(consumer.lossEpoch, 3)
 })

@@ -27,6 +27,8 @@ export interface Asked {
   readonly code: number
   readonly request: number
   readonly consistency: number
+  /** The loss epoch that was seen, plus 1. */
+  readonly seen: number
   readonly body: Uint8Array
 }
 
@@ -70,6 +72,8 @@ export class FakeCluster {
   readonly offsets = new Map<string, number>()
   /** Answers in place of the usual ones: frames, nothing at all, or the end of the connection. */
   override: (asked: Asked, connection: Connection) => Uint8Array[] | 'close' | undefined = () => undefined
+  /** Durability is `memory`, and something was lost so often. */
+  lossEpoch: number | null = null
   /** Requests are taken but answers wait until `release`. */
   hold = false
   readonly #held: (() => void)[] = []
@@ -217,6 +221,7 @@ export class FakeCluster {
       code: getU32(words, At.request.code),
       request: getU64(words, At.request.request),
       consistency: getU32(words, At.request.consistency),
+      seen: getU32(words, At.request.lossEpoch),
       body: frame.slice(HEADER_SIZE),
     }
     this.asked.push(asked)
@@ -225,6 +230,11 @@ export class FakeCluster {
     const answers = instead ?? [
       this.#answer(connection, asked, getKey(words, At.request.client), getU64(words, At.request.session)),
     ]
+    if (this.lossEpoch !== null)
+      for (const answer of answers) {
+        answer[At.reply.durability] = 1
+        setU32(new Uint32Array(answer.buffer, 0, HEADER_SIZE / 4), At.reply.lossEpoch, this.lossEpoch)
+      }
     const send = (): void => {
       for (const answer of answers) this.deliver(connection, answer)
     }

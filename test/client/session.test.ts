@@ -121,7 +121,8 @@ test('executed, but the answer was lost: the repetition gets the first answer', 
   cluster.hold = false
   cluster.leader = 2
   cluster.kill(0)
-  assert.deepEqual(await cluster.result(sent), { partition: 0, offset: 0 })
+  const first = { partition: 0, offset: 0, durability: 'disk', lossEpoch: 0 }
+  assert.deepEqual(await cluster.result(sent), first)
   assert.equal(cluster.batches[0]?.length, 1)
 })
 

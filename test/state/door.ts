@@ -8,6 +8,7 @@ import { Scheduler } from '../../simulator/scheduler.ts'
 import { VirtualDisk } from '../../simulator/virtual-disk.ts'
 import { Reader } from '../../src/protocol/bytes.ts'
 import { EXACTLY_ONCE_CONTEXT, encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
+import type { Durability } from '../../src/protocol/durability.ts'
 import { At, Command, clearHeader, getKey, getU32, getU64, setU32, setU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message, MessagePool, SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { Operation } from '../../src/protocol/operations.ts'
@@ -418,7 +419,7 @@ export class Rig {
   ]
   #clients = 0
 
-  constructor(large = 6) {
+  constructor(large = 6, durability: Durability = 'disk') {
     this.disk = new VirtualDisk(this.scheduler, new SeededRandom(1), { read: [1, 9], write: [1, 9], sync: [1, 9] })
     this.pool = new MessagePool(
       [
@@ -452,6 +453,7 @@ export class Rig {
       frameSizeMax: FRAME_SIZE_MAX,
       reserve: 2,
       secrets: this.secrets,
+      durability,
       credentials: { username: 'iggy', password: 'iggy' },
       nodes: () => this.nodes,
       facts: () => ({ ...FACTS, ...this.space }),

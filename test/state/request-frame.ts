@@ -11,6 +11,8 @@ export interface Ask {
   readonly client?: number
   readonly body?: Uint8Array
   readonly consistency?: number
+  /** The loss epoch that was seen, plus 1. */
+  readonly seen?: number
   /** Instead of the true one. */
   readonly size?: number
   readonly command?: number
@@ -31,6 +33,7 @@ export function requestFrame(ask: Ask): Uint8Array {
   setU64(words, At.request.session, session)
   setU32(words, At.request.code, code)
   setU32(words, At.request.consistency, ask.consistency ?? 0)
+  setU32(words, At.request.lossEpoch, ask.seen ?? 0)
   frame.set(body, HEADER_SIZE)
   return frame
 }

@@ -1,0 +1,104 @@
+// Durability `memory` at the door: what a reply says of itself, and what a reader hears whose messages may be lost.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
+import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
+import { encodePollMessages } from '../../src/protocol/commands/poll-messages.ts'
+import { Status } from '../../src/protocol/errors.ts'
+import { At, getU32, getU64 } from '../../src/protocol/frame.ts'
+import { Code, Operation } from '../../src/protocol/operations.ts'
+import { LossFences } from '../../src/state/loss-fences.ts'
+import { type Answer, Rig, type TestClient } from './door.ts'
+import { sendBody, text, written } from './prepares.ts'
+
+const said = ({ bytes, words }: Answer): [number, number] => [
+  bytes[At.reply.durability] as number,
+  getU32(words, At.reply.lossEpoch),
+]
+
+function ready(rig: Rig): TestClient {
+  const client = rig.client().login()
+  client.write(
+    Operation.createStream,
+    written((w) => encodeCreateStream(w, { name: 's' })),
+  )
+  client.write(
+    Operation.createTopic,
+    written((w) => encodeCreateTopic(w, { stream: 0, name: 't', partitions: 1, options: {} })),
+  )
+  client.write(
+    Operation.sendMessages,
+    sendBody(0, 0, { kind: 'partition', partition: 0 }, [text('a'), text('b'), text('c')]),
+  )
+  return client
+}
+
+function pollFrom(client: TestClient, offset: number, seen?: number): Answer {
+  const body = written((w) =>
+    encodePollMessages(w, {
+      consumer: { kind: 'consumer', id: 1 },
+      stream: 0,
+      topic: 0,
+      partition: 0,
+      from: { kind: 'offset', offset },
+      count: 10,
+      autoCommit: false,
+    }),
+  )
+  return client.ask({ code: Code.pollMessages, body, ...(seen === undefined ? {} : { seen: seen + 1 }) })
+}
+
+test('with durability disk a reply says nothing of it', () => {
+  const rig = new Rig()
+  const client = ready(rig)
+  rig.state.fence(1)
+  assert.deepEqual(said(pollFrom(client, 0)), [0, 0])
+})
+
+test('with durability memory every reply names it, and how often something was lost', () => {
+  const rig = new Rig(6, 'memory')
+  const client = ready(rig)
+  assert.deepEqual(said(pollFrom(client, 0)), [1, 0])
+  assert.deepEqual(said(client.read(Code.ping)), [1, 0])
+  rig.state.fence(1)
+  assert.deepEqual(said(pollFrom(client, 0)), [1, 1])
+  assert.deepEqual(said(pollFrom(client, 99, 0)), [1, 1])
+  rig.assertNoLeaks()
+})
+
+test('a reader that has seen more than is left is told from where on, once it says what it has seen', () => {
+  const rig = new Rig(6, 'memory')
+  const client = ready(rig)
+  rig.state.fence(1)
+  const truncated = pollFrom(client, 4, 0)
+  assert.equal(truncated.status, Status.logTruncated)
+  assert.equal(getU64(truncated.words, At.reply.truncatedFrom), 3)
+  // The next message is one that it has not seen.
+  assert.equal(pollFrom(client, 3, 0).status, Status.ok)
+  // Seen since the loss, or not said.
+  assert.equal(pollFrom(client, 4, 1).status, Status.ok)
+  assert.equal(pollFrom(client, 4).status, Status.ok)
+})
+
+test('fences: each loss its own offset, those of partitions that are no more go, many are merged to the safe side', () => {
+  const fences = new LossFences()
+  const at = (nextOffset: number, directory = 'p'): { directory: string; nextOffset: number } => ({
+    directory,
+    nextOffset,
+  })
+  assert.equal(fences.since('p', 0), null)
+  fences.add(1, [at(10), at(5, 'q')])
+  fences.add(2, [at(20)])
+  assert.deepEqual(
+    [0, 1, 2, 3].map((epoch) => fences.since('p', epoch)),
+    [10, 20, null, null],
+  )
+  assert.equal(fences.since('q', 0), null)
+  const copy = new LossFences()
+  copy.restore(fences.encode())
+  assert.deepEqual(copy.encode(), fences.encode())
+  assert.deepEqual([copy.epoch, copy.since('p', 1)], [2, 20])
+  for (let epoch = 3; epoch <= 12; epoch++) fences.add(epoch, [at(epoch * 10)])
+  assert.equal(fences.since('p', 0), 0)
+  assert.equal(fences.since('p', 11), 120)
+})
