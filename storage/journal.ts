@@ -675,9 +675,9 @@ export class Journal {
     return false
   }
 
-  /** What is known of every slot, and the writes under way; between two inputs. Not to be changed. */
+  /** What is known of every slot, and the writes under way; between two inputs, with nothing read. Not to be changed. */
   memory(): JournalMemory {
-    assert(!this.#syncing && this.#afterSync.length === 0)
+    assert(!this.#syncing && this.#afterSync.length === 0 && this.#fixing.size === 0)
     const copies = (headers: readonly Header[], there: Uint8Array): (Header | null)[] =>
       headers.map((header, slot) => (there[slot] === 1 ? header.slice() : null))
     const held = (write: SlotWrite | null): JournalMemory['writing'][number] =>
@@ -716,6 +716,7 @@ export class Journal {
     this.#checkpointOp = memory.checkpointOp
     hold(this.#writing, memory.writing)
     hold(this.#queued, memory.queued)
+    this.#fixing.clear()
     this.#afterSync = []
     this.#syncing = false
     this.#writesInFlight = memory.writesInFlight

@@ -12,9 +12,11 @@ import { HEADER_SIZE } from '../../src/protocol/message.ts'
 import { sealFrame, stampFrame } from '../../storage/journal.ts'
 import { type Member, NOBODY, putMember } from '../../storage/member.ts'
 import type { Geometry } from '../../storage/superblock.ts'
+import { type Event, Events, type Stages } from './events.ts'
 import { type Frame, type FrameSet, FrameSets, FrameTable, isDead } from './frames.ts'
+import type { Local, Step } from './local.ts'
 import { Ids } from './local-key.ts'
-import { type Event, type Local, Machine, type Step } from './machine.ts'
+import { Machine } from './machine.ts'
 import { EndlessPool } from './still-message.ts'
 
 /** What is looked at in every state; assertions and halts of the replicas themselves always count. */
@@ -30,18 +32,13 @@ export interface Scope {
   readonly invariants: readonly Invariant[]
 }
 
-export interface Move {
-  readonly event: Event
-  readonly step: Step
-}
-
 export interface Agent {
   readonly id: number
   readonly replica: number
   readonly local: Local
   readonly inbox: FrameSet
   /** Null until they are asked for. */
-  moves: readonly Move[] | null
+  moves: readonly Step[] | null
   /** What it says of its own accord, by receiver. */
   says: readonly FrameSet[] | null
 }
@@ -50,6 +47,8 @@ export class Cluster {
   readonly scope: Scope
   readonly frames: FrameTable
   readonly ids = new Ids()
+  readonly #events = new Events()
+  readonly #arrivals = new Map<FrameSet, readonly Event[]>()
   readonly machines: Machine[] = []
   readonly agents: Agent[] = []
   readonly #sets = new FrameSets()
@@ -91,6 +90,7 @@ export class Cluster {
           frames: this.frames,
           sets: this.#sets,
           ids: this.ids,
+          events: this.#events,
           invariants,
           members,
         }),
@@ -116,12 +116,12 @@ export class Cluster {
     for (let quiet = false; !quiet; ) {
       quiet = true
       this.machines.forEach((machine, r) => {
-        for (const write of writes(locals[r] as Local)) {
+        for (const write of this.#writes(locals[r] as Local)) {
           take(r, machine.step(locals[r] as Local, write))
           quiet = false
         }
         for (const frame of (inboxes[r] as FrameSet).frames) {
-          const step = machine.step(locals[r] as Local, { kind: 'deliver', frames: [this.frames.get(frame)] })
+          const step = machine.step(locals[r] as Local, this.#events.deliver([this.frames.get(frame)]))
           if (step.next !== locals[r]) quiet = false
           take(r, step)
         }
@@ -165,25 +165,26 @@ export class Cluster {
   #work(agent: Agent): void {
     const { replica, local, inbox } = agent
     const machine = this.machine(replica)
-    const moves: Move[] = []
+    const moves: Step[] = []
     let says = this.machines.map(() => this.#sets.empty)
     const consider = (event: Event, free: boolean): void => {
       const step = machine.step(local, event)
-      if (step.next !== local || step.violation !== null) moves.push({ event, step })
-      else if (free) says = says.map((said, to) => this.#sets.union(said, step.sends[to] as FrameSet))
+      if (step.next !== local || step.violation !== null) moves.push(step)
+      else if (free && step.sends.some((sent) => sent !== this.#sets.empty))
+        says = says.map((said, to) => this.#sets.union(said, step.sends[to] as FrameSet))
     }
-    for (const frames of this.#deliveries(inbox)) consider({ kind: 'deliver', frames }, true)
-    consider({ kind: 'tick' }, true)
-    for (const write of writes(local)) consider(write, true)
-    if (this.scope.operations > 0) consider({ kind: 'submit' }, false)
-    if (this.scope.timeouts > 0) consider({ kind: 'timeout' }, false)
+    for (const event of this.#deliveries(inbox)) consider(event, true)
+    consider(this.#events.tick, true)
+    for (const write of this.#writes(local)) consider(write, true)
+    if (this.scope.operations > 0) consider(this.#events.submit, false)
+    if (this.scope.timeouts > 0) consider(this.#events.timeout, false)
     if (this.scope.crashes > 0) {
-      for (const crash of crashes(local)) consider(crash, false)
+      for (const crash of this.#crashes(local)) consider(crash, false)
     }
     if (this.scope.corruptions > 0) {
       for (let slot = 1; slot <= this.scope.operations; slot++) {
-        consider({ kind: 'corrupt', part: 'header', slot }, false)
-        consider({ kind: 'corrupt', part: 'prepare', slot }, false)
+        consider(this.#events.corrupt('header', slot), false)
+        consider(this.#events.corrupt('prepare', slot), false)
       }
     }
     agent.moves = moves
@@ -191,7 +192,16 @@ export class Cluster {
   }
 
   /** What may arrive: most frames alone; of those that only count together, all, and of votes every selection. */
-  #deliveries({ frames }: FrameSet): Frame[][] {
+  #deliveries(inbox: FrameSet): readonly Event[] {
+    let events = this.#arrivals.get(inbox)
+    if (events === undefined) {
+      events = this.#selections(inbox).map((frames) => this.#events.deliver(frames))
+      this.#arrivals.set(inbox, events)
+    }
+    return events
+  }
+
+  #selections({ frames }: FrameSet): Frame[][] {
     const deliveries: Frame[][] = []
     const together = new Map<string, Frame[]>()
     const votes = new Map<number, Map<number, Frame[]>>()
@@ -217,9 +227,9 @@ export class Cluster {
     return deliveries
   }
 
-  moves(agent: Agent): readonly Move[] {
+  moves(agent: Agent): readonly Step[] {
     if (agent.moves === null) this.#work(agent)
-    return agent.moves as readonly Move[]
+    return agent.moves as readonly Step[]
   }
 
   /** Replica `mover` makes its step, and everybody says what there is to say. Changes `agents`. */
@@ -253,6 +263,33 @@ export class Cluster {
     agents[to] = next
     return true
   }
+
+  /** What a disk may finish. */
+  #writes({ disk }: Local): Event[] {
+    return disk.pending.map(({ part, slot }) =>
+      part === 'superblock' ? this.#events.write(part, slot) : this.#events.write('prepare', slot),
+    )
+  }
+
+  /**
+   * How a crash may find the prepares that are on their way: nothing of it on disk, its slot blanked, the prepare there in part,
+   * or whole but without its redundant header.
+   */
+  #crashes({ disk }: Local): Event[] {
+    let cases: Stages[][] = [[]]
+    for (const { part, slot, bytes } of disk.pending) {
+      if (part === 'superblock') continue
+      const blanking = part === 'header' && bytes[At.command] === Command.reserved
+      const before = blanking ? 1 : 0
+      const found: Stages[] = [
+        [slot, before, true],
+        [slot, before + 1, false],
+      ]
+      if (blanking) found.push([slot, before, false])
+      cases = cases.flatMap((some) => [some, ...found.map((one) => [...some, one])])
+    }
+    return cases.map((stages) => this.#events.crash(stages))
+  }
 }
 
 /** The directory of a replica: there is never another one. */
@@ -264,31 +301,4 @@ function push<K>(map: Map<K, Frame[]>, key: K, frame: Frame): void {
   const list = map.get(key)
   if (list === undefined) map.set(key, [frame])
   else list.push(frame)
-}
-
-/** What a disk may finish. */
-function writes({ disk }: Local): Event[] {
-  return disk.pending.map(({ part, slot }) =>
-    part === 'superblock' ? { kind: 'write', part, slot } : { kind: 'write', part: 'prepare', slot },
-  )
-}
-
-/**
- * How a crash may find the prepares that are on their way: nothing of it on disk, its slot blanked, the prepare there in part,
- * or whole but without its redundant header.
- */
-function crashes({ disk }: Local): Event[] {
-  let cases: (readonly [slot: number, stages: number, torn: boolean])[][] = [[]]
-  for (const { part, slot, bytes } of disk.pending) {
-    if (part === 'superblock') continue
-    const blanking = part === 'header' && bytes[At.command] === Command.reserved
-    const before = blanking ? 1 : 0
-    const found: (readonly [number, number, boolean])[] = [
-      [slot, before, true],
-      [slot, before + 1, false],
-    ]
-    if (blanking) found.push([slot, before, false])
-    cases = cases.flatMap((some) => [some, ...found.map((one) => [...some, one])])
-  }
-  return cases.map((stages) => ({ kind: 'crash', stages }))
 }

@@ -1,18 +1,30 @@
 // Equal keys, equal replicas: everything that a replica knows, and its disk holds, as text. Headers and prepares stand for
 // themselves by number. Left out is what has no meaning: how often the superblock was written.
-import { At, getKey } from '../../src/protocol/frame.ts'
+import { equal128, getKey } from '../../src/protocol/frame.ts'
 import type { Message } from '../../src/protocol/message.ts'
 import type { Header } from '../../storage/header.ts'
 import { headerOf, type JournalMemory } from '../../storage/journal.ts'
 import type { Member } from '../../storage/member.ts'
 import { contentOf, type SuperblockState } from '../../storage/superblock.ts'
 import { compareText } from '../virtual-disk.ts'
-import type { Local } from './machine.ts'
+import type { Local } from './local.ts'
 import type { PendingWrite } from './step-disk.ts'
 
 /** A number for every text. */
 export class Ids {
   readonly #ids = new Map<string, number>()
+
+  readonly #checksums = new Map<number, { readonly words: Uint32Array; readonly id: number }>()
+
+  /** Of the text of the checksum that stands at the beginning of these words, found without it. */
+  ofChecksum(words: Uint32Array): number {
+    const key = (words[0] as number) + ((words[1] as number) & 0x1fffff) * 0x1_0000_0000
+    const known = this.#checksums.get(key)
+    if (known !== undefined && equal128(known.words, 0, words, 0)) return known.id
+    const id = this.of(getKey(words, 0))
+    this.#checksums.set(key, { words: words.slice(0, 4), id })
+    return id
+  }
 
   of(text: string): number {
     let id = this.#ids.get(text)
@@ -28,7 +40,7 @@ type Parts = Pick<Local, 'replica' | 'journal' | 'superblock' | 'disk' | 'ledger
 
 export function localKey(parts: Parts, ids: Ids): string {
   const { replica: r, journal: j, superblock: s, disk, oath } = parts
-  const header = (h: Header | null): number => (h === null ? 0 : ids.of(getKey(h, At.checksum)))
+  const header = (h: Header | null): number => (h === null ? 0 : ids.ofChecksum(h))
   const message = (m: Message): number => header(headerOf(m))
   const headers = (list: readonly (Header | null)[]): string => list.map(header).join()
   const members = (list: readonly Member[]): string =>
@@ -100,7 +112,7 @@ export function localKey(parts: Parts, ids: Ids): string {
 
 /** Of the journal: every sector begins with a header. */
 function sector(bytes: Uint8Array, ids: Ids): number {
-  return ids.of(getKey(new Uint32Array(bytes.buffer, bytes.byteOffset, 4), 0))
+  return ids.ofChecksum(new Uint32Array(bytes.buffer, bytes.byteOffset, 4))
 }
 
 const superblocks = new WeakMap<Uint8Array, number>()

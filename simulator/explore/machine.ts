@@ -1,80 +1,28 @@
 // One replica of the explored cluster: the real Replica, Journal and Superblock, which are put back to any earlier state, given
 // one event, and looked at. What comes of an event in a state is worked out once and then remembered: the replica cannot tell
 // in which of the many states of the cluster it is.
-import { FrameAt } from '../../consensus/frames.ts'
 import type { ExecuteResult } from '../../consensus/ports.ts'
-import { Replica, type ReplicaMemory } from '../../consensus/replica.ts'
+import { Replica } from '../../consensus/replica.ts'
 import { AssertionError, assert } from '../../src/protocol/assert.ts'
 import type { Checksummer } from '../../src/protocol/checksum.ts'
-import { At, Command, commandOf, getKey, setU32 } from '../../src/protocol/frame.ts'
+import { At, Command, commandOf, setU32 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../../src/protocol/message.ts'
 import { CheckpointStore } from '../../storage/checkpoint-store.ts'
 import { type Header, headerOp } from '../../storage/header.ts'
 import { Journal, type JournalMemory } from '../../storage/journal.ts'
 import type { Member } from '../../storage/member.ts'
-import { type Geometry, Superblock, type SuperblockRecord } from '../../storage/superblock.ts'
+import { type Geometry, Superblock } from '../../storage/superblock.ts'
 import { PromiseChecker } from '../checkers/promises.ts'
 import { Ledger } from '../ledger.ts'
 import { Violation } from '../violation.ts'
-import type { Agent } from './cluster.ts'
-import type { Frame, FrameSet, FrameSets, FrameTable } from './frames.ts'
+import type { Event, Events } from './events.ts'
+import type { FrameSets, FrameTable } from './frames.ts'
+import { isSuperfluous, withoutTheIrrelevant } from './irrelevant.ts'
+import type { Executed, Local, Step } from './local.ts'
 import { type Ids, localKey } from './local-key.ts'
 import { type Oath, OathKeeper } from './oath.ts'
-import { type DiskMemory, type Part, StepDisk } from './step-disk.ts'
+import { StepDisk } from './step-disk.ts'
 import type { EndlessPool } from './still-message.ts'
-
-export type Event =
-  /** One after the other. */
-  | { readonly kind: 'deliver'; readonly frames: readonly Frame[] }
-  | { readonly kind: 'submit' }
-  /** The election or view change timer. */
-  | { readonly kind: 'timeout' }
-  /** All other timers: what may be said again is said again, what is missing is asked for. */
-  | { readonly kind: 'tick' }
-  /** A write of the superblock, or of a prepare with all that belongs to it, is done. */
-  | { readonly kind: 'write'; readonly part: 'superblock' | 'prepare'; readonly slot: number }
-  /** And starts again. Of the prepares on their way, by slot, this many stages had reached the disk. */
-  | { readonly kind: 'crash'; readonly stages: readonly (readonly [slot: number, stages: number, torn: boolean])[] }
-  | { readonly kind: 'corrupt'; readonly part: Part; readonly slot: number }
-
-/** An op that was executed, by the checksum of its prepare, in the view of `logView`. */
-export interface Executed {
-  readonly op: number
-  readonly id: number
-  readonly logView: number
-}
-
-/** A log that was installed, from op 1 on; 0: not known yet. */
-export interface Begun {
-  readonly view: number
-  readonly log: readonly number[]
-}
-
-export interface Step {
-  readonly next: Local
-  /** By receiver. */
-  readonly sends: readonly FrameSet[]
-  readonly executed: readonly Executed[]
-  readonly begun: Begun | null
-  readonly violation: { readonly checker: string; readonly what: string } | null
-}
-
-/** Everything that one replica is: memory, disk, and what it has promised. Equal states are the same object. */
-export interface Local {
-  readonly id: number
-  readonly replica: ReplicaMemory
-  readonly journal: JournalMemory
-  readonly superblock: SuperblockRecord
-  readonly disk: DiskMemory
-  readonly ledger: Uint8Array
-  readonly nonces: number
-  readonly oath: Oath
-  readonly steps: Map<string, Step>
-  /** With an inbox: by its number. */
-  readonly agents: Map<number, Agent>
-  /** The view and log_view in which it would be after a restart, or in which it is if that is lower. */
-  keeps: { readonly view: number; readonly logView: number } | null
-}
 
 /** Microseconds since 1970 of all that happens. */
 const NOW = 1_700_000_000_000_000
@@ -86,6 +34,7 @@ export interface MachineOptions {
   readonly frames: FrameTable
   readonly sets: FrameSets
   readonly ids: Ids
+  readonly events: Events
   readonly invariants: ReadonlySet<string>
   readonly members: readonly Member[]
 }
@@ -170,15 +119,14 @@ export class Machine {
   /** The process starts for the first time. */
   boot(): Step {
     this.#start()
-    return this.#look(null)
+    return this.#look(null, this.#options.events.crash([]))
   }
 
   step(local: Local, event: Event): Step {
-    const key = keyOf(event)
-    let step = local.steps.get(key)
+    let step = local.steps.get(event.id)
     if (step === undefined) {
       step = this.#run(local, event)
-      local.steps.set(key, step)
+      local.steps.set(event.id, step)
     }
     return step
   }
@@ -195,7 +143,7 @@ export class Machine {
         error instanceof Violation
           ? { checker: error.checker, what: error.message.slice(error.checker.length + 2) }
           : { checker: 'assertion', what: error.message }
-      return { next: local, sends: [], executed: [], begun: null, violation }
+      return { event, next: local, sends: [], executed: [], begun: null, violation }
     }
   }
 
@@ -283,9 +231,9 @@ export class Machine {
   }
 
   /** What has become of it. */
-  #look(before: Local | null, event?: Event): Step {
+  #look(before: Local | null, event: Event): Step {
+    const crashed = event.kind === 'crash'
     const next = this.#local()
-    const crashed = event === undefined || event.kind === 'crash'
     const executed: Executed[] = []
     const from = crashed || before === null ? 0 : before.replica.commitMin
     for (let op = from + 1; op <= next.replica.commitMin; op++)
@@ -295,6 +243,7 @@ export class Machine {
     if (begins) for (let op = 1; op <= next.replica.op; op++) log.push(this.#idAt(op))
     this.#oaths.onVote(this.#oath, next.replica)
     return {
+      event,
       next,
       sends: this.#sends.map((list) => this.#options.sets.of(list)),
       executed,
@@ -306,7 +255,7 @@ export class Machine {
 
   #idAt(op: number): number {
     const header = this.#journal.header(op)
-    return header === null ? 0 : this.#options.ids.of(getKey(header, At.checksum))
+    return header === null ? 0 : this.#options.ids.ofChecksum(header)
   }
 
   #local(): Local {
@@ -334,7 +283,7 @@ export class Machine {
   #sharing(memory: JournalMemory): JournalMemory {
     const share = (header: Header | null): Header | null => {
       if (header === null) return null
-      const id = this.#options.ids.of(getKey(header, At.checksum))
+      const id = this.#options.ids.ofChecksum(header)
       const known = this.#headers.get(id)
       if (known !== undefined) return known
       assert(headerOp(header) >= 0)
@@ -357,68 +306,11 @@ export class Machine {
   /** What it will not go back behind. */
   keeps(local: Local): { readonly view: number; readonly logView: number } {
     if (local.keeps === null) {
-      const { next, violation } = this.step(local, { kind: 'crash', stages: [] })
+      const { next, violation } = this.step(local, this.#options.events.crash([]))
       const { view, logView } = local.replica
       const after = violation === null ? next.superblock.state : { view: 0, logView: 0 }
       local.keeps = { view: Math.min(view, after.view), logView: Math.min(logView, after.logView) }
     }
     return local.keeps
-  }
-}
-
-/**
- * Pongs are lost. What is asked for here comes anyway: every prepare was sent to everybody and may still arrive, and a primary
- * answers the pings of long ago with its startView; only one that must carry a nonce has to be asked for.
- */
-function isSuperfluous(message: Message): boolean {
-  const command = commandOf(message)
-  const nonce = FrameAt.getView.nonce >>> 2
-  return (
-    command === Command.pong ||
-    command === Command.getPrepare ||
-    (command === Command.getView && message.words[nonce] === 0 && message.words[nonce + 1] === 0)
-  )
-}
-
-function keyOf(event: Event): string {
-  switch (event.kind) {
-    case 'deliver':
-      return event.frames.map((frame) => frame.id).join()
-    case 'write':
-      return `w${event.part}${event.slot}`
-    case 'crash':
-      return `x${event.stages.join(' ')}`
-    case 'corrupt':
-      return `c${event.part}${event.slot}`
-    default:
-      return event.kind
-  }
-}
-
-/**
- * The same memory without what makes no difference from here on: what a view change needed that has ended, what is only shown to
- * people; and without what was merely noted until more of its kind comes (wishes, acknowledgements, votes of others): those
- * frames are still in the inbox, and all that are wanted arrive together. Whom a primary hears is not explored: everybody, always.
- */
-function withoutTheIrrelevant(memory: ReplicaMemory, own: number): ReplicaMemory {
-  const { view, logView, status } = memory
-  const over = logView >= view
-  return {
-    ...memory,
-    peers: memory.peers.map((peer) => ({
-      connected: true,
-      op: 0,
-      view: status === 'recovering_head' ? peer.view : 0,
-      commit: 0,
-      checkpoint: 0,
-      digests: new Map(),
-      wishView: 0,
-    })),
-    pipeline: memory.pipeline.map((entry) => ({ ...entry, acks: entry.acks & (1 << own) })),
-    wish: memory.wish > view ? memory.wish : 0,
-    viewHead: 0,
-    suffix: over ? [] : memory.suffix,
-    doViewChanges: over ? [] : memory.doViewChanges.filter((vote) => vote.replica === own),
-    cache: [...memory.cache].sort(([a], [b]) => a - b),
   }
 }

@@ -84,10 +84,10 @@ export class OathKeeper {
     return { ...oath, led: new Map([...oath.led, [key, checksum]]) }
   }
 
-  /** Its own vote, which it does not send to itself. */
+  /** Its own vote, which it does not send to itself. What is committed stands below the headers of a vote. */
   onVote(oath: Oath, memory: ReplicaMemory): void {
-    for (const vote of memory.doViewChanges)
-      if (vote.replica === this.#replica) this.#denies(oath, vote.logView, vote.op, vote.nack)
+    for (const { replica, logView, op, headers, nack } of memory.doViewChanges)
+      if (replica === this.#replica) this.#denies(oath, logView, op, (i) => i < headers.length && nack(i))
   }
 
   #denies(oath: Oath, logView: number, head: number, nack: (index: number) => boolean): void {

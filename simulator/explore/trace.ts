@@ -1,22 +1,25 @@
 // A way through the states, as sentences; and as text that leads there again.
+
+import type { Fault } from './context.ts'
+import type { Event, Stages } from './events.ts'
 import { describe } from './frames.ts'
-import type { Event, Local } from './machine.ts'
-import type { Fault, Found, Search } from './search.ts'
+import type { Local } from './local.ts'
+import type { Path, Search } from './search.ts'
 
 /** `0.2,1.0`: replica 0 makes its move 2, replica 1 its move 0. */
-export function pathText(path: Found['path']): string {
+export function pathText(path: Path): string {
   return path.map(([replica, move]) => `${replica}.${move}`).join()
 }
 
 /** Null when it is no path. */
-export function parsePath(text: string): Found['path'] | null {
+export function parsePath(text: string): Path | null {
   const path = text.split(',').map((step) => /^(\d)\.(\d{1,4})$/.exec(step.trim()))
   if (path.includes(null)) return null
   return path.map((match) => [Number(match?.[1]), Number(match?.[2])])
 }
 
 /** The sentences, and what is broken at the end, if anything is; null when the path leaves the scope. */
-export function retrace(search: Search, path: Found['path']): { lines: string[]; fault: Fault | null } | null {
+export function retrace(search: Search, path: Path): { lines: string[]; fault: Fault | null } | null {
   let position = search.first
   const lines: string[] = []
   for (const [replica, m] of path) {
@@ -24,7 +27,7 @@ export function retrace(search: Search, path: Found['path']): { lines: string[];
     const move = agent && search.cluster.moves(agent)[m]
     const made = search.move(position, replica, m)
     if (move === undefined || made === null) return null
-    const { next, violation } = move.step
+    const { next, violation } = move
     lines.push(`replica ${replica} ${sentence(move.event)}${violation === null ? `: ${stateOf(next)}` : ''}`)
     if (made.fault !== null) return { lines, fault: made.fault }
     position = made.next
@@ -55,7 +58,7 @@ function sentence(event: Event): string {
   }
 }
 
-function found([slot, stages, torn]: readonly [number, number, boolean]): string {
+function found([slot, stages, torn]: Stages): string {
   if (torn) return `, with half a prepare in slot ${slot}`
   return `, after ${stages} of the writes of slot ${slot}`
 }

@@ -18,12 +18,14 @@ const CLASSES: readonly Remembering[] = [
     constant: [
       'bus clock random log checksummer pool superblock journal checkpoints stateMachine host release protocolVersion',
       'serverVersion index replicaCount cluster quorum pipelineMax checkpointInterval reads sync segmentRepair',
+      // Of durability `memory`, with which nothing is remembered.
+      'lazy boot acceptLoss cold coldSince coldDue syncedOp flushDue flushing',
     ],
   },
   {
     file: 'storage/journal.ts',
     className: 'Journal',
-    constant: ['disk checksummer pool cluster slots frameSizeMax solo sectors sectorWords onFault'],
+    constant: ['disk checksummer pool cluster slots frameSizeMax solo sectors sectorWords onFault lazy unsynced'],
   },
   {
     file: 'storage/superblock.ts',

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runExploreCommand } from '../../simulator/explore/cli.ts'
 import { Cluster, INVARIANTS } from '../../simulator/explore/cluster.ts'
-import type { Event, Step } from '../../simulator/explore/machine.ts'
+import type { Step } from '../../simulator/explore/local.ts'
 import { Search } from '../../simulator/explore/search.ts'
 import { quickChecksummer } from '../../simulator/quick-checksummer.ts'
 import { runInfected, withDefect } from '../mutants/infect.ts'
@@ -42,12 +42,13 @@ function search(scope: { operations: number; timeouts: number; crashes: number; 
   return new Search(new Cluster({ replicas: 3, invariants: INVARIANTS, ...scope }, quickChecksummer))
 }
 
+/** What loses an op with a defect below, and two smaller ones with what it leaves out. The first takes most of a minute. */
 for (const [scope, atLeast] of [
-  ['--operations 1 --timeouts 1 --crashes 1', 10_000],
-  ['--operations 2 --timeouts 1 --crashes 0', 1000],
-  ['--operations 1 --timeouts 1 --crashes 0 --corruptions 1', 1000],
+  ['--operations 1 --timeouts 2 --crashes 1', 1_000_000],
+  ['--operations 2 --timeouts 1 --crashes 0', 50_000],
+  ['--operations 1 --timeouts 0 --crashes 1 --corruptions 1', 20_000],
 ] as const) {
-  test(`exhausted without a violation: ${scope}`, async (t) => {
+  test(`exhausted without a violation: ${scope}`, { timeout: 600_000 }, async (t) => {
     const { code, out } = await explore(...scope.split(' '), '--format', 'json')
     const { outcome, states, frontier, violation } = JSON.parse(out) as Result
     t.diagnostic(out)
@@ -116,16 +117,15 @@ for (const { defect, changes, invariants, checker } of [
 test('what comes of an event does not depend on what the machine did before', () => {
   const walked = search({ operations: 1, timeouts: 1, crashes: 1, corruptions: 0 })
   while (walked.states < 3000 && walked.advance(100));
-  const known: [number, Event, Step][] = []
+  const known: [number, Step][] = []
   const { cluster } = walked
-  for (const agent of cluster.agents)
-    for (const { event, step } of agent.moves ?? []) known.push([cluster.agents.indexOf(agent), event, step])
+  for (const agent of cluster.agents) for (const step of agent.moves ?? []) known.push([agent.id, step])
   for (const agent of cluster.agents) agent.local.steps.clear()
   assert.ok(known.length > 1000)
-  for (const [index, event, step] of known.reverse()) {
-    const { replica, local } = cluster.agents[index] as (typeof cluster.agents)[number]
-    const { next, sends, executed, begun } = cluster.machine(replica).step(local, event)
-    assert.equal(next, step.next, `${event.kind} of replica ${replica}`)
+  for (const [id, step] of known.reverse()) {
+    const { replica, local } = cluster.agents[id] as (typeof cluster.agents)[number]
+    const { next, sends, executed, begun } = cluster.machine(replica).step(local, step.event)
+    assert.equal(next, step.next, `${step.event.kind} of replica ${replica}`)
     assert.deepEqual({ sends, executed, begun }, { sends: step.sends, executed: step.executed, begun: step.begun })
   }
 })
@@ -137,9 +137,11 @@ test('bounds end the walk, and say so', async () => {
 })
 
 test('random walks go on where the bounds ended', async () => {
-  const { code, out } = await explore('--states-max', '100', '--walks', '20', '--operations', '2', '--format', 'json')
+  const scope = ['--operations', '2', '--timeouts', '4', '--crashes', '3', '--corruptions', '1']
+  const { code, out } = await explore(...scope, '--states-max', '100', '--walks', '40', '--format', 'json')
+  assert.equal((JSON.parse(out) as Result).violation, null)
+  assert.equal((JSON.parse(out) as { walks: number }).walks, 40)
   assert.equal(code, 0)
-  assert.equal((JSON.parse(out) as { walks: number }).walks, 20)
 })
 
 test('wrong flags are usage errors', async () => {
