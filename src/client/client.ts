@@ -411,7 +411,7 @@ export class Client {
    * A token with which this client's user can log in: this is the only time that it can be seen.
    * `lifetimeMs`: without end when absent.
    */
-  createToken(name: string, options: { readonly lifetimeMs?: number } = {}): Promise<string> {
+  async createToken(name: string, options: { readonly lifetimeMs?: number } = {}): Promise<string> {
     const lifetime = options.lifetimeMs === undefined ? Number.POSITIVE_INFINITY : options.lifetimeMs * 1000
     if (!(lifetime >= 1)) throw new GalgoError('invalid-argument', 'a token lives for a microsecond at least')
     return this.#write(

@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Client, GalgoError, type GalgoErrorCode } from '../../src/index.ts'
-import { Status } from '../../src/protocol/errors.ts'
+import { Reader } from '../../src/protocol/bytes.ts'
+import { decodeRegister, type Login } from '../../src/protocol/commands/register.ts'
+import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { At, setU32 } from '../../src/protocol/frame.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
-import { FakeCluster, type FakeNode, replyFrame, settle } from './fake-cluster.ts'
+import { evictionFrame, FakeCluster, type FakeNode, replyFrame, settle } from './fake-cluster.ts'
 
 async function rejects(promise: Promise<unknown>, code: GalgoErrorCode, message: RegExp): Promise<void> {
   await assert.rejects(promise, (error) => {
@@ -61,6 +63,41 @@ test('a wrong password is said at once, not tried at the next server', async () 
   const connecting = cluster.connect({ credentials: { username: 'iggy', password: 'wrong' } })
   await rejects(cluster.result(connecting), 'invalid-credentials', /password of "iggy" is wrong/)
   assert.equal(cluster.connectedTo.length, 1)
+})
+
+test('a token instead of a password: it alone is sent; one that is wrong is said at once', async () => {
+  const cluster = new FakeCluster()
+  const logins: Login[] = []
+  cluster.override = ({ operation, body }) => {
+    if (operation !== Operation.register) return undefined
+    logins.push(decodeRegister(new Reader(body)))
+    return [evictionFrame(EvictionReason.invalidToken)]
+  }
+  const connecting = cluster.connect({ credentials: { token: 'galgo_abc' } })
+  await rejects(cluster.result(connecting), 'invalid-credentials', /token is wrong or has expired/)
+  assert.equal(logins.length, 1)
+  assert.deepEqual(logins[0]?.kind === 'token' ? logins[0].token : null, 'galgo_abc')
+})
+
+test('a user who is switched off: the request fails, and nobody tries again and again', async () => {
+  const cluster = new FakeCluster()
+  const client = await cluster.result(cluster.connect())
+  cluster.override = () => [evictionFrame(EvictionReason.userInactive)]
+  const connections = cluster.connectedTo.length
+  await rejects(cluster.result(client.createStream('s')), 'invalid-credentials', /deleted or is not active/)
+  await rejects(client.createStream('t'), 'closed', /closed/)
+  assert.equal(cluster.connectedTo.length, connections)
+})
+
+test('what a user or a token may be is said before it is sent', async () => {
+  const cluster = new FakeCluster()
+  const client = await cluster.result(cluster.connect())
+  const asked = cluster.asked.length
+  await rejects(client.createUser('alice', 'pw'), 'invalid-argument', /3 to 100 bytes/)
+  await rejects(client.changePassword('alice', null, ''), 'invalid-argument', /3 to 100 bytes/)
+  await rejects(client.createToken('build', { lifetimeMs: 0 }), 'invalid-argument', /microsecond/)
+  assert.equal(cluster.asked.length, asked)
+  await cluster.result(client.close())
 })
 
 test('addresses that are none, and none at all', async () => {
