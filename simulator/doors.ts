@@ -70,7 +70,7 @@ export class Doors {
       state,
       durability: node.geometry.durability,
       pool,
-      clock: { monotonicMs: () => this.#world.scheduler.now / 1000, wallMicros: () => this.#world.scheduler.now },
+      clock: { monotonicMs: () => this.#world.scheduler.now / 1000, wallMicros: () => node.wallMicros() },
       random: this.#randoms[node.index] as SeededRandom,
       log: { debug: silent, info: silent, warn: silent, error: silent },
       checksummer: this.#world.checksummer,

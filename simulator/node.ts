@@ -177,8 +177,7 @@ export class SimNode {
       const machine = this.#stateMachine(this)
       const clock: Clock = {
         monotonicMs: () => (this.#world.scheduler.now * this.clock.drift) / 1000 + this.clock.offset,
-        wallMicros: () =>
-          Math.floor(1_700_000_000_000_000 + this.#world.scheduler.now * this.clock.drift + this.clock.wallOffset),
+        wallMicros: () => this.wallMicros(),
       }
       this.journal = journal
       this.machine = machine
@@ -240,6 +239,11 @@ export class SimNode {
       })
     })
     this.#scheduleTick(generation)
+  }
+
+  /** What its wall clock shows, µs since 1970. */
+  wallMicros(): number {
+    return Math.floor(1_700_000_000_000_000 + this.#world.scheduler.now * this.clock.drift + this.clock.wallOffset)
   }
 
   /** From now on its clocks go so much faster than time; 0: they stand still. */

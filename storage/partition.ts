@@ -4,6 +4,8 @@
 //   <directory>/00000000000000000000.index  segment-index.ts
 //   <directory>/00000000000000004711.log    named by the first offset; a segment ends when the next record does not fit
 //
+// The oldest segments go first, whole ones only, and never the one that is appended to: offsets go on, whatever was removed.
+//
 // Everything about it is decided by the order of ops: equal ops give equal files on every replica.
 import { assert } from '../src/protocol/assert.ts'
 import {
@@ -60,13 +62,42 @@ export interface ReadResult {
   readonly nextOffset: number
 }
 
-/** What a checkpoint keeps: first offset, first timestamp, size, index entries per segment; more of the last one. */
+/** A segment that has ended. */
+export interface EndedSegment {
+  readonly firstOffset: number
+  /** One past its last message. */
+  readonly nextOffset: number
+  /** Of its newest record, µs. */
+  readonly lastTimestamp: number
+  /** Of its records, without what lies between them. */
+  readonly bytes: number
+}
+
+/** Files that no state refers to from now on; an older checkpoint still does. */
+export interface Garbage {
+  /** Files, or a directory. */
+  readonly names: readonly string[]
+  /** Gives their memory back, once they may go. */
+  readonly forget: () => void
+}
+
+/** What a checkpoint keeps per segment. */
+type SegmentRow = readonly [
+  firstOffset: number,
+  firstTimestamp: number,
+  size: number,
+  indexCount: number,
+  lastTimestamp: number,
+  bytes: number,
+]
+
+/** What a checkpoint keeps; more of the last segment. */
 export type PartitionImage = readonly [
   nextOffset: number,
   messages: number,
   bytes: number,
   indexed: number,
-  segments: readonly (readonly [number, number, number, number])[],
+  segments: readonly SegmentRow[],
   entries: readonly number[],
 ]
 
@@ -87,6 +118,7 @@ export function segmentSpans(directory: string, image: PartitionImage): SegmentS
 }
 
 interface Extent {
+  /** Counted from the first that there ever was since this process has the partition. */
   readonly segments: number
   /** Bytes of the last of them. */
   readonly size: number
@@ -98,6 +130,11 @@ const NOTHING: Extent = { segments: 0, size: 0, nextOffset: 0 }
 class Segment {
   readonly firstOffset: number
   readonly firstTimestamp: number
+  lastTimestamp: number
+  /** Of its records. */
+  bytes = 0
+  /** The segment after this one, also when this one is not part of the partition any more: readers go on there. */
+  next: Segment | null = null
   readonly file: SegmentFile
   readonly indexName: string
   /** Index entries from `indexFrom` on; those before are on disk, in whole blocks. */
@@ -111,6 +148,7 @@ class Segment {
     const name = segmentName(directory, firstOffset)
     this.firstOffset = firstOffset
     this.firstTimestamp = firstTimestamp
+    this.lastTimestamp = firstTimestamp
     this.file = new SegmentFile(name.log, size)
     this.indexName = name.index
   }
@@ -128,6 +166,8 @@ export class Partition {
   readonly directory: string
   readonly #env: PartitionEnvironment
   readonly #segments: Segment[] = []
+  /** Segments removed since this process has the partition. */
+  #dropped = 0
   nextOffset = 0
   messages = 0
   bytes = 0
@@ -149,11 +189,13 @@ export class Partition {
     this.messages = messages
     this.bytes = bytes
     this.#indexed = indexed
-    for (const [firstOffset, firstTimestamp, size, count] of segments) {
+    for (const [firstOffset, firstTimestamp, size, count, lastTimestamp, bytesOfRecords] of segments) {
       const segment = new Segment(directory, firstOffset, firstTimestamp, size)
+      segment.lastTimestamp = lastTimestamp
+      segment.bytes = bytesOfRecords
       segment.indexFrom = count
       segment.indexWritten = count
-      this.#segments.push(segment)
+      this.#push(segment)
     }
     const last = this.#segments[this.#segments.length - 1]
     if (last === undefined) return
@@ -164,8 +206,19 @@ export class Partition {
       last.index.append(entries[i] as number, entries[i + 1] as number, entries[i + 2] as number)
   }
 
+  #push(segment: Segment): void {
+    const last = this.#segments[this.#segments.length - 1]
+    if (last !== undefined) last.next = segment
+    this.#segments.push(segment)
+  }
+
   get segmentsCount(): number {
     return Math.max(1, this.#segments.length)
+  }
+
+  /** Of the oldest message that is there; the next one when none is. */
+  get firstOffset(): number {
+    return this.#segments[0]?.firstOffset ?? this.nextOffset
   }
 
   /** Files of this partition, for checks: name and size. */
@@ -182,7 +235,11 @@ export class Partition {
   noteSnapshot(): void {
     const last = this.#segments[this.#segments.length - 1]
     if (last !== undefined)
-      this.#counted = { segments: this.#segments.length, size: last.file.size, nextOffset: this.nextOffset }
+      this.#counted = {
+        segments: this.#dropped + this.#segments.length,
+        size: last.file.size,
+        nextOffset: this.nextOffset,
+      }
   }
 
   /** The checkpoint of that snapshot is durable. */
@@ -192,7 +249,8 @@ export class Partition {
 
   /** The segments as far as a durable checkpoint counts them: these bytes are on disk and do not change any more. */
   durableSpans(): SegmentSpan[] {
-    const { segments, size, nextOffset } = this.#durable
+    const { size, nextOffset } = this.#durable
+    const segments = Math.max(0, this.#durable.segments - this.#dropped)
     return this.#segments.slice(0, segments).map(({ firstOffset, file, indexName }, i) => ({
       name: file.name,
       indexName,
@@ -225,6 +283,8 @@ export class Partition {
       segment.index.append(offset, timestamp, position)
       this.#indexed = position
     }
+    segment.lastTimestamp = timestamp
+    segment.bytes += length
     const count = messageCount(bytes, from)
     this.nextOffset += count
     this.messages += count
@@ -237,7 +297,7 @@ export class Partition {
     if (last !== undefined && (last.file.size === 0 || last.file.size + length <= this.#env.segmentSizeMax)) return last
     if (last !== undefined) this.#env.store.pad(last.file)
     const segment = new Segment(this.directory, this.nextOffset, timestamp, 0)
-    this.#segments.push(segment)
+    this.#push(segment)
     this.#indexed = 0
     return segment
   }
@@ -262,7 +322,9 @@ export class Partition {
       this.messages,
       this.bytes,
       this.#indexed,
-      this.#segments.map((s) => [s.firstOffset, s.firstTimestamp, s.file.size, s.indexCount] as const),
+      this.#segments.map(
+        (s) => [s.firstOffset, s.firstTimestamp, s.file.size, s.indexCount, s.lastTimestamp, s.bytes] as const,
+      ),
       entries,
     ]
   }
@@ -303,28 +365,56 @@ export class Partition {
     segment.indexFrom += whole
   }
 
+  // ---- remove --------------------------------------------------------------------------------------------------------
+
+  /** The i-th oldest segment, if it has ended. */
+  ended(i: number): EndedSegment | null {
+    const segment = this.#segments[i]
+    const next = this.#segments[i + 1]
+    if (segment === undefined || next === undefined) return null
+    const { firstOffset, lastTimestamp, bytes } = segment
+    return { firstOffset, nextOffset: next.firstOffset, lastTimestamp, bytes }
+  }
+
+  /**
+   * The oldest segment, which has ended, is not part of the partition any more. Its files are written on as if it were, because
+   * the checkpoint under way may count it: they go once one is durable that does not.
+   */
+  dropOldest(): Garbage {
+    assert(this.#segments.length > 1, 'the segment that is appended to stays')
+    const segment = this.#segments.shift() as Segment
+    this.#dropped += 1
+    this.messages -= (segment.next as Segment).firstOffset - segment.firstOffset
+    this.bytes -= segment.bytes
+    for (const [offset, cursor] of this.#cursors) if (cursor.segment === segment) this.#cursors.delete(offset)
+    const { file, indexName } = segment
+    return { names: [file.name, indexName], forget: () => this.#env.store.forget(file) }
+  }
+
   // ---- read ----------------------------------------------------------------------------------------------------------
 
   /**
-   * Copies whole records into target[at, …), the first and last one cut to the messages that were asked for. `done` runs
-   * during this call when everything is in memory.
+   * Copies whole records into target[at, …), the first and last one cut to the messages that were asked for; what was removed
+   * is left out. `done` runs during this call when everything is in memory.
    */
   read(request: ReadRequest, target: Uint8Array, at: number, done: (result: ReadResult) => void): void {
     const { from } = request
     if (from.kind === 'timestamp') return this.#readFromTime(request, from.micros, target, at, done)
-    let offset = this.#segments[0]?.firstOffset ?? 0
-    if (from.kind === 'offset') offset = Math.max(offset, from.offset)
-    else if (from.kind === 'last') offset = Math.max(offset, this.nextOffset - request.count)
-    this.#readFrom(request, offset, target, at, done)
+    let offset = 0
+    if (from.kind === 'offset') offset = from.offset
+    else if (from.kind === 'last') offset = this.nextOffset - request.count
+    this.readFrom(request, offset, target, at, done)
   }
 
-  #readFrom(
+  /** As `read`, from this offset, or the first that is there. */
+  readFrom(
     request: ReadRequest,
-    offset: number,
+    wanted: number,
     target: Uint8Array,
     at: number,
     done: (result: ReadResult) => void,
   ): void {
+    const offset = Math.max(wanted, this.#segments[0]?.firstOffset ?? 0)
     if (offset >= this.nextOffset || request.count === 0 || this.removed)
       return done({ outcome: 'ok', bytes: 0, count: 0, nextOffset: offset })
     const cursor = this.#cursors.get(offset)
@@ -356,10 +446,6 @@ export class Partition {
     if (this.removed) return
     const span = this.durableSpans().find(({ name }) => name === segment.file.name)
     if (span !== undefined) this.#env.onDamage?.(span, part)
-  }
-
-  nextSegment(segment: Segment): Segment | null {
-    return this.#segments[this.#segments.indexOf(segment) + 1] ?? null
   }
 
   remember(offset: number, segment: Segment, position: number): void {
@@ -428,11 +514,12 @@ export class Partition {
       (position) => {
         if (position === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
         this.#findTime(segment, position, micros, (found) => {
+          if (found === null && segment.file.removed) return this.#readFromTime(request, micros, target, at, done)
           if (found === null) {
             this.noteDamage(segment, 'records')
             return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
           }
-          this.#readFrom(request, found, target, at, done)
+          this.readFrom(request, found, target, at, done)
         })
       },
     )
@@ -471,8 +558,7 @@ export class Partition {
     }
     const step = (): void => {
       if (at >= segment.file.size) {
-        const next = this.nextSegment(segment)
-        return done(next === null ? this.nextOffset : next.firstOffset)
+        return done(segment.next === null ? this.nextOffset : segment.next.firstOffset)
       }
       const chunk = store.find(segment.file, at)
       if (chunk !== null) {
@@ -538,8 +624,9 @@ class PartitionReader {
     for (;;) {
       if (this.#partition.removed) return this.#finish('ok')
       if (file === null) return this.#finish('ok')
+      if (file.file.removed) return this.#skip()
       if (at >= file.file.size) {
-        file = this.#partition.nextSegment(file)
+        file = file.next
         at = 0
         continue
       }
@@ -554,10 +641,17 @@ class PartitionReader {
     store.read(cold.file, at, (window, release) => {
       const moved = window === null ? FAILED : this.#copy(window, at, true)
       release()
+      if (cold.file.removed && (moved === FAILED || moved === 0)) return this.#skip()
       if (moved < 0) return this.#end(moved, cold)
       if (moved === 0) return this.#end(FAILED, cold)
       this.run(cold, at + moved)
     })
+  }
+
+  /** Its file went while it was read: on with what is there. */
+  #skip(): void {
+    if (this.#count > 0) return this.#finish('ok')
+    this.#partition.readFrom(this.#request, this.#offset, this.#target, this.#at, this.#done)
   }
 
   #end(moved: number, segment: Segment): void {

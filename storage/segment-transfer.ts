@@ -61,6 +61,11 @@ export class SegmentTransfer {
     this.#wanted.clear()
   }
 
+  /** Its files go: it ends, and nothing more is written. */
+  abandon(): void {
+    this.#finish('failed')
+  }
+
   /** Whole spans, of all. */
   get position(): { readonly spans: number; readonly of: number } {
     return { spans: this.#current, of: this.#spans.length }

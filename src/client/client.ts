@@ -17,6 +17,7 @@ import { decodeCreateUserReply, encodeCreateUser } from '../protocol/commands/cr
 import { encodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer-offset.ts'
 import { encodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
 import { encodeDeletePersonalAccessToken } from '../protocol/commands/delete-personal-access-token.ts'
+import { encodeDeleteSegments } from '../protocol/commands/delete-segments.ts'
 import { encodeDeleteStream } from '../protocol/commands/delete-stream.ts'
 import { encodeDeleteTopic } from '../protocol/commands/delete-topic.ts'
 import { encodeDeleteUser } from '../protocol/commands/delete-user.ts'
@@ -515,6 +516,15 @@ export class Client {
   /** Removes the last `count` partitions and their messages. */
   deletePartitions(stream: Identifier, topic: Identifier, count: number): Promise<void> {
     return this.#write(Operation.deletePartitions, (w) => encodeDeletePartitions(w, { stream, topic, count }), NOTHING)
+  }
+
+  /** Removes the oldest `count` segments of a partition and their messages, of those that have ended. */
+  deleteSegments(stream: Identifier, topic: Identifier, partition: number, count: number): Promise<void> {
+    return this.#write(
+      Operation.deleteSegments,
+      (w) => encodeDeleteSegments(w, { stream, topic, partition, count }),
+      NOTHING,
+    )
   }
 
   // ---- stored offsets ------------------------------------------------------------------------------------------------

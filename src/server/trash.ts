@@ -1,4 +1,4 @@
-// Where removed directories go. Giving back gigabytes at once keeps a file system busy for a second, and every durable write
+// Where removed directories and large files go. Giving back gigabytes at once keeps a file system busy for a second, and every durable write
 // waits for it; so they are renamed away, which takes no time, and given back a piece at a time.
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -30,12 +30,13 @@ export class Trash {
   }
 
   /**
-   * Nothing is left under the name once this resolves; what was there is given back later, a file that is no directory at
-   * once. Nothing there is no error.
+   * Nothing is left under the name once this resolves; what was there is given back later, a small file at once. Nothing there
+   * is no error.
    */
   async take(path: string): Promise<void> {
     try {
-      if (!(await stat(path)).isDirectory()) return await rm(path, { force: true })
+      const found = await stat(path)
+      if (!found.isDirectory() && found.size <= PIECE) return await rm(path, { force: true })
       await mkdir(this.#directory, { recursive: true })
       await rename(path, join(this.#directory, `${this.#life}-${this.#count++}`))
     } catch (error) {

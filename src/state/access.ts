@@ -62,6 +62,7 @@ const OPERATIONS: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [Operation.purgeTopic, inTopic('topic-manage')],
   [Operation.createPartitions, inTopic('topic-manage')],
   [Operation.deletePartitions, inTopic('topic-manage')],
+  [Operation.deleteSegments, inTopic('topic-manage')],
   [Operation.createUser, everywhere('user-manage')],
   [Operation.updateUser, everywhere('user-manage')],
   [Operation.deleteUser, everywhere('user-manage')],

@@ -53,6 +53,7 @@ import { Polls } from './polls.ts'
 import { type HostFacts, isLocal, type NodeAddress, Reads } from './reads.ts'
 import type { ReplicaHost, ReplicaPort, SubmitOutcome } from './replica-port.ts'
 import { echoOf, evictionFrame, type RequestEcho, statusReply, writeReplyHeader } from './replies.ts'
+import { Retention } from './retention.ts'
 import { carriesSecret, checkSecretRequest, type Job, SecretRequests } from './secret-requests.ts'
 import type { Secrets } from './secrets.ts'
 import type { StateMachine } from './state-machine.ts'
@@ -105,6 +106,7 @@ const WRITES: ReadonlySet<number> = new Set([
   Operation.purgeTopic,
   Operation.createPartitions,
   Operation.deletePartitions,
+  Operation.deleteSegments,
   Operation.createUser,
   Operation.updateUser,
   Operation.deleteUser,
@@ -135,6 +137,7 @@ export class Dispatcher implements ReplicaHost {
   readonly #polls: Polls
   readonly #logins: Logins
   readonly #secrets: SecretRequests
+  readonly #retention: Retention
   readonly #doors = new Map<ClientConnection, Door>()
   readonly #byClient = new Map<string, Door>()
   /** Doors with waiting requests, in the order in which they began to wait. */
@@ -162,6 +165,7 @@ export class Dispatcher implements ReplicaHost {
       evict: (door, message, reason) => this.#evict(door, message, reason),
       expel: (door, reason) => this.#endSession(door, door.clientId, reason),
     })
+    this.#retention = new Retention(options)
     const { throttle } = this.#logins
     this.#secrets = new SecretRequests(
       { ...options, throttle },
@@ -662,6 +666,7 @@ export class Dispatcher implements ReplicaHost {
     }
     this.#logins.onPrimaryLost()
     this.#polls.onPrimaryLost()
+    this.#retention.onPrimaryLost()
   }
 
   // ---- reads ---------------------------------------------------------------------------------------------------------
@@ -736,6 +741,7 @@ export class Dispatcher implements ReplicaHost {
 
   onInternalCommitted(token: number, _result: ExecuteResult): void {
     this.#polls.onOffsetStored(token)
+    this.#retention.onInternalCommitted(token)
     this.#logins.onInternalCommitted()
   }
 
@@ -748,6 +754,7 @@ export class Dispatcher implements ReplicaHost {
     if (now < this.#sweepDue) return
     this.#sweepDue = now + SWEEP_MS
     this.#sweep()
+    this.#retention.look()
     if (now < this.#diskDue) return
     this.#diskDue = now + DISK_LOOK_MS
     this.#lookAtDisk()

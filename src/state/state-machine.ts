@@ -7,7 +7,7 @@
 //   checkpoint  ─▶ the catalog and the sizes of all segments as bytes, after the segments were flushed
 import type { ExecuteResult, StateMachine as StateMachinePort, TransferRequest } from '../../consensus/ports.ts'
 import type { Disk } from '../../storage/disk.ts'
-import type { Partition, PartitionEnvironment } from '../../storage/partition.ts'
+import type { Garbage, Partition, PartitionEnvironment } from '../../storage/partition.ts'
 import { Scrubber } from '../../storage/scrubber.ts'
 import type { DamageListener, SegmentSpan } from '../../storage/segment-audit.ts'
 import { SharedBlock } from '../../storage/segment-index.ts'
@@ -25,6 +25,7 @@ import { decodeCreateUser } from '../protocol/commands/create-user.ts'
 import { decodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer-offset.ts'
 import { decodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
 import { decodeDeletePersonalAccessToken } from '../protocol/commands/delete-personal-access-token.ts'
+import { decodeDeleteSegments } from '../protocol/commands/delete-segments.ts'
 import { decodeDeleteStream } from '../protocol/commands/delete-stream.ts'
 import { decodeDeleteTopic } from '../protocol/commands/delete-topic.ts'
 import { decodeDeleteUser } from '../protocol/commands/delete-user.ts'
@@ -70,6 +71,7 @@ import {
   topicDirectory,
 } from './catalog.ts'
 import { decode, encode } from './encode.ts'
+import { isWithin, unused } from './garbage.ts'
 import { Identity, type IdentityImage } from './identity.ts'
 import {
   OFFSETS_PER_PARTITION_MAX,
@@ -79,10 +81,12 @@ import {
   TOPICS_MAX,
 } from './limits.ts'
 import { LossFences, type LossFencesImage } from './loss-fences.ts'
+import { isDue } from './retention.ts'
 import { decodeRoot } from './root.ts'
+import { decodeTruncations } from './truncation.ts'
 
-/** 2: users, tokens, losses. */
-const SNAPSHOT_VERSION = 2
+/** 3: the newest timestamp and the bytes of each segment. */
+const SNAPSHOT_VERSION = 3
 type Snapshot = readonly [
   version: number,
   catalog: CatalogImage,
@@ -138,12 +142,14 @@ export class StateMachine implements StateMachinePort {
   #partitions = 0
   readonly fences = new LossFences()
   /**
-   * Directories that nothing refers to any more since the last snapshot. The next one names them: a node that starts from it
-   * finishes what an earlier life may not have come to.
+   * Directories and files that nothing refers to any more since the last snapshot. The next one names them: a node that starts
+   * from it finishes what an earlier life may not have come to.
    */
-  #garbage: string[] = []
+  #garbage: Garbage[] = []
   /** Those that the newest snapshot names: they go once it is durable, and are gone before the next one is. */
-  #condemned: string[] = []
+  #condemned: Garbage[] = []
+  /** The newest one over segments in use. */
+  #repair: { readonly transfer: SegmentTransfer; readonly names: readonly string[] } | null = null
   #removing = 0
   #whenRemoved: (() => void) | null = null
   #indexes: { partition: PartitionEntry; dirty: { segment: unknown; until: number } }[] = []
@@ -184,6 +190,11 @@ export class StateMachine implements StateMachinePort {
 
   get timestamp(): number {
     return this.#timestamp
+  }
+
+  /** Are there files that go with the next checkpoint? */
+  get awaitsCheckpoint(): boolean {
+    return this.#garbage.length > 0
   }
 
   canExecute(): boolean {
@@ -256,6 +267,10 @@ export class StateMachine implements StateMachinePort {
         return this.#createPartitions(reader, op, timestamp)
       case Operation.deletePartitions:
         return this.#deletePartitions(reader)
+      case Operation.deleteSegments:
+        return this.#deleteSegments(reader)
+      case Operation.truncatePartition:
+        return this.#truncate(reader, timestamp)
       case Operation.createRoot: {
         const { name, hash } = decodeRoot(reader)
         return identity.createRoot(name, hash, timestamp)
@@ -300,7 +315,7 @@ export class StateMachine implements StateMachinePort {
     const stream = found(this.stream(decodeDeleteStream(reader).stream))
     for (const topic of stream.topics) this.#forgetPartitions(topic.partitions)
     this.#streams.splice(this.#streams.indexOf(stream), 1)
-    this.#garbage.push(streamDirectory(stream))
+    this.#garbage.push(namedGarbage(streamDirectory(stream)))
     this.identity.forgetPlace(stream.id, null)
   }
 
@@ -319,7 +334,7 @@ export class StateMachine implements StateMachinePort {
   #purge(stream: StreamEntry, topic: TopicEntry, op: number): void {
     const before = topic.partitions.splice(0)
     this.#forgetPartitions(before)
-    for (const { log } of before) this.#garbage.push(log.directory)
+    for (const { log } of before) this.#garbage.push(namedGarbage(log.directory))
     topic.nextPartition = 0
     topic.encoded = null
     const env = this.#environment(topic.options)
@@ -364,7 +379,7 @@ export class StateMachine implements StateMachinePort {
     const { stream, topic } = found(this.topic(request.stream, request.topic))
     this.#forgetPartitions(topic.partitions)
     stream.topics.splice(stream.topics.indexOf(topic), 1)
-    this.#garbage.push(topicDirectory(stream, topic))
+    this.#garbage.push(namedGarbage(topicDirectory(stream, topic)))
     this.identity.forgetPlace(stream.id, topic.id)
   }
 
@@ -382,8 +397,32 @@ export class StateMachine implements StateMachinePort {
     topic.encoded = null
     const removed = topic.partitions.splice(topic.partitions.length - request.count)
     this.#forgetPartitions(removed)
-    for (const { log } of removed) this.#garbage.push(log.directory)
+    for (const { log } of removed) this.#garbage.push(namedGarbage(log.directory))
     if (topic.nextPartition >= topic.partitions.length) topic.nextPartition = 0
+  }
+
+  #deleteSegments(reader: Reader): void {
+    const request = decodeDeleteSegments(reader)
+    const { log } = this.#changing(request)
+    for (let i = 0; i < request.count && log.ended(0) !== null; i++) this.#garbage.push(log.dropOldest())
+  }
+
+  /**
+   * What a primary found to be due, as far as it is due at the time of this op: the topic may have changed on the way. A
+   * partition that is gone meanwhile, or another one in its place, is left alone.
+   */
+  #truncate(reader: Reader, timestamp: number): void {
+    for (const { stream, topic, partition, op, firstOffset } of decodeTruncations(reader)) {
+      const place = this.topic(stream, topic).found
+      const entry = place?.topic.partitions[partition]
+      if (place === null || entry?.op !== op) continue
+      for (;;) {
+        const oldest = entry.log.ended(0)
+        if (oldest === null || oldest.nextOffset > firstOffset || !isDue(place.topic, oldest, timestamp)) break
+        place.topic.encoded = null
+        this.#garbage.push(entry.log.dropOldest())
+      }
+    }
   }
 
   #checkPartitions(existing: number, added: number): void {
@@ -446,7 +485,7 @@ export class StateMachine implements StateMachinePort {
     if (!offsets.delete(consumerKey(request.consumer))) throw refusal(Status.consumerOffsetNotFound)
   }
 
-  #changing(request: OffsetRequest): PartitionEntry {
+  #changing(request: Pick<OffsetRequest, 'stream' | 'topic' | 'partition'>): PartitionEntry {
     const partition = found(this.partition(request.stream, request.topic, request.partition))
     found(this.topic(request.stream, request.topic)).topic.encoded = null
     return partition
@@ -508,7 +547,7 @@ export class StateMachine implements StateMachinePort {
     const image: Snapshot = [
       SNAPSHOT_VERSION,
       encodeCatalog(this.#streams),
-      this.#garbage,
+      this.#garbage.flatMap(({ names }) => names),
       this.identity.image(),
       this.#timestamp,
       this.fences.encode(),
@@ -523,15 +562,17 @@ export class StateMachine implements StateMachinePort {
     if (version !== SNAPSHOT_VERSION)
       throw new Error(`a snapshot of version ${version}; this release reads ${SNAPSHOT_VERSION}`)
     this.fences.restore(fences)
-    const before = this.#directories()
+    const before = this.#files()
     for (const { topics } of this.#streams) for (const topic of topics) this.#forgetPartitions(topic.partitions)
     this.#streams = decodeCatalog(catalog, (options) => this.#environment(options))
     this.identity.restore(identity)
     this.#timestamp = timestamp
-    const now = this.#directories()
+    const now = this.#files()
+    const gone = [...this.#garbage, ...this.#condemned]
+    for (const { forget } of gone) forget()
     this.#garbage = []
     this.#indexes = []
-    this.#condemned = [...garbage, ...[...before].filter((directory) => !now.has(directory))]
+    this.#condemned = unused([...garbage, ...gone.flatMap(({ names }) => names), ...before], now).map(namedGarbage)
     this.#removeCondemned()
     this.#touched.clear()
     this.#counted.length = 0
@@ -540,8 +581,9 @@ export class StateMachine implements StateMachinePort {
     for (const stream of this.#streams) for (const topic of stream.topics) this.#partitions += topic.partitions.length
   }
 
-  #directories(): Set<string> {
-    return new Set(this.#logs().map((log) => log.directory))
+  /** Directories of partitions, and the files of their segments. */
+  #files(): string[] {
+    return this.#logs().flatMap((log) => [log.directory, ...log.files().flatMap((file) => [file.name, file.indexName])])
   }
 
   #logs(): Partition[] {
@@ -554,7 +596,7 @@ export class StateMachine implements StateMachinePort {
   }
 
   transfer(spans: readonly SegmentSpan[], request: TransferRequest): SegmentTransfer {
-    return new SegmentTransfer(spans, {
+    const transfer = new SegmentTransfer(spans, {
       ...request,
       disk: this.#disk,
       store: this.#store,
@@ -562,6 +604,8 @@ export class StateMachine implements StateMachinePort {
       indexBlock: this.#transferBlock,
       piece: (this.#transferPiece ??= new Uint8Array(this.#store.readBufferSize)),
     })
+    if (request.live) this.#repair = { transfer, names: spans.flatMap(({ name, indexName }) => [name, indexName]) }
+    return transfer
   }
 
   *#durableSpans(): Generator<SegmentSpan> {
@@ -615,11 +659,15 @@ export class StateMachine implements StateMachinePort {
   }
 
   #removeCondemned(): void {
-    const directories = this.#condemned
+    const garbage = this.#condemned
     this.#condemned = []
-    this.#removing += directories.length
-    for (const directory of directories) {
-      this.#disk.remove(directory, () => {
+    for (const { forget } of garbage) forget()
+    const names = garbage.flatMap((one) => one.names)
+    this.#removing += names.length
+    for (const name of names) {
+      // What is written to a file that is gone would make it again.
+      if (this.#repair?.names.some((repaired) => isWithin(repaired, name)) === true) this.#repair.transfer.abandon()
+      this.#disk.remove(name, () => {
         this.#removing -= 1
         if (this.#removing > 0 || this.#whenRemoved === null) return
         const then = this.#whenRemoved
@@ -633,6 +681,10 @@ export class StateMachine implements StateMachinePort {
     if (this.#removing === 0) then()
     else this.#whenRemoved = then
   }
+}
+
+function namedGarbage(name: string): Garbage {
+  return { names: [name], forget: () => {} }
 }
 
 const refusals = new Map<number, ProtocolError>()

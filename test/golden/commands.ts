@@ -7,6 +7,7 @@ import * as createStream from '../../src/protocol/commands/create-stream.ts'
 import * as createTopic from '../../src/protocol/commands/create-topic.ts'
 import * as deleteOffset from '../../src/protocol/commands/delete-consumer-offset.ts'
 import * as deletePartitions from '../../src/protocol/commands/delete-partitions.ts'
+import * as deleteSegments from '../../src/protocol/commands/delete-segments.ts'
 import * as deleteStream from '../../src/protocol/commands/delete-stream.ts'
 import * as deleteTopic from '../../src/protocol/commands/delete-topic.ts'
 import * as getOffset from '../../src/protocol/commands/get-consumer-offset.ts'
@@ -120,6 +121,7 @@ const EMPTY_BODIES = (
     ['list streams', listStreams.decodeListStreams],
     ['create partitions reply', createPartitions.decodeCreatePartitionsReply],
     ['delete partitions reply', deletePartitions.decodeDeletePartitionsReply],
+    ['delete segments reply', deleteSegments.decodeDeleteSegmentsReply],
     ['delete stream reply', deleteStream.decodeDeleteStreamReply],
     ['delete topic reply', deleteTopic.decodeDeleteTopicReply],
     ['store consumer offset reply', storeOffset.decodeStoreConsumerOffsetReply],
@@ -322,6 +324,14 @@ export const GOLDENS: readonly Golden[] = [
     { stream: 'shop', topic: 'logs', count: 1 },
     deletePartitions.decodeDeletePartitions,
     deletePartitions.encodeDeletePartitions,
+  ),
+  golden<deleteSegments.DeleteSegments>(
+    'delete segments',
+    // stream, topic, partition, how many
+    `${SHOP} ${TOPIC_LOGS} 02000000 03000000`,
+    { stream: 'shop', topic: 'logs', partition: 2, count: 3 },
+    deleteSegments.decodeDeleteSegments,
+    deleteSegments.encodeDeleteSegments,
   ),
   golden<getOffset.OffsetRequest>(
     'get consumer offset',

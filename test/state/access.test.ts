@@ -14,6 +14,7 @@ import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
 import { encodeDeleteConsumerOffset } from '../../src/protocol/commands/delete-consumer-offset.ts'
 import { encodeDeletePersonalAccessToken } from '../../src/protocol/commands/delete-personal-access-token.ts'
+import { encodeDeleteSegments } from '../../src/protocol/commands/delete-segments.ts'
 import { encodeGetConsumerOffset } from '../../src/protocol/commands/get-consumer-offset.ts'
 import { encodeGetStream } from '../../src/protocol/commands/get-stream.ts'
 import { encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
@@ -104,6 +105,13 @@ const OPERATIONS: ReadonlyMap<number, Case> = new Map<number, Case>([
   [Operation.createPartitions, { allowed: MANAGE_TOPIC, body: partitions }],
   [Operation.deletePartitions, { allowed: MANAGE_TOPIC, body: partitions }],
   [
+    Operation.deleteSegments,
+    {
+      allowed: MANAGE_TOPIC,
+      body: written((w) => encodeDeleteSegments(w, { stream: 's0', topic: 't0', partition: 0, count: 1 })),
+    },
+  ],
+  [
     Operation.createUser,
     {
       allowed: MANAGE_USERS,
@@ -151,7 +159,6 @@ const OPERATIONS: ReadonlyMap<number, Case> = new Map<number, Case>([
   ],
   // Not built yet: nobody's.
   ...[
-    Operation.deleteSegments,
     Operation.createConsumerGroup,
     Operation.deleteConsumerGroup,
     Operation.joinConsumerGroup,

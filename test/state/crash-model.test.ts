@@ -12,14 +12,17 @@ import { encodeCreatePartitions } from '../../src/protocol/commands/create-parti
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { encodeDeletePartitions } from '../../src/protocol/commands/delete-partitions.ts'
+import { encodeDeleteSegments } from '../../src/protocol/commands/delete-segments.ts'
 import { encodeDeleteStream } from '../../src/protocol/commands/delete-stream.ts'
 import { encodeDeleteTopic } from '../../src/protocol/commands/delete-topic.ts'
 import { decodeSendMessagesReply } from '../../src/protocol/commands/send-messages.ts'
 import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-consumer-offset.ts'
 import type { Message } from '../../src/protocol/message.ts'
 import { Operation } from '../../src/protocol/operations.ts'
+import { dueOf } from '../../src/state/retention.ts'
 import { StateMachine } from '../../src/state/state-machine.ts'
-import type { ReadFrom, ReadResult } from '../../storage/partition.ts'
+import { encodeTruncations } from '../../src/state/truncation.ts'
+import type { Partition, ReadFrom, ReadResult } from '../../storage/partition.ts'
 import { checksummer, prepare, sendBody, written } from './prepares.ts'
 
 const FRAME_SIZE_MAX = 16 * 1024
@@ -31,9 +34,19 @@ interface Row {
   readonly timestamp: number
 }
 
+/** Ops, which are µs apart, until messages expire; and bytes, in the topics that have limits. */
+const EXPIRY = 60
+const SIZE_MAX = 60 * 1024
+
 /** What the log means, in the plainest form: stream 0's topics and their partitions. */
 class Model {
-  topics: { name: string; partitions: Row[][] }[] = []
+  topics: { name: string; partitions: Row[][]; limited: boolean }[] = []
+  /** First offset that is there, by partition; 0 where nothing was removed. */
+  readonly first = new Map<Row[], number>()
+
+  firstOf(rows: Row[]): number {
+    return this.first.get(rows) ?? 0
+  }
 }
 
 function allocate(size: number): { buffer: ArrayBufferLike; offset: number } {
@@ -68,7 +81,7 @@ class Replica {
       checkpointInterval: INTERVAL,
       largeChunks: 4,
       readBuffers: 2,
-      segmentSize: 40 * 1024,
+      segmentSize: 20 * 1024,
     })
   }
 
@@ -141,6 +154,7 @@ class Run {
   readonly log: Message[] = []
   readonly replicas: readonly Replica[]
   #names = 0
+  removed = 0
   #ids = 1
 
   constructor(seed: number) {
@@ -172,6 +186,8 @@ class Run {
     const topic = random.below(model.topics.length)
     if (dice < 3) return this.#deleteLastTopic()
     if (dice < 5) return this.#resize(topic)
+    if (dice < 6) return this.#deleteSegments(topic)
+    if (dice < 9) return this.#truncate(topic)
     if (dice < 15) return this.#store(topic)
     if (dice < 70) return this.#send(topic)
     for (const replica of this.replicas) this.#poll(replica, topic)
@@ -182,12 +198,14 @@ class Run {
     if (model.topics.length >= 3) return
     const name = `t${this.#names++}`
     const partitions = 1 + this.random.below(3)
-    const request = { stream: 's', name, partitions, options: {} }
+    const limited = this.random.chance(0.5)
+    const options = limited ? { messageExpiry: EXPIRY, maxTopicSize: SIZE_MAX } : {}
+    const request = { stream: 's', name, partitions, options }
     this.op(
       Operation.createTopic,
       written((w) => encodeCreateTopic(w, request)),
     )
-    model.topics.push({ name, partitions: Array.from({ length: partitions }, () => []) })
+    model.topics.push({ name, partitions: Array.from({ length: partitions }, () => []), limited })
   }
 
   /** The last one, so that the model's indexes are the topics' ids. */
@@ -214,6 +232,70 @@ class Run {
         written((w) => encodeDeletePartitions(w, { stream: 0, topic, count: 2 })),
       )
       partitions.splice(-2)
+    }
+  }
+
+  #logOf(topic: number, partition: number): Partition {
+    const { found } = (this.replicas[0] as Replica).machine.partition(0, topic, partition)
+    assert.ok(found !== null)
+    return found.log
+  }
+
+  /** Where the segments of a partition begin; the last one is the one that is appended to. */
+  #boundaries(log: Partition): number[] {
+    return log.files().map(({ name }) => Number(/(\d{20})\.log$/.exec(name)?.[1]))
+  }
+
+  #deleteSegments(topic: number): void {
+    const { partitions } = this.model.topics[topic] as Model['topics'][0]
+    const partition = this.random.below(partitions.length)
+    const rows = partitions[partition] as Row[]
+    const boundaries = this.#boundaries(this.#logOf(topic, partition))
+    const count = this.random.below(3)
+    const body = written((w) => encodeDeleteSegments(w, { stream: 's', topic, partition, count }))
+    assert.deepEqual(this.op(Operation.deleteSegments, body), { status: 0, body: new Uint8Array(0) })
+    const gone = Math.min(count, Math.max(0, boundaries.length - 1))
+    this.removed += gone
+    if (gone > 0) this.model.first.set(rows, boundaries[gone] as number)
+  }
+
+  /** What is due goes; asked for more than that, or again, nothing more does. */
+  #truncate(topic: number): void {
+    const { partitions, limited } = this.model.topics[topic] as Model['topics'][0]
+    const { found } = (this.replicas[0] as Replica).machine.topic(0, topic)
+    assert.ok(found !== null)
+    const now = 1000 + this.log.length + 1
+    const due = dueOf(found.topic, now, 100)
+    if (!limited) assert.equal(due.size, 0)
+    const greedy = this.random.chance(0.3)
+    const truncations = found.topic.partitions.map(({ id, op }) => ({
+      stream: 0,
+      topic,
+      partition: id,
+      op: this.random.chance(0.1) ? op + 1 : op,
+      firstOffset: greedy ? 2 ** 40 : (due.get(id) ?? 0),
+    }))
+    const before = partitions.map((_, p) => ({
+      log: this.#logOf(topic, p),
+      at: this.#boundaries(this.#logOf(topic, p)),
+    }))
+    this.op(
+      Operation.truncatePartition,
+      written((w) => encodeTruncations(w, truncations)),
+    )
+    for (const [p, rows] of partitions.entries()) {
+      const { at } = before[p] as (typeof before)[0]
+      const log = this.#logOf(topic, p)
+      const first = at.length === 0 ? 0 : log.firstOffset
+      const another = truncations[p]?.op !== found.topic.partitions[p]?.op
+      const unchanged = another || !limited
+      if (unchanged) assert.equal(first, this.model.firstOf(rows))
+      else if (!greedy && !truncations.some(({ op }, q) => op !== found.topic.partitions[q]?.op))
+        assert.equal(first, Math.max(this.model.firstOf(rows), due.get(p) ?? 0))
+      assert.ok(at.length === 0 || at.includes(first), 'whole segments')
+      assert.ok(at.length === 0 || first <= (at.at(-1) as number), 'the segment that is appended to stays')
+      this.removed += at.indexOf(first) > 0 ? at.indexOf(first) : 0
+      if (first > 0) this.model.first.set(rows, first)
     }
   }
 
@@ -284,6 +366,7 @@ class Run {
     if (from.kind === 'last') expected = Math.max(0, rows.length - count)
     if (from.kind === 'timestamp') expected = rows.findIndex((row) => row.timestamp >= micros)
     if (expected < 0) expected = rows.length
+    expected = Math.max(expected, this.model.firstOf(rows))
     const { result, bytes } = replica.read(topic, partition, from, count)
     const what = `${from.kind} ${expected} × ${count} of ${rows.length} in ${topic}/${partition}`
     assert.equal(result.outcome, 'ok', what)
@@ -313,7 +396,10 @@ class Run {
       assert.equal(replica.durable?.op, this.log.length)
       this.model.topics.forEach((topic, t) => {
         topic.partitions.forEach((rows, p) => {
-          let next = 0
+          const first = this.model.firstOf(rows)
+          const log = replica.machine.partition(0, t, p).found?.log
+          assert.equal(log?.messages, rows.length - first)
+          let next = first
           while (next < rows.length) {
             const { result } = replica.read(t, p, { kind: 'offset', offset: next }, 1000)
             assert.equal(result.outcome, 'ok')
@@ -330,6 +416,8 @@ class Run {
       a.machine.streams.flatMap((s) => s.topics.flatMap((t) => t.partitions.flatMap((p) => p.log.files()))),
     )
     assert.deepEqual(a.disk.names(), b.disk.names())
+    const stored = a.disk.names().filter((name) => name.endsWith('.log'))
+    assert.deepEqual(new Set(stored), new Set([...live].map(({ name }) => name)), 'nothing but what is there')
     for (const { name, size } of live) {
       assert.deepEqual(a.disk.contents(name).subarray(0, size), b.disk.contents(name).subarray(0, size), name)
       assert.equal(a.disk.contents(name).length >= size, true, name)
@@ -339,6 +427,7 @@ class Run {
 
 test('ops, polls, checkpoints and crashes: the model, and two replicas with the same bytes', () => {
   let crashes = 0
+  let removed = 0
   for (let seed = 1; seed <= 30; seed++) {
     const run = new Run(seed)
     try {
@@ -348,6 +437,8 @@ test('ops, polls, checkpoints and crashes: the model, and two replicas with the 
       throw new Error(`seed ${seed}, op ${run.log.length}`, { cause })
     }
     for (const replica of run.replicas) crashes += replica.crashes
+    removed += run.removed
   }
   assert.ok(crashes > 100, `only ${crashes} crashes`)
+  assert.ok(removed > 100, `only ${removed} segments removed`)
 })

@@ -230,7 +230,7 @@ test('unknown commands are 3, those of features that are not there 5; the connec
     assert.equal(client.read(code).status, Status.featureUnavailable, `code ${code}`)
   for (const operation of [0, 4, 63, 64, 65, 68, 69, 127, 150, 163, 255])
     assert.equal(client.ask({ operation, request: 9 }).status, Status.invalidCommand, `operation ${operation}`)
-  for (const operation of [Operation.createConsumerGroup, Operation.joinConsumerGroup, Operation.deleteSegments]) {
+  for (const operation of [Operation.createConsumerGroup, Operation.joinConsumerGroup]) {
     const answer = client.write(operation, new Uint8Array(3))
     assert.equal(answer.status, Status.featureUnavailable)
     assert.equal(answer.operation, operation)

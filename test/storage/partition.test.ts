@@ -8,7 +8,7 @@ import { Partition, type PartitionImage, type ReadFrom, type ReadResult } from '
 import { ENTRIES_PER_BLOCK, INDEX_STRIDE } from '../../storage/segment-index.ts'
 import { type SegmentStore, SegmentWriteError } from '../../storage/segment-store.ts'
 import { sealedBatch } from '../state/prepares.ts'
-import { aligned, checksummer, newSegmentStore, Rig } from './rig.ts'
+import { aligned, checksummer, newSegmentStore, Rig, WatchedDisk } from './rig.ts'
 
 const RECORD_MAX = 96 * 1024
 const DIRECTORY = 'streams/0.1/topics/0.2/partitions/0.3'
@@ -351,4 +351,67 @@ test('a reader that meets damage tells of it, once a durable checkpoint counts w
   rig.disk.corrupt(LOG, 26)
   assert.equal(read(5), 'failed')
   assert.deepEqual(told, [`records of ${LOG}`])
+})
+
+/** Three segments of four records each, whole sectors, on disk only. */
+function threeSegments(rig = new Rig(), disk: Disk = rig.disk): Life {
+  const life = new Life(rig, undefined, rig.disk, 4 * SECTOR_SIZE)
+  for (let i = 0; i < 12; i++) life.append(SECTOR_SIZE - 304)
+  return new Life(rig, life.checkpoint(), disk, 4 * SECTOR_SIZE)
+}
+
+test('the oldest segments go, never the last; what is counted and read is what is left, also after a restart', () => {
+  let life = threeSegments()
+  const { partition } = life
+  assert.deepEqual(partition.ended(0), { firstOffset: 0, nextOffset: 4, lastTimestamp: 30, bytes: 4 * SECTOR_SIZE })
+  assert.deepEqual(partition.ended(1), { firstOffset: 4, nextOffset: 8, lastTimestamp: 70, bytes: 4 * SECTOR_SIZE })
+  assert.equal(partition.ended(2), null)
+  const spans = partition.durableSpans()
+  const { names } = partition.dropOldest()
+  assert.deepEqual(names, [LOG, INDEX])
+  assert.deepEqual(partition.durableSpans(), spans.slice(1))
+  for (let i = 0; i < 2; i++) {
+    const { partition: p } = life
+    assert.deepEqual([p.firstOffset, p.nextOffset, p.messages, p.bytes], [4, 12, 8, 8 * SECTOR_SIZE])
+    assert.equal(p.segmentsCount, 2)
+    const left = upTo(12).slice(4)
+    for (const from of [
+      { kind: 'first' },
+      { kind: 'offset', offset: 2 },
+      { kind: 'timestamp', micros: 5 },
+      { kind: 'last' },
+    ] as const)
+      assert.deepEqual(life.read(from).offsets, left)
+    life = new Life(life.rig, life.checkpoint(), life.rig.disk, 4 * SECTOR_SIZE)
+  }
+  life.partition.dropOldest()
+  assert.throws(() => life.partition.dropOldest(), /stays/)
+  assert.equal(life.append(10), 12)
+})
+
+test('a read that is under way goes on in a segment that was dropped, and after it once its file is gone', () => {
+  for (const gone of [false, true]) {
+    for (const from of [
+      { kind: 'offset', offset: 1 },
+      { kind: 'timestamp', micros: 10 },
+    ] as const) {
+      const rig = new Rig()
+      const disk = new WatchedDisk(rig.disk)
+      const life = threeSegments(rig, disk)
+      const target = new Uint8Array(16 + RECORD_MAX)
+      const results: ReadResult[] = []
+      const last = life.partition.files()[2]?.name
+      if (gone) disk.fails = (_, file) => (file === last ? null : 'missing')
+      life.partition.read({ from, count: 1000, bytesMax: RECORD_MAX }, target, 16, (result) => results.push(result))
+      const garbage = [life.partition.dropOldest(), life.partition.dropOldest()]
+      if (gone) for (const { forget } of garbage) forget()
+      life.rig.settle()
+      assert.equal(results.length, 1)
+      const [result] = results as [ReadResult]
+      assert.equal(result.outcome, 'ok')
+      const offsets = readMessages(target, 16, 16 + result.bytes, 0).map((m) => m.offset)
+      // A time is looked up first: by then the log begins later.
+      assert.deepEqual(offsets, upTo(12).slice(gone || from.kind === 'timestamp' ? 8 : 1))
+    }
+  }
 })
