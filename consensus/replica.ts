@@ -525,7 +525,8 @@ export class Replica implements ReplicaPort {
       this.op === this.commitMax &&
       !this.#checkpointing &&
       this.#journal.busy === 0 &&
-      this.#lowestDirty() === null
+      this.#lowestDirty() === null &&
+      !this.#fenceDue
     )
   }
 
@@ -741,7 +742,6 @@ export class Replica implements ReplicaPort {
 
   #tickPrimary(): void {
     if (!this.#viewDurable) return
-    this.#proposeFence()
     if (this.#now >= this.#heartbeatDue && this.#hearsQuorum()) {
       this.#heartbeatDue = this.#now + Timeouts.heartbeat
       this.#sendCommit()
@@ -993,9 +993,10 @@ export class Replica implements ReplicaPort {
   /** The primary puts it into the log that a new directory takes the place of a lost one; once, as far as it can tell. */
   #proposeReplacement(replica: number, instance: number): void {
     if (!this.isPrimary || !this.#hasSpace()) return
-    for (let op = this.commitMin + 1; op <= this.op; op++) {
+    // Executed or not: that it is, and durably known, takes a moment longer.
+    for (let op = this.#journal.checkpointOp + 1; op <= this.op; op++) {
       const header = this.#journal.header(op)
-      if (header === null || !isReplacement(header)) continue
+      if (header === null || !isReplacement(header) || headerView(header) !== this.view) continue
       if (getU64(header, At.prepare.request) === replica && getU64(header, At.prepare.session) === instance) return
     }
     this.#log.warn('replacing', { replica, instance, op: this.op + 1 })
@@ -1008,8 +1009,11 @@ export class Replica implements ReplicaPort {
     if (replica >= this.replicaCount) return done()
     const instance = getU64(header, At.prepare.session)
     const member = { instance, view: headerView(header), op: headerOp(header), committed }
-    if (replica === this.index && instance !== this.#self.instance)
+    if (replica === this.index && instance !== this.#self.instance) {
+      // Or it gave it to one that this directory has replaced since.
+      if (!isLater(member, this.#self)) return done()
       return this.#halt('replaced', `op ${member.op} gave the place of replica ${this.index} to another data directory`)
+    }
     this.#superblock.adopt(replica, member, done)
   }
 
@@ -1186,8 +1190,8 @@ export class Replica implements ReplicaPort {
    * it and answered. One above my head proves that others have gone on without me.
    */
   #withoutSession(sessionNumber: number): SubmitOutcome {
-    // Or that its session is one of the ops that were lost.
-    if (sessionNumber > this.op && this.lossEpoch === 0) return 'not-primary'
+    // Unless its session is one of the ops that were lost.
+    if (sessionNumber > this.op) return this.lossEpoch === 0 ? 'not-primary' : 'no-session'
     return sessionNumber > this.commitMin ? this.#busy() : 'no-session'
   }
 
@@ -1863,7 +1867,7 @@ export class Replica implements ReplicaPort {
             checkpointHeader: header,
             checkpointDigest: digest,
             checkpointSize: size,
-            commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),
+            commitMax: Math.max(this.commitMax, this.#superblock.commitMaxAsked),
             durableOp: Math.max(op, this.durableOp),
           },
           () => {
@@ -1954,7 +1958,7 @@ export class Replica implements ReplicaPort {
     this.#resetViewChange()
     const suffix = this.#suffix
     this.#superblock.update(
-      { view, suffix, commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax) },
+      { view, suffix, commitMax: Math.max(this.commitMax, this.#superblock.commitMaxAsked) },
       () => {
         if (this.#halted || this.view !== view || this.#logView >= view) return
         this.#sendDoViewChange()
@@ -2123,6 +2127,8 @@ export class Replica implements ReplicaPort {
       this.#wishFor(this.view + 1)
       return
     }
+    // A quorum has kept everything after all.
+    this.#cold = null
     this.#installLog(outcome.headers, outcome.commitMax)
     this.#log.info('new-primary', { view: this.view, op: this.op, commitMax: this.commitMax })
     this.#rebuildPipeline()
@@ -2131,7 +2137,7 @@ export class Replica implements ReplicaPort {
       {
         logView: view,
         suffix: this.#buildSuffix(),
-        commitMax: Math.max(this.commitMax, this.#superblock.state.commitMax),
+        commitMax: Math.max(this.commitMax, this.#superblock.commitMaxAsked),
       },
       () => {
         if (this.#halted || this.view !== view || this.#logView !== view) return
@@ -2321,7 +2327,7 @@ export class Replica implements ReplicaPort {
         view,
         logView: view,
         suffix: this.#buildSuffix(),
-        commitMax: lost ? this.commitMax : Math.max(this.commitMax, this.#superblock.state.commitMax),
+        commitMax: lost ? this.commitMax : Math.max(this.commitMax, this.#superblock.commitMaxAsked),
         lossy: false,
         lossEpoch: Math.max(lossEpoch, this.lossEpoch),
         // What the lost directory promised is covered: its votes are refused by a quorum, its ops are committed up to the one
@@ -2388,6 +2394,7 @@ export class Replica implements ReplicaPort {
       this.#flush()
     }
     if (this.replicaCount > 1) this.#tickColdStart()
+    this.#proposeFence()
   }
 
   /** Replicas take turns, so that an op is on some disk as soon as possible. */
@@ -2416,18 +2423,19 @@ export class Replica implements ReplicaPort {
   /** Too few are left that have lost nothing, nobody leads, and all are there that may hold what the others lack. */
   get #mustStartCold(): boolean {
     // Who leads, or has put a log together and only waits for what others hold of it, has nothing to look for.
-    if (!this.lossy && this.#logView === this.view && this.#primaryOf(this.view) === this.index) return false
+    const leads = this.#logView === this.view && this.#primaryOf(this.view) === this.index
+    if (leads && this.status !== 'recovering_head') return false
     let present = 1
     let whole = this.lossy ? 0 : 1
-    let leads = false
+    let led = false
     this.#peers.forEach((peer, r) => {
       if (r === this.index || !this.#isLive(peer) || peer.replacement) return
       present += 1
       if (!peer.lossy) whole += 1
-      leads ||= peer.leads
+      led ||= peer.leads
     })
     const enough = this.#acceptLoss ? this.#quorum : this.replicaCount
-    return present >= enough && whole < this.#quorum && !leads
+    return present >= enough && whole < this.#quorum && !led
   }
 
   #tickColdStart(): void {
@@ -2474,7 +2482,7 @@ export class Replica implements ReplicaPort {
 
   #askCold(): void {
     const cold = this.#cold as ColdStart
-    if (this.view !== cold.view) {
+    if (this.view !== cold.view || this.#logView >= cold.view) {
       this.#cold = null
       return
     }

@@ -10,7 +10,8 @@
 //                nobody can tell it from an op that was never acknowledged, so it may be denied, and f + 1 that deny are enough.
 //   checkpoint   broken replicas: it is taken from another one.
 //   segments     any replica, of each record at most f of them; when replicas will be left behind at the end, the broken ones
-//                only, because those that remain must have everything.
+//                only, because those that remain must have everything; and so from the moment at which a disk is lost.
+//   disk         broken replicas, while no segment of the others is damaged.
 //   index        any replica: it is made again from its segment.
 //
 // Nobody whose disk is not broken may be left behind at the end: lost and absent together are f at most.
@@ -38,7 +39,7 @@ export class Atlas {
   /** Replicas whose disks may lose what only peers can give back. */
   readonly broken: ReadonlySet<number>
   readonly #geometry: Geometry
-  readonly #everywhere: boolean
+  #everywhere: boolean
   readonly #copiesMax: number
   /** Sectors that one record may touch, before and after. */
   readonly #reach: number
@@ -168,6 +169,23 @@ export class Atlas {
     for (let copy = 0; copy < SUPERBLOCK_COPIES; copy++)
       if (this.#damageOf(replica, 'superblock', copy) !== null) return true
     return false
+  }
+
+  /** May this disk be lost? Not while a segment of a replica that is not broken waits for its repair. */
+  mayLose(replica: number): boolean {
+    if (!this.broken.has(replica)) return false
+    for (const lost of this.#segments.values()) for (const other of lost) if (!this.broken.has(other)) return false
+    return true
+  }
+
+  /**
+   * The disk is another one: nothing that was damaged is there any more, and what was whole is not either. From now on the
+   * segments of the others must be whole: those that are behind may not have everything.
+   */
+  replaced(replica: number): void {
+    this.#everywhere = false
+    this.#units[replica]?.clear()
+    for (const lost of this.#segments.values()) lost.delete(replica)
   }
 
   /** Has a slot of the journal been damaged since it was last written? What it held may be gone behind the replica's back. */

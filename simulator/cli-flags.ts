@@ -1,6 +1,7 @@
 // The flags of `galgo sim`: what they mean, what goes together, and the command that replays a run.
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError } from 'commander'
+import type { Durability } from '../src/protocol/durability.ts'
 import { FAULTS, type FaultName, FRAME_FAULTS, type FrameFault } from './faults/fault.ts'
 import type { Outcome, SwarmShape } from './swarm.ts'
 
@@ -24,6 +25,7 @@ export interface Flags {
   readonly jobs: number
   readonly replicas?: number
   readonly readers?: number
+  readonly durability?: Durability
   readonly duration?: number
   readonly clients?: number
   readonly requests?: number
@@ -64,6 +66,7 @@ export function defineCommand(io: SimulatorIo): Command {
     .option('--from <n>', 'first of them; a random one when absent', whole(0, SEED_END - 1))
     .option('--jobs <n>', 'seeds at a time', whole(1, 256), availableParallelism())
     .option('--replicas <n>', '1, 3 or 5; drawn by the seed when absent', replicaCount)
+    .option('--durability <class>', 'disk or memory; drawn by the seed when absent', durabilityClass)
     .option('--readers <n>', 'clients that read; drawn by the seed when absent', whole(0, 32))
     .option(
       '--duration <s>',
@@ -114,6 +117,7 @@ export function shapeOf(flags: Flags): SwarmShape {
   return {
     replicaCount: flags.replicas,
     readers: flags.readers,
+    durability: flags.durability,
     faults: flags.faults,
     only: flags.only,
     safetyMicros: flags.duration === undefined ? undefined : flags.duration * 1e6,
@@ -128,6 +132,7 @@ export function replay(seed: number, shape: SwarmShape): string {
   const parts = [`galgo sim --seed ${seed}`]
   if (shape.replicaCount !== undefined) parts.push(`--replicas ${shape.replicaCount}`)
   if (shape.readers !== undefined) parts.push(`--readers ${shape.readers}`)
+  if (shape.durability !== undefined) parts.push(`--durability ${shape.durability}`)
   if (shape.safetyMicros !== undefined) parts.push(`--duration ${shape.safetyMicros / 1e6}`)
   if (shape.clients !== undefined) parts.push(`--clients ${shape.clients}`)
   if (shape.requests !== undefined) parts.push(`--requests ${shape.requests}`)
@@ -171,6 +176,11 @@ function range(text: string): { from: number; to: number } {
   if (match === null || from > to)
     throw new InvalidArgumentError('It must be two numbers of events, the smaller first: 100..200.')
   return { from, to }
+}
+
+function durabilityClass(text: string): Durability {
+  if (text !== 'disk' && text !== 'memory') throw new InvalidArgumentError('It must be disk or memory.')
+  return text
 }
 
 function replicaCount(text: string): number {

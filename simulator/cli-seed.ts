@@ -31,7 +31,7 @@ export function summary(result: SwarmResult): string {
     .map(([kind, count]) => `${count} ${kind}`)
   const { sent, lost, duplicated, cut } = result.frames
   return [
-    `seed        ${result.seed}, ${result.replicas} replicas, hash ${result.hash.toString(16).padStart(8, '0')}`,
+    `seed        ${result.seed}, ${result.replicas} replicas, durability ${result.durability}, hash ${result.hash.toString(16).padStart(8, '0')}`,
     `outcome     ${result.outcome}${result.what === '' ? '' : `: ${result.what}`}`,
     `time        ${(result.simulatedMicros / 1e6).toFixed(3)} s simulated, ${result.events} events`,
     `faults      ${faults.length === 0 ? 'none' : faults.join(', ')}`,

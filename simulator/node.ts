@@ -13,9 +13,9 @@ import type { DiskResult } from '../storage/disk.ts'
 import { Journal } from '../storage/journal.ts'
 import { type FormatKnowledge, type Geometry, Superblock } from '../storage/superblock.ts'
 import { MachineMemory } from './memory.ts'
-import type { SeededRandom } from './random.ts'
-import type { Scheduler } from './scheduler.ts'
-import { DiskLease, type VirtualDisk } from './virtual-disk.ts'
+import { SeededRandom } from './random.ts'
+import { Scheduler } from './scheduler.ts'
+import { DiskLease, VirtualDisk } from './virtual-disk.ts'
 
 export const TICK_MICROS = 10_000
 export const RELEASE = 1
@@ -126,16 +126,34 @@ export class SimNode {
     this.#stateMachine = options.stateMachine
   }
 
-  format(done: () => void, known: FormatKnowledge): void {
+  format(done: () => void, known: FormatKnowledge, disk = this.disk): void {
     const { memory } = this
-    Journal.format(this.disk, this.geometry, this.#world.checksummer, memory, (journal) => {
+    Journal.format(disk, this.geometry, this.#world.checksummer, memory, (journal) => {
       if (journal !== 'ok') throw new Error(`journal format: ${journal}`)
       const formatted = (superblock: DiskResult): void => {
         if (superblock !== 'ok') throw new Error(`superblock format: ${superblock}`)
         done()
       }
-      new Superblock(this.disk, this.#world.checksummer, memory).format(this.geometry, formatted, known)
+      new Superblock(disk, this.#world.checksummer, memory).format(this.geometry, formatted, known)
     })
+  }
+
+  /** Another disk, formatted before it came here: no time passes, and nothing of what befalls disks meanwhile befalls it. */
+  replaceDisk(known: FormatKnowledge): void {
+    this.geometry = { ...this.geometry, instance: this.geometry.instance + this.geometry.replicaCount }
+    const elsewhere = new Scheduler()
+    const disk = new VirtualDisk(elsewhere, new SeededRandom(0), { read: [1, 1], write: [1, 1], sync: [1, 1] })
+    let formatted = false
+    this.format(
+      () => {
+        formatted = true
+      },
+      known,
+      disk,
+    )
+    while (!formatted && elsewhere.step(Number.POSITIVE_INFINITY));
+    this.disk.copyFrom(disk)
+    disk.release()
   }
 
   /** Starts a process on this node's disk. */

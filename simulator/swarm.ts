@@ -4,7 +4,7 @@
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { At } from '../src/protocol/frame.ts'
 import { StateMachine } from '../src/state/state-machine.ts'
-import type { Geometry } from '../storage/superblock.ts'
+import type { Durability, Geometry } from '../storage/superblock.ts'
 import { Atlas } from './atlas.ts'
 import { checkBuffers } from './checkers/buffers.ts'
 import { checkFailover } from './checkers/failover.ts'
@@ -17,6 +17,7 @@ import { brokenDisks, type Choose, honestDisks } from './faults/disks.ts'
 import { type Ending, FATES, type Fate, heal } from './faults/ending.ts'
 import { FAULTS, type Fault, type FaultName, type FrameFault, type Site } from './faults/fault.ts'
 import { type LinkRates, linkFaults } from './faults/links.ts'
+import { lostDisks } from './faults/lost-disk.ts'
 import { moments } from './faults/moments.ts'
 import { type ProcessRates, pauses, processFaults } from './faults/processes.ts'
 import { Rot } from './faults/rot.ts'
@@ -33,12 +34,16 @@ import { World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
 const LIVENESS_MICROS_MAX = 60_000_000
+/** Of seeds that do not say, how many acknowledge from memory. */
+const MEMORY_SHARE = 0.15
 
 /** What the seed does not decide. */
 export interface SwarmShape {
   readonly replicaCount?: number | undefined
   /** Only these happen; all when absent. */
   readonly faults?: readonly FaultName[] | undefined
+  /** What acknowledgements mean; drawn when absent. With `memory` nobody reads, and disks lose only what was not synced. */
+  readonly durability?: Durability | undefined
   /** Clients that read, through the doors of the nodes; with none, nothing but requests is asked. */
   readonly readers?: number | undefined
   /** Of the faults of the seed only those with these numbers, and frame faults with these names; all when absent. */
@@ -77,6 +82,9 @@ export interface SwarmResult {
   /** What went wrong; empty when nothing did. */
   readonly what: string
   readonly replicas: number
+  readonly durability: Durability
+  /** Acknowledged ops that power cuts cost, and that were told as lost; none with durability `disk`. */
+  readonly lost: number
   readonly hash: number
   readonly events: number
   readonly simulatedMicros: number
@@ -159,6 +167,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   const random = new SeededRandom(seed, 0)
   const { options, rates } = draw(random, shape)
   const added = drawMore(seed, options, shape)
+  const durability = shape.durability ?? (new SeededRandom(seed, 7).chance(MEMORY_SHARE) ? 'memory' : 'disk')
   const machines = new Map<SimNode, StateMachine>()
   const stateMachine = (node: SimNode): StateMachine => {
     const { generation } = node
@@ -181,6 +190,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   const world: World = new World({
     ...options,
     clientsMax: added.clientsMax,
+    durability,
     seed,
     variant: shape.variant,
     ...(checksummer && { checksummer }),
@@ -190,7 +200,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   // Chance of their own: a run without readers is to the last event what it would be if there were no such thing.
   const more = new SeededRandom(seed, 4)
   const drawn = more.pick([0, 1, 2, 3, 5])
-  const readerCount = shape.readers ?? drawn
+  const readerCount = durability === 'memory' ? 0 : (shape.readers ?? drawn)
   const book = readerCount > 0 ? new LogBook() : null
   const workload = new Workload(new SeededRandom(seed, 3), world.checksummer, random.pick([40, 400, 2000]), {
     more: book === null ? null : more,
@@ -199,6 +209,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   const readers: SimReader[] = []
   world.workload = (client, number) => workload.next(client, number)
   world.onAcknowledged = (client, ack) => workload.onAcknowledged(client, ack)
+  world.watchers = [...world.watchers, { onLost: (op) => workload.onLost(op) }]
   const schedule = new FaultSchedule(world, shape.only, (fault) => watcher.onInjected?.(fault))
   let failoverMicros = 0
   let outcome: Outcome = 'held'
@@ -264,6 +275,8 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     outcome,
     what,
     replicas: options.replicaCount,
+    durability,
+    lost: world.loss.lost,
     hash: world.hash,
     events: world.scheduler.events,
     simulatedMicros: world.scheduler.now,
@@ -369,9 +382,11 @@ function injectFaults({ world, random, rates, schedule, machines, shape, added }
   const all = world.nodes.map((node) => node.index)
   let atlas = new Atlas(world.nodes[0]?.geometry as Geometry, [], false)
   const broken: number[] = []
+  // A machine that loses power is lossy already: with a disk that loses more beside it, nobody could know anything.
+  const honest = world.options.durability === 'memory'
   const rot = new Rot(world, machines, random, ({ index, geometry }) => {
-    if (all.length > 1) broken.push(index)
-    if (added.secondBroken !== null) broken.push((index + added.secondBroken) % all.length)
+    if (all.length > 1 && !honest) broken.push(index)
+    if (added.secondBroken !== null && !honest) broken.push((index + added.secondBroken) % all.length)
     atlas = new Atlas(geometry, broken, added.fates.length > 0)
     return atlas
   })
@@ -389,7 +404,7 @@ function injectFaults({ world, random, rates, schedule, machines, shape, added }
   processFaults(site, random, rates, down)
   if (all.length > 1) {
     linkFaults(site, random, rates, down)
-    site.every(rates.rot, draw, () => rot.choose())
+    site.every(honest ? 0 : rates.rot, draw, () => rot.choose())
   }
   pauses(site, random, rates.pause, down)
   clockJumps(site, random, rates.clock)
@@ -410,7 +425,10 @@ function injectFaults({ world, random, rates, schedule, machines, shape, added }
   moments(site, disks, add)
   clockFaults(site, add)
   if (all.length > 1) {
-    brokenDisks(site, disks, add)
+    if (!honest) {
+      brokenDisks(site, disks, add)
+      lostDisks(site, add)
+    }
     weatherFaults(site, weather, add)
   }
   startAgain(world, atlas, disks, rates.downtime)

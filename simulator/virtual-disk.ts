@@ -355,11 +355,6 @@ export class VirtualDisk implements Disk {
     this.#ignored.set(file, writes)
   }
 
-  /** Another disk, without a file. */
-  wipe(): void {
-    this.#files.clear()
-  }
-
   /** A disk of its own with the same files. */
   clone(): VirtualDisk {
     const disk = new VirtualDisk(this.#scheduler, this.#random, this.#profile)

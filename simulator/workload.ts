@@ -46,7 +46,7 @@ export class Workload {
   readonly #book: LogBook | null
   /** By client and request number: what the reply will confirm. */
   readonly #sent = new Map<string, { stream: string; topic: string; payloads: Uint8Array[] }>()
-  readonly stored: StoredBatch[] = []
+  stored: StoredBatch[] = []
   #made = 0
 
   /** With `more`, chance of its own, it asks for the rarer operations too; `book` hears of what the lasting topic is sent. */
@@ -191,5 +191,10 @@ export class Workload {
       this.#book?.sent(client.index, client.session, number, { partition, offset })
     }
     this.stored.push({ ...sent, partition: append.partition, baseOffset: append.baseOffset, op: ack.op })
+  }
+
+  /** With durability `memory`: this op and all above it are lost, and told as lost. */
+  onLost(op: number): void {
+    this.stored = this.stored.filter((batch) => batch.op < op)
   }
 }

@@ -236,8 +236,7 @@ export class World {
           },
           onAcknowledged: (c, ack) => {
             this.mix(ack.op)
-            this.acknowledged.onAcknowledged(c, ack)
-            this.onAcknowledged(c, ack)
+            if (this.acknowledged.onAcknowledged(c, ack)) this.onAcknowledged(c, ack)
           },
           onUndecided: (_c, requests) => {
             this.undecided += requests.length
@@ -320,15 +319,8 @@ export class World {
     if (node.alive) throw new Error(`replica ${index} still runs`)
     this.log(`the disk of replica ${index} is gone`)
     this.mix(3000 + index)
-    node.disk.wipe()
-    node.geometry = { ...node.geometry, instance: node.geometry.instance + this.nodes.length }
     this.forget(node)
-    let formatted = false
-    const done = (): void => {
-      formatted = true
-    }
-    node.format(done, { replacement })
-    while (!formatted && this.scheduler.step(Number.POSITIVE_INFINITY));
+    node.replaceDisk({ replacement })
   }
 
   pause(index: number, micros: number): void {

@@ -337,7 +337,7 @@ export class Journal {
       headerOp(onDisk) > this.#checkpointOp &&
       !sameHeader(onDisk, headerOf(write.message))
     if (mustBlank) {
-      this.#writeSector(write, reservedHeader(this.#cluster, write.op, this.#checksummer), () =>
+      this.#writeSector(slot, reservedHeader(this.#cluster, write.op, this.#checksummer), () =>
         this.#writePrepare(write),
       )
     } else {
@@ -357,13 +357,12 @@ export class Journal {
       this.#sync(() => {
         ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))
         this.#hasPrepareOnDisk[slot] = 1
-        this.#writeSector(write, headerOf(message), () => this.#finish(write))
+        this.#writeSector(slot, headerOf(message), () => this.#finish(write))
       })
     })
   }
 
-  #writeSector(write: SlotWrite, header: Header, then: () => void): void {
-    const { slot } = write
+  #writeSector(slot: number, header: Header, then: () => void): void {
     const words = this.#sectorWords[slot] as Uint32Array
     words.fill(0)
     words.set(header.subarray(0, HEADER_WORDS))
@@ -519,7 +518,13 @@ export class Journal {
     const bad = new Uint8Array(this.slots)
     this.#disk.sync(JOURNAL_FILE, (synced) => {
       if (synced !== 'ok') return this.#fault('journal sync at open', synced)
-      this.#readHeaders(0, () => this.#readPrepares(0, bad, () => done(this.#decide(checkpointHeader, lossy))))
+      this.#readHeaders(0, () =>
+        this.#readPrepares(0, bad, () => {
+          const recovery = this.#decide(checkpointHeader, lossy)
+          if (lossy) this.#blankFaulty(0, () => done(recovery))
+          else done(recovery)
+        }),
+      )
     })
   }
 
@@ -613,7 +618,8 @@ export class Journal {
     recovery.fixed += doubtful.length - undecided.length
     for (const slot of undecided) {
       const p = this.#hasPrepareOnDisk[slot] === 1 ? (this.#prepareOnDisk[slot] as Header) : null
-      if (p !== null && this.#solo) {
+      // Lossy: nothing that is left is despised, and nobody believes it without the chain.
+      if (p !== null && (this.#solo || lossy)) {
         this.#load(slot, p, true)
         recovery.fixed += 1
       } else {
@@ -622,6 +628,17 @@ export class Journal {
       }
     }
     return recovery
+  }
+
+  /**
+   * What a power cut left half done stays faulty for this process, and becomes blank on the disk: after the next start, which may
+   * be one that loses nothing, it must not look like an op that was once whole.
+   */
+  #blankFaulty(slot: number, done: () => void): void {
+    if (slot === this.slots) return this.flush(done)
+    const next = (): void => this.#blankFaulty(slot + 1, done)
+    if (this.#faulty[slot] === 0 || this.#hasPrepareOnDisk[slot] === 1) return next()
+    this.#writeSector(slot, reservedHeader(this.#cluster, this.#windowOp(slot), this.#checksummer), next)
   }
 
   #connect(slot: number, checkpointHeader: Header): boolean {

@@ -180,6 +180,11 @@ export class Superblock {
     return this.#state
   }
 
+  /** Durable, or about to be: nothing less may be asked for, unless a loss says so. */
+  get commitMaxAsked(): number {
+    return (this.#staging as SuperblockState).commitMax
+  }
+
   get sequence(): number {
     return this.#sequence
   }

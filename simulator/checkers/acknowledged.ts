@@ -19,7 +19,8 @@ export class AcknowledgedChecker {
     this.#checksummer = checksummer
   }
 
-  onAcknowledged(client: SimClient, { request, op }: Acknowledgement): void {
+  /** False when what the client hears of is lost, and told as lost, already. */
+  onAcknowledged(client: SimClient, { request, op }: Acknowledgement): boolean {
     this.count += 1
     const isRequest = (entry: Entry): boolean => entry.client === client.key && entry.request === request.number
     const entry = this.#history.entry(op)
@@ -27,7 +28,7 @@ export class AcknowledgedChecker {
     const wasLost = this.#history
       .lostEntries(op)
       .some((lost) => isRequest(lost) && equal128(this.#sum, 0, lost.bodyChecksum, 0))
-    if (wasLost && (entry === undefined || !isRequest(entry))) return
+    if (wasLost && (entry === undefined || !isRequest(entry))) return false
     this.highestOp = Math.max(this.highestOp, op)
     const what = `client ${client.index} was told that its request ${request.number} is op ${op}`
     if (entry === undefined) throw new Violation('acknowledged', `${what}, which nobody executed`)
@@ -35,5 +36,6 @@ export class AcknowledgedChecker {
       throw new Violation('acknowledged', `${what}, which is request ${entry.request} of client ${entry.client}`)
     if (!equal128(this.#sum, 0, entry.bodyChecksum, 0))
       throw new Violation('acknowledged', `${what}, which holds other contents`)
+    return true
   }
 }

@@ -34,10 +34,10 @@ export class LossChecker {
 
   observe(node: SimNode): void {
     const { replica, superblock } = node
-    if (replica === null || superblock === null || node.geometry.durability === 'disk') return
+    // A process that was killed over the loss may have made it durable: the next one knows of it, and not of its log yet.
+    if (replica === null || superblock === null || !node.opened || node.geometry.durability === 'disk') return
     if (replica.lossEpoch > this.#epoch) this.#onLoss(node, replica.lossEpoch, replica.op)
-    if (this.#lossy.has(node.index) && node.opened && !replica.lossy && replica.status === 'normal')
-      this.#lossy.delete(node.index)
+    if (this.#lossy.has(node.index) && !replica.lossy && replica.status === 'normal') this.#lossy.delete(node.index)
   }
 
   #onLoss(node: SimNode, epoch: number, head: number): void {

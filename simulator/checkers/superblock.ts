@@ -9,12 +9,13 @@ interface Durable {
   readonly logView: number
   readonly commitMax: number
   readonly checkpointOp: number
+  readonly lossEpoch: number
 }
 
 export class SuperblockChecker implements Watcher {
   readonly #last = new Map<number, Durable>()
 
-  afterEvent({ index, superblock, replica, opened }: SimNode): void {
+  afterEvent({ index, superblock, replica, opened, geometry }: SimNode): void {
     // Its state is there once it was read.
     if (superblock === null || replica === null || !opened) return
     const { state } = superblock
@@ -22,7 +23,7 @@ export class SuperblockChecker implements Watcher {
     if (last === state) return
     if (last !== undefined) {
       for (const field of ['view', 'logView', 'commitMax', 'checkpointOp'] as const) {
-        if (state[field] < last[field])
+        if (state[field] < last[field] && !(field === 'commitMax' && state.lossEpoch > last.lossEpoch))
           throw new Violation(
             'superblock',
             `${field} of replica ${index} was ${last[field]} and is ${state[field]} on its disk`,
@@ -31,16 +32,14 @@ export class SuperblockChecker implements Watcher {
     }
     if (state.logView > state.view)
       throw new Violation('superblock', `log_view ${state.logView} of replica ${index} is above view ${state.view}`)
-    if (replica.commitMax < state.commitMax)
+    // Between a loss and its being durable the disk still says what was before.
+    const losing = geometry.durability === 'memory' && replica.logView > state.logView
+    if (replica.commitMax < state.commitMax && !losing)
       throw new Violation(
         'superblock',
         `replica ${index} knows op ${replica.commitMax} to be committed, and its disk op ${state.commitMax}`,
       )
     this.#last.set(index, state)
-  }
-
-  onLost(): void {
-    this.#last.clear()
   }
 
   forget({ index }: SimNode): void {

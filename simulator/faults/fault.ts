@@ -51,6 +51,7 @@ export const FAULTS = [
   'client-cut',
   'crowd',
   'left-behind',
+  'lost-disk',
 ] as const
 export type FaultName = (typeof FAULTS)[number]
 

@@ -183,8 +183,8 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a log that was put together and is not whole yet is put together again', 'memory', [
     REPLICA,
-    'if (!this.lossy && this.#logView === this.view && this.#primaryOf(this.view) === this.index) return false',
-    "if (this.status === 'normal' && this.#primaryOf(this.view) === this.index) return false",
+    "if (leads && this.status !== 'recovering_head') return false",
+    "if (leads && this.status === 'normal') return false",
   ]),
   mutant('a loss is not told', 'memory', [
     REPLICA,

@@ -214,3 +214,25 @@ test('a log that is put together, and not whole yet for long, is not put togethe
   cluster.expectWhole()
   expectLosses(cluster, 1)
 })
+
+test('after a loss all processes are killed: what the power cut left half done looks like nothing to any of them', () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    const cluster = new Cluster({ ...MEMORY, seed })
+    // Many in little time: more than are written after the loss, so that their places stay as the power cut left them.
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < 7; i++) cluster.clients[0]?.ask()
+      cluster.answered()
+    }
+    cluster.powerOff(0, 1, 2)
+    cluster.restart(0, 1, 2)
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    renewSessions(cluster)
+    const op = cluster.request()
+    cluster.expectCommit(op, 0, 1, 2)
+    cluster.crash(0, 1, 2)
+    cluster.restart(0, 1, 2)
+    cluster.expectCommit(op, 0, 1, 2)
+    cluster.expectWhole()
+    expectLosses(cluster, 1)
+  }
+})
