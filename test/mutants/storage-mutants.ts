@@ -7,13 +7,13 @@ const REPAIR = 'consensus/segment-repair.ts'
 export const STORAGE_MUTANTS: readonly Mutant[] = [
   mutant('a prepare counts before its redundant header is durable', 20, [
     JOURNAL,
-    'this.#writeSector(write, headerOf(message), () => this.#finish(write))',
-    'this.#writeSector(write, headerOf(message), () => {})\n        this.#finish(write)',
+    'this.#writeSector(slot, headerOf(message), () => this.#finish(write))',
+    'this.#writeSector(slot, headerOf(message), () => {})\n        this.#finish(write)',
   ]),
   mutant('one sync for a prepare and its header', 'power-loss: (powerOff), at every instant of produces and', [
     JOURNAL,
-    '      this.#sync(() => {\n        ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))\n        this.#hasPrepareOnDisk[slot] = 1\n        this.#writeSector(write, headerOf(message), () => this.#finish(write))\n      })',
-    '      ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))\n      this.#hasPrepareOnDisk[slot] = 1\n      this.#writeSector(write, headerOf(message), () => this.#finish(write))',
+    '      this.#sync(() => {\n        ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))\n        this.#hasPrepareOnDisk[slot] = 1\n        this.#writeSector(slot, headerOf(message), () => this.#finish(write))\n      })',
+    '      ;(this.#prepareOnDisk[slot] as Header).set(headerOf(message))\n      this.#hasPrepareOnDisk[slot] = 1\n      this.#writeSector(slot, headerOf(message), () => this.#finish(write))',
   ]),
   mutant('a slot is blanked before its own prepare is repaired', 'storage/journal-recovery', [
     JOURNAL,
