@@ -78,6 +78,19 @@ module.exports = {
       to: { path: '^(consensus|storage|native|src/(server|state|cli))/' },
     },
     {
+      name: 'the-client-runs-in-a-browser',
+      comment: 'Only what is for Node alone says so in its name, and nothing else needs it.',
+      severity: 'error',
+      from: { path: '^src/(client/|names|browser)', pathNot: '^src/client/node-' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'the-browser-entry-reaches-nothing-of-node',
+      severity: 'error',
+      from: { path: '^src/browser' },
+      to: { path: '^src/client/node-', reachable: true },
+    },
+    {
       name: 'the-server-knows-no-command-line',
       severity: 'error',
       from: { path: '^src/(server|client)/' },

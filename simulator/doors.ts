@@ -105,6 +105,7 @@ export class Connection implements ClientConnection {
   readonly id: number
   readonly address = 'simulated'
   readonly transport = 1
+  readonly secure = false
   readonly node: SimNode
   readonly #world: World
   readonly #dispatcher: Dispatcher

@@ -1,6 +1,8 @@
 // Flags that many commands share, spelled once.
+import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import type { Consistency, Credentials } from '../index.ts'
+import { asError, usage } from './errors.ts'
 import type { CliIo } from './io.ts'
 import { addressList, duration, oneOf } from './values.ts'
 
@@ -24,6 +26,8 @@ export interface ConnectionFlags extends FormatFlags {
   readonly password?: string
   readonly token?: string
   readonly timeout: number
+  readonly tls?: boolean
+  readonly tlsCa?: string
   readonly linearizable?: boolean
   readonly anyNode?: boolean
 }
@@ -40,6 +44,10 @@ export function withConnection(command: Command): Command {
   command.addOption(new Option('--username <name>', 'who logs in (GALGO_USERNAME; iggy)'))
   command.addOption(new Option('--password <password>', 'with which password (GALGO_PASSWORD; iggy)'))
   command.addOption(new Option('--token <token>', 'instead of a user name and password (GALGO_TOKEN)'))
+  command.addOption(new Option('--tls', 'encrypted; the ports of --servers are then those for TLS'))
+  command.addOption(
+    new Option('--tls-ca <file>', 'the same, with whom to trust, as PEM (GALGO_TLS_CA; whom the system trusts)'),
+  )
   command.addOption(
     new Option('--timeout <time>', 'how long to wait for the cluster')
       .argParser(duration(1, 3_600_000))
@@ -61,6 +69,7 @@ export function withFreshness(command: Command): Command {
 export interface Connection {
   readonly servers: string[]
   readonly credentials: Credentials
+  readonly tls: boolean | { readonly ca: string }
   readonly timeoutMs: number
   readonly consistency: Consistency
 }
@@ -71,8 +80,20 @@ export function connectionOf(flags: ConnectionFlags, io: CliIo): Connection {
   return {
     servers: flags.servers ?? addressList(servers === undefined || servers === '' ? DEFAULT_SERVERS : servers),
     credentials: credentialsOf(flags, io),
+    tls: tlsOf(flags, io),
     timeoutMs: flags.timeout,
     consistency: flags.linearizable === true ? 'linearizable' : flags.anyNode === true ? 'any' : 'primary',
+  }
+}
+
+function tlsOf(flags: ConnectionFlags, io: CliIo): Connection['tls'] {
+  const { GALGO_TLS_CA: variable } = io.environment
+  const path = flags.tlsCa ?? (variable === '' ? undefined : variable)
+  if (path === undefined) return flags.tls ?? false
+  try {
+    return { ca: readFileSync(path, 'utf8') }
+  } catch (error) {
+    throw usage(`cannot read the certificates in ${path} (--tls-ca): ${asError(error).message}`)
   }
 }
 

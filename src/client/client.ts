@@ -68,15 +68,25 @@ import type { Headers } from '../protocol/user-headers.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
 import { BATCH_BYTES_MAX, encoded, encodeHeaders, idWords } from './encode.ts'
 import { GalgoError } from './errors.ts'
-import { nodeEnvironment } from './node-tcp.ts'
 import { Producer, type ProducerOptions } from './producer.ts'
 import { type Answer, type Credentials, Session } from './session.ts'
-import { type Address, type Environment, formatAddress, parseAddress } from './transport.ts'
+import {
+  type Address,
+  type Environment,
+  formatAddress,
+  parseAddress,
+  type TlsOptions,
+  type Transport,
+} from './transport.ts'
 import { readVerified } from './verify.ts'
 
 export interface ConnectOptions {
-  /** `host:port` of one or more nodes; all are tried, and those that the cluster names. */
+  /** `host:port` of one or more nodes, the ports of this transport; all are tried, and those that the cluster names. */
   readonly servers: readonly string[]
+  /** `tcp` when absent, in a browser `websocket`. */
+  readonly transport?: Transport
+  /** Encrypted. Whom to trust can be said for TCP; a WebSocket trusts whom its platform trusts. */
+  readonly tls?: boolean | TlsOptions
   readonly credentials: Credentials
   /** Milliseconds until a request, or connecting, is given up; 30 s when absent. */
   readonly timeoutMs?: number
@@ -84,7 +94,7 @@ export interface ConnectOptions {
   readonly consistency?: Consistency
   /** Closes the client. */
   readonly signal?: AbortSignal
-  /** The network, clock and chance; Node's when absent. */
+  /** The network, clock and chance; the platform's when absent. With it, `transport` and `tls` say nothing. */
   readonly environment?: Environment
   /** A faster implementation of the same checksums, where there is one. */
   readonly checksummer?: Checksummer
@@ -163,8 +173,8 @@ export interface NewUserOptions {
   readonly permissions?: Permissions
 }
 
-/** Connects to whichever node leads the cluster and logs in. */
-export async function connect(options: ConnectOptions): Promise<Client> {
+/** Connects to whichever node leads the cluster and logs in, over this network. */
+export async function open(options: ConnectOptions, environment: Environment): Promise<Client> {
   const servers = options.servers.map((text) => {
     const address = parseAddress(text)
     if (address === null)
@@ -176,7 +186,6 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   })
   if (servers.length === 0) throw new GalgoError('invalid-argument', 'connect needs at least one server')
   options.signal?.throwIfAborted()
-  const environment = options.environment ?? nodeEnvironment
   const timeoutMs = options.timeoutMs ?? 30_000
   const { credentials, consistency = 'primary' } = options
   const client = new Client({
@@ -287,7 +296,10 @@ export class Client {
     try {
       const { nodes } = await this.cluster()
       const addresses: Address[] = []
-      for (const { address, tcpPort } of nodes) if (tcpPort > 0) addresses.push({ host: address, port: tcpPort })
+      for (const { address, tcpPort, websocketPort } of nodes) {
+        const port = this.#env.transport === 'websocket' ? websocketPort : tcpPort
+        if (port > 0) addresses.push({ host: address, port })
+      }
       for (const opened of [this.#leading, this.#reading]) opened?.session.addServers(addresses)
       this.#servers = this.#any.servers
     } catch (error) {

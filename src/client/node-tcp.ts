@@ -1,32 +1,40 @@
-// TCP, clocks and chance as Node has them.
-import { randomFillSync } from 'node:crypto'
-import { connect as connectSocket } from 'node:net'
-import type { Address, Environment, Timer, Wire, WireEvents } from './transport.ts'
+// TCP and TLS as Node has them.
+import { connect as connectSocket, type OnReadOpts, type Socket } from 'node:net'
+import { type ConnectionOptions, connect as connectSecurely } from 'node:tls'
+import { platform } from './platform.ts'
+import {
+  type Address,
+  type Environment,
+  formatAddress,
+  type TlsOptions,
+  type Wire,
+  type WireEvents,
+} from './transport.ts'
 
 const READ_BUFFER_SIZE = 256 * 1024
 
 class TcpWire implements Wire {
-  readonly #socket: ReturnType<typeof connectSocket>
+  readonly #socket: Socket
   #closed = false
 
-  constructor(address: Address, events: WireEvents) {
+  constructor(address: Address, tls: TlsOptions | null, events: WireEvents) {
     const buffer = new Uint8Array(READ_BUFFER_SIZE)
     let cause: Error | undefined
-    this.#socket = connectSocket({
-      host: address.host,
-      port: address.port,
-      noDelay: true,
-      onread: {
-        buffer,
-        callback: (length) => {
-          if (!this.#closed) events.onData(buffer.subarray(0, length))
-          return true
-        },
+    const onread: OnReadOpts = {
+      buffer,
+      callback: (length) => {
+        if (!this.#closed) events.onData(buffer.subarray(0, length))
+        return true
       },
-    })
-    this.#socket.on('connect', () => events.onOpen())
+    }
+    const { host, port } = address
+    this.#socket =
+      tls === null
+        ? connectSocket({ host, port, noDelay: true, onread })
+        : connectSecurely(secureOptions(address, tls, onread))
+    this.#socket.on(tls === null ? 'connect' : 'secureConnect', () => events.onOpen())
     this.#socket.on('error', (error) => {
-      cause = error
+      cause = tls === null ? error : explainTls(error, address)
     })
     // The far end closed: nothing more can be asked.
     this.#socket.on('end', () => this.#socket.destroy())
@@ -50,14 +58,43 @@ class TcpWire implements Wire {
   }
 }
 
-export const nodeEnvironment: Environment = {
-  connect: (address, events) => new TcpWire(address, events),
-  now: () => performance.now(),
-  wallMicros: () => Math.floor((performance.timeOrigin + performance.now()) * 1000),
-  random: () => (randomFillSync(new Uint32Array(1))[0] as number) / 0x1_0000_0000,
-  randomId: () => randomFillSync(new Uint32Array(4)),
-  after(milliseconds: number, action: () => void): Timer {
-    const timer = setTimeout(action, milliseconds)
-    return { cancel: () => clearTimeout(timer) }
-  },
+function secureOptions(
+  { host, port }: Address,
+  { ca, servername }: TlsOptions,
+  onread: OnReadOpts,
+): ConnectionOptions & { readonly onread: OnReadOpts; readonly noDelay: boolean } {
+  return {
+    host,
+    port,
+    onread,
+    noDelay: true,
+    minVersion: 'TLSv1.2',
+    ...(ca === undefined ? {} : { ca: typeof ca === 'string' ? ca : [...ca] }),
+    ...(servername === undefined ? {} : { servername }),
+  }
+}
+
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+])
+
+function explainTls(error: Error, address: Address): Error {
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const where = formatAddress(address)
+  const says = (what: string): Error => new Error(`${where} ${what}`, { cause: error })
+  if (UNTRUSTED.has(code)) return says('has a certificate of an unknown authority; name that in tls.ca (--tls-ca)')
+  if (code === 'CERT_HAS_EXPIRED') return says('has a certificate that has expired')
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return says(`has a certificate for other names; give one of them as tls.servername (${error.message})`)
+  if (code.startsWith('ERR_SSL_')) return says(`does not speak TLS as this client does (${code})`)
+  return error
+}
+
+/** null: plain TCP. */
+export function tcpEnvironment(tls: TlsOptions | null): Environment {
+  return { ...platform, transport: 'tcp', connect: (address, events) => new TcpWire(address, tls, events) }
 }

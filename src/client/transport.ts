@@ -1,12 +1,22 @@
-// What the SDK needs of a network: ordered bytes to one address. Node's TCP is node-tcp.ts; tests bring their own.
+// What the SDK needs of a network: ordered bytes to one address. Node's TCP and TLS are node-tcp.ts, WebSockets web-socket.ts;
+// tests bring their own.
 
 export interface Address {
   readonly host: string
   readonly port: number
 }
 
+export type Transport = 'tcp' | 'websocket'
+
+export interface TlsOptions {
+  /** Certificates of the authorities that are trusted, PEM; those that the platform trusts when absent. */
+  readonly ca?: string | readonly string[]
+  /** The name that certificates have to have; that of the address when absent. */
+  readonly servername?: string
+}
+
 export interface Wire {
-  /** Queues bytes in order. Buffers stay as they are until they were sent or the wire is closed. */
+  /** Queues one frame, in order; its parts are together a whole one. Buffers stay as they are until they were sent or the wire is closed. */
   send(...parts: Uint8Array[]): void
   close(): void
 }
@@ -21,6 +31,8 @@ export interface WireEvents {
 
 /** Everything that the SDK takes from the outside: network, time, chance. */
 export interface Environment {
+  /** Which of a node's ports `connect` is for; TCP's when absent. */
+  readonly transport?: Transport
   connect(address: Address, events: WireEvents): Wire
   /** Milliseconds, never goes back. */
   now(): number

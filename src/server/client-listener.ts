@@ -1,24 +1,28 @@
 // Connections of clients: a bounded number, each with a bounded queue of replies. Who does not read its replies, trickles its
 // requests or stays silent before it has logged in is disconnected; who asks too much is paused.
 //
+// Those that come through the gateway (gateway.ts) are introduced by it first; until then they are nobody.
+//
 //   open ──close()──▶ draining: nothing is read any more, waiting replies still go out ──▶ ended: `closed` was called
 //     └───────────── error, end of stream, limit ────────────────────────────────────────────▲
 import type { IoDriver } from 'io-uring-napi'
 import type { Log } from '../../consensus/ports.ts'
-import { At, Command, commandOf, getU32 } from '../protocol/frame.ts'
+import { isLoginReply } from '../protocol/commands/register.ts'
 import type { Message } from '../protocol/message.ts'
-import { Operation } from '../protocol/operations.ts'
 import type { ClientConnection } from '../state/connection.ts'
 import type { SocketMemory } from './buffers.ts'
 import type { NodeLimits } from './config.ts'
 import { FrameReceiver, type StreamEnd } from './frame-receiver.ts'
 import { FrameSender } from './frame-sender.ts'
+import { decodeIntroduction } from './introduction.ts'
 
 /** Largest frame before a login: nothing that may be asked before is larger. */
 export const ANONYMOUS_SIZE_MAX = 16 * 1024
 const FRAMES_MAX = 1024
+/** The gateway introduces a client at once. */
+const INTRODUCTION_MS = 2000
 /** How long a closing connection may take to read its last replies. */
-const DRAIN_MS = 2000
+export const DRAIN_MS = 2000
 
 /** The dispatcher, as far as connections are concerned. */
 export interface ClientHandler {
@@ -36,6 +40,8 @@ export interface ClientListenerOptions {
   readonly frameSizeMax: number
   readonly handler: ClientHandler
   readonly log: Log
+  /** What the gateway proves itself with; null: there is none. */
+  readonly secret?: Uint8Array | null
 }
 
 export class ClientListener {
@@ -59,7 +65,8 @@ export class ClientListener {
     this.#accepting = true
   }
 
-  accept(socket: number, address: string): void {
+  /** A client, or, with `relayed`, the gateway for one. */
+  accept(socket: number, address: string, relayed = false): void {
     const { driver, limits, memory, log } = this.#options
     if (!this.#accepting || this.#connections.size >= limits.connections || memory.chunks.free === 0) {
       this.refused += 1
@@ -67,13 +74,14 @@ export class ClientListener {
       driver.close(socket)
       return
     }
-    const connection = new Connection(this.#nextId, socket, address, this.#options, () => {
+    const secret = relayed ? (this.#options.secret ?? null) : null
+    const connection = new Connection(this.#nextId, socket, address, this.#options, secret, () => {
       this.#connections.delete(connection)
-      queueMicrotask(() => this.#options.handler.closed(connection))
+      if (connection.introduced) queueMicrotask(() => this.#options.handler.closed(connection))
     })
     this.#nextId += 1
     this.#connections.add(connection)
-    this.#options.handler.open(connection)
+    if (connection.introduced) this.#options.handler.open(connection)
     connection.start()
   }
 
@@ -97,8 +105,11 @@ export class ClientListener {
 
 class Connection implements ClientConnection {
   readonly id: number
-  readonly address: string
-  readonly transport = 1
+  address: string
+  transport: 1 | 4 = 1
+  secure = false
+  /** The handler knows it. */
+  introduced: boolean
   readonly #driver: IoDriver
   readonly #socket: number
   readonly #frameSizeMax: number
@@ -106,13 +117,23 @@ class Connection implements ClientConnection {
   readonly #log: Log
   readonly #receiver: FrameReceiver
   readonly #sender: FrameSender
+  readonly #handler: ClientHandler
+  readonly #secret: Uint8Array | null
   readonly #onEnded: () => void
   #state: 'open' | 'draining' | 'ended' = 'open'
   #drainUntil = 0
   /** The node is stopping: nothing is read any more. */
   #quiet = false
 
-  constructor(id: number, socket: number, address: string, options: ClientListenerOptions, onEnded: () => void) {
+  /** With a secret, the first frame has to be the gateway's introduction. */
+  constructor(
+    id: number,
+    socket: number,
+    address: string,
+    options: ClientListenerOptions,
+    secret: Uint8Array | null,
+    onEnded: () => void,
+  ) {
     const { driver, memory, limits, handler } = options
     this.id = id
     this.address = address
@@ -121,6 +142,9 @@ class Connection implements ClientConnection {
     this.#frameSizeMax = options.frameSizeMax
     this.#limits = limits
     this.#log = options.log
+    this.#handler = handler
+    this.#secret = secret
+    this.introduced = secret === null
     this.#onEnded = onEnded
     this.#receiver = new FrameReceiver({
       driver,
@@ -131,10 +155,10 @@ class Connection implements ClientConnection {
       reserve: memory.clientReserve,
       sizeMax: Math.min(ANONYMOUS_SIZE_MAX, options.frameSizeMax),
       frameTimeoutMs: limits.frameTimeoutMs,
-      firstTimeoutMs: limits.firstFrameTimeoutMs,
+      firstTimeoutMs: this.introduced ? limits.firstFrameTimeoutMs : INTRODUCTION_MS,
       idleTimeoutMs: limits.idleTimeoutMs,
       sink: {
-        onFrame: (message) => handler.onFrame(this, message),
+        onFrame: (message) => (this.introduced ? handler.onFrame(this, message) : this.#introduce(message)),
         onEnd: (end) => this.#onStreamEnd(end),
       },
     })
@@ -155,9 +179,25 @@ class Connection implements ClientConnection {
     this.#receiver.start()
   }
 
+  /** Takes over the reference. From here on it is a connection like any other, from its first frame on. */
+  #introduce(message: Message): void {
+    const introduction = decodeIntroduction(message.bytes, this.#secret as Uint8Array)
+    message.unref()
+    if (introduction === null) {
+      this.#log.warn('client-not-introduced', { address: this.address })
+      return this.#end()
+    }
+    this.address = introduction.address
+    this.transport = introduction.transport
+    this.secure = introduction.secure
+    this.introduced = true
+    this.#receiver.awaitFirst(this.#limits.firstFrameTimeoutMs)
+    this.#handler.open(this)
+  }
+
   send(message: Message): void {
     if (this.#state !== 'open') return
-    if (isLogin(message)) this.#receiver.sizeMax = this.#frameSizeMax
+    if (isLoginReply(message.bytes)) this.#receiver.sizeMax = this.#frameSizeMax
     if (this.#sender.send(message)) return
     this.#log.warn('client-does-not-read', { address: this.address, queued: this.#sender.bytes })
     this.#end()
@@ -212,13 +252,4 @@ class Connection implements ClientConnection {
     this.#driver.close(this.#socket)
     this.#onEnded()
   }
-}
-
-/** The answer to a login that succeeded: from here on the client may send frames of any allowed size. */
-function isLogin(message: Message): boolean {
-  return (
-    commandOf(message) === Command.reply &&
-    message.bytes[At.reply.operation] === Operation.register &&
-    getU32(message.words, At.reply.status) === 0
-  )
 }

@@ -16,7 +16,7 @@ const fileSchema = z.strictObject({
   data: z.string().min(1).optional(),
   /** Replica addresses of the whole cluster, in the order of the replica indexes. */
   addresses: z.array(z.string()).min(1).optional(),
-  /** Where clients connect. */
+  /** Where clients connect in plain TCP; "off" for not at all. */
   client: z.string().default('127.0.0.1:8090'),
   /** What cluster metadata tells clients to connect to; as `client` when absent. */
   advertise: z.string().optional(),
@@ -26,6 +26,30 @@ const fileSchema = z.strictObject({
   driver: z.enum(['auto', 'io_uring', 'portable']).default('auto'),
   /** CPUs of the replica thread: "auto" leaves it to the kernel; or a list like "0-3,6". */
   cpu: z.string().default('auto'),
+  tls: z
+    .strictObject({
+      /** Where clients connect over TLS; nowhere when absent. */
+      address: z.string().optional(),
+      /** PEM file: the node's certificate and those between it and its authority; or "self-signed". Read again when it changes. */
+      certificate: z.string().min(1).optional(),
+      /** PEM file: the private key of the certificate. */
+      key: z.string().min(1).optional(),
+      /** The port of `address` as clients see it; the host is that of `advertise`. */
+      advertise_port: whole(1, 65_535).optional(),
+    })
+    .prefault({}),
+  websocket: z
+    .strictObject({
+      /** Where clients connect by WebSocket; nowhere when absent. */
+      address: z.string().optional(),
+      /** Over TLS, with the certificate of `tls`. */
+      tls: z.boolean().default(false),
+      /** The port of `address` as clients see it; the host is that of `advertise`. */
+      advertise_port: whole(1, 65_535).optional(),
+      /** Whose pages may connect, as browsers name their origin; "*" for all. Programs have no origin. */
+      origins: z.array(z.string().min(1)).default([]),
+    })
+    .prefault({}),
   root: z
     .strictObject({
       username: z.string().min(3).max(50).default('iggy'),
@@ -66,8 +90,14 @@ type FileConfig = z.infer<typeof fileSchema>
 export interface NodeConfig {
   readonly data: string
   readonly addresses: readonly Address[]
-  readonly client: Address
+  /** null: no plain TCP. */
+  readonly client: Address | null
+  /** A port of 0: the one that `client` got. */
   readonly advertise: Address
+  readonly tls: TlsConfig | null
+  readonly websocket: WebSocketConfig | null
+  /** null: nothing here speaks TLS. */
+  readonly certificate: CertificateSource | null
   readonly http: Address | null
   readonly driver: 'auto' | 'io_uring' | 'portable'
   /** Empty: wherever the kernel likes. */
@@ -78,6 +108,20 @@ export interface NodeConfig {
   /** Durability `memory`, after a power cut: go on without what only nodes that are away may hold. */
   readonly acceptLoss: boolean
 }
+
+export interface TlsConfig {
+  readonly address: Address
+  /** 0: the one that `address` got. */
+  readonly advertisePort: number
+}
+
+export interface WebSocketConfig extends TlsConfig {
+  readonly tls: boolean
+  readonly origins: readonly string[]
+}
+
+/** Two PEM files; or, for development, a certificate that nobody signed but the node itself. */
+export type CertificateSource = 'self-signed' | { readonly certificate: string; readonly key: string }
 
 export interface NodeLimits {
   readonly connections: number
@@ -98,6 +142,11 @@ export interface ConfigFlags {
   readonly client?: string | undefined
   readonly advertise?: string | undefined
   readonly http?: string | undefined
+  readonly tls?: string | undefined
+  readonly tlsCertificate?: string | undefined
+  readonly tlsKey?: string | undefined
+  readonly websocket?: string | undefined
+  readonly websocketTls?: boolean | undefined
   readonly driver?: string | undefined
   readonly cpu?: string | undefined
   readonly logLevel?: string | undefined
@@ -114,7 +163,8 @@ const KEYS: readonly string[] = Object.entries(fileSchema.shape).flatMap(([name,
   return section === null ? [name] : Object.keys(section).map((key) => `${name}.${key}`)
 })
 
-const NUMBER_KEYS = new Set(KEYS.filter((key) => key.startsWith('limits.')))
+const NUMBER_KEYS = new Set(KEYS.filter((key) => key.startsWith('limits.') || key.endsWith('.advertise_port')))
+const LIST_KEYS: ReadonlySet<string> = new Set(['addresses', 'websocket.origins'])
 
 export function loadConfig(flags: ConfigFlags, environment: Environment): NodeConfig {
   const tree: Record<string, unknown> = flags.config === undefined ? {} : readTree(flags.config)
@@ -129,6 +179,11 @@ export function loadConfig(flags: ConfigFlags, environment: Environment): NodeCo
     client: flags.client,
     advertise: flags.advertise,
     http: flags.http,
+    'tls.address': flags.tls,
+    'tls.certificate': flags.tlsCertificate,
+    'tls.key': flags.tlsKey,
+    'websocket.address': flags.websocket,
+    'websocket.tls': flags.websocketTls,
     driver: flags.driver,
     cpu: flags.cpu,
     'log.level': flags.logLevel,
@@ -163,13 +218,24 @@ function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeCon
   const twice = texts.find((text, i) => texts.indexOf(text) !== i)
   if (twice !== undefined)
     throw new ServerError('bad-config', `the replica address ${twice} is given twice; each node needs its own`)
-  const client = parseAddress(file.client, 'the client address (--client)')
+  const client = file.client === 'off' ? null : parseAddress(file.client, 'the client address (--client)')
+  const { tls, websocket } = resolveTransports(file)
+  const anyone = client ?? tls?.address ?? websocket?.address
+  if (anyone === undefined) {
+    throw new ServerError(
+      'bad-config',
+      'no client could connect: "client" is off, and neither "tls.address" nor "websocket.address" is given',
+    )
+  }
   return {
     data: file.data,
     addresses,
     client,
     advertise:
-      file.advertise === undefined ? client : parseAddress(file.advertise, 'the advertised address (--advertise)'),
+      file.advertise === undefined ? anyone : parseAddress(file.advertise, 'the advertised address (--advertise)'),
+    tls,
+    websocket,
+    certificate: certificateOf(file),
     http: file.http === 'off' ? null : parseAddress(file.http, 'the HTTP address (--http)'),
     driver: file.driver,
     cpus: parseCpus(file.cpu),
@@ -187,6 +253,60 @@ function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeCon
       stopTimeoutMs: file.limits.stop_timeout_ms,
     },
   }
+}
+
+function resolveTransports({ tls, websocket }: FileConfig): {
+  readonly tls: TlsConfig | null
+  readonly websocket: WebSocketConfig | null
+} {
+  return {
+    tls:
+      tls.address === undefined
+        ? null
+        : { address: parseAddress(tls.address, 'the TLS address (--tls)'), advertisePort: tls.advertise_port ?? 0 },
+    websocket:
+      websocket.address === undefined
+        ? null
+        : {
+            address: parseAddress(websocket.address, 'the WebSocket address (--websocket)'),
+            advertisePort: websocket.advertise_port ?? 0,
+            tls: websocket.tls,
+            origins: websocket.origins,
+          },
+  }
+}
+
+/** Whatever is said about TLS has to come to something: half of it would be a node that is less safe than it looks. */
+function certificateOf({
+  tls: { address, certificate, key, advertise_port },
+  websocket,
+}: FileConfig): CertificateSource | null {
+  const wrong = (what: string): ServerError => new ServerError('bad-config', what)
+  if (
+    websocket.address === undefined &&
+    (websocket.tls || websocket.advertise_port !== undefined || websocket.origins.length > 0)
+  )
+    throw wrong('keys of "websocket" are given, but not where to listen; add "websocket.address" (--websocket)')
+  if (address === undefined && advertise_port !== undefined)
+    throw wrong('"tls.advertise_port" is given, but not where to listen; add "tls.address" (--tls)')
+  const used = address !== undefined || websocket.tls
+  if (certificate === undefined) {
+    if (key !== undefined) throw wrong('"tls.key" is given without its certificate; add "tls.certificate"')
+    if (!used) return null
+    throw wrong(
+      'TLS needs a certificate; name its PEM files with "tls.certificate" and "tls.key" (--tls-certificate, --tls-key), or write "self-signed" for development',
+    )
+  }
+  if (!used)
+    throw wrong(
+      '"tls.certificate" is given, but nothing listens with it; add "tls.address" (--tls) or "websocket.tls" (--websocket-tls)',
+    )
+  if (certificate === 'self-signed') {
+    if (key === undefined) return certificate
+    throw wrong('a self-signed certificate brings its own key; remove "tls.key", or name the file of the certificate')
+  }
+  if (key === undefined) throw wrong('"tls.certificate" is given without its private key; add "tls.key" (--tls-key)')
+  return { certificate, key }
 }
 
 function readTree(path: string): Record<string, unknown> {
@@ -221,7 +341,8 @@ function put(tree: Record<string, unknown>, key: string, value: unknown): void {
 }
 
 function fromText(key: string, text: string): unknown {
-  if (key === 'addresses') return splitList(text)
+  if (LIST_KEYS.has(key)) return splitList(text)
+  if (key === 'websocket.tls' && (text === 'true' || text === 'false')) return text === 'true'
   if (!NUMBER_KEYS.has(key)) return text
   const value = Number(text)
   return Number.isNaN(value) ? text : value

@@ -4,6 +4,7 @@
 
 export type ServerErrorCode =
   | 'bad-config'
+  | 'bad-certificate'
   | 'port-in-use'
   | 'address-unavailable'
   | 'directory-locked'

@@ -100,6 +100,11 @@ export class FrameReceiver {
     this.#run()
   }
 
+  /** The next frame is a first one again. */
+  awaitFirst(timeoutMs: number): void {
+    this.#deadline = this.#driver.now() + timeoutMs
+  }
+
   pause(): void {
     this.#paused = true
   }

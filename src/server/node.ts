@@ -1,14 +1,18 @@
 // A node as a process sees it: the main thread's half. It holds the lock of the directory, starts the replica thread,
-// serves HTTP, and turns whatever ends the thread into one error.
+// serves HTTP, is the gateway of clients that speak TLS or WebSocket, and turns whatever ends the thread into one error.
+import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Lock } from 'io-uring-napi'
 import type { Log } from '../../consensus/ports.ts'
-import { formatAddress } from './address.ts'
+import { type Address, formatAddress } from './address.ts'
+import { Certificate, type KeyPair } from './certificates.ts'
 import type { NodeConfig } from './config.ts'
 import { assertFormatted, lockData } from './data-directory.ts'
 import { messageOf, ServerError } from './errors.ts'
+import { Gateway } from './gateway.ts'
 import { type HttpServer, serveHttp } from './http.ts'
+import { SECRET_SIZE } from './introduction.ts'
 import type { Expected, Role } from './replica-node.ts'
 import type { FromWorker, ToWorker, WorkerInput } from './replica-worker.ts'
 import type { NodeStatus, ReplicaStatus } from './status.ts'
@@ -32,6 +36,8 @@ export class GalgoNode {
   readonly #lock: Lock
   #worker: Worker | null = null
   #http: HttpServer | null = null
+  #certificate: Certificate | null = null
+  #gateway: Gateway | null = null
   #clientPort = 0
   #nextStatus = 1
   readonly #statusWaiting = new Map<number, (status: ReplicaStatus | null) => void>()
@@ -75,10 +81,42 @@ export class GalgoNode {
     return this.#http?.port ?? 0
   }
 
+  /** 0 when nobody is served over TLS. */
+  get tlsPort(): number {
+    return this.#gateway?.tlsPort ?? 0
+  }
+
+  /** 0 when nobody is served by WebSocket. */
+  get websocketPort(): number {
+    return this.#gateway?.websocketPort ?? 0
+  }
+
+  /** Looks at the files of the certificate now; it does by itself every few seconds. */
+  reloadCertificate(): void {
+    this.#certificate?.reload()
+  }
+
+  async #openGateway(log: Log): Promise<void> {
+    const { certificate: source, data, tls, websocket, advertise, limits } = this.#config
+    if (source !== null) {
+      const hosts = [advertise, tls?.address, websocket?.address].flatMap((address) => address?.host ?? [])
+      const onChange = (pair: KeyPair): void => this.#gateway?.setPair(pair)
+      this.#certificate = await Certificate.open({ source, data, hosts, log, onChange })
+      this.#certificate.watch()
+    }
+    if (tls === null && websocket === null) return
+    const pair = this.#certificate?.pair ?? null
+    this.#gateway = await Gateway.open({ config: { tls, websocket, limits }, pair, log })
+  }
+
   async #start({ expected, onRole, log }: NodeOptions): Promise<void> {
     const config = this.#config
     if (config.http !== null) this.#http = await serveHttp(config.http, () => this.status())
-    const input: WorkerInput = { config, expected: expected ?? null, httpPort: this.#http?.port ?? 0 }
+    await this.#openGateway(log)
+    const gateway = this.#gateway
+    const secret = gateway === null ? null : new Uint8Array(randomBytes(SECRET_SIZE))
+    const ports = { http: this.httpPort, tls: this.tlsPort, websocket: this.websocketPort }
+    const input: WorkerInput = { config, expected: expected ?? null, ports, secret }
     const worker = new Worker(new URL('./replica-worker.ts', import.meta.url), { workerData: input, name: 'replica' })
     this.#worker = worker
     await new Promise<void>((ready, failed) => {
@@ -87,7 +125,10 @@ export class GalgoNode {
           case 'ready': {
             this.#clientPort = message.clientPort
             const { replica, cluster, driver } = message.status
-            log.info('node-ready', { replica, cluster, data: config.data, client: message.clientPort, driver })
+            const { relayPort, frameSizeMax, clientPort: client } = message
+            if (gateway !== null && secret !== null) gateway.start({ port: relayPort, secret, frameSizeMax })
+            const { tls, websocket } = ports
+            log.info('node-ready', { replica, cluster, data: config.data, client, tls, websocket, driver })
             return ready()
           }
           case 'role':
@@ -132,7 +173,9 @@ export class GalgoNode {
     const worker = this.#worker
     const replica = worker === null ? null : await this.#askStatus(worker)
     if (replica === null) throw new Error('the node is starting or stopping')
-    const { client, http, addresses } = this.#config
+    const { client, tls, websocket, http, addresses } = this.#config
+    const at = (address: Address | undefined | null, port: number): string | null =>
+      address ? formatAddress({ host: address.host, port }) : null
     return {
       ...replica,
       pid: process.pid,
@@ -140,9 +183,11 @@ export class GalgoNode {
       uptimeMs: Date.now() - this.#startedAt,
       data: this.#config.data,
       addresses: {
-        client: formatAddress({ host: client.host, port: this.#clientPort }),
-        replica: formatAddress(addresses[replica.replica] ?? client),
-        http: http === null ? null : formatAddress({ host: http.host, port: this.httpPort }),
+        client: at(client, this.#clientPort),
+        tls: at(tls?.address, this.tlsPort),
+        websocket: at(websocket?.address, this.websocketPort),
+        replica: formatAddress(addresses[replica.replica] as Address),
+        http: at(http, this.httpPort),
       },
     }
   }
@@ -171,6 +216,7 @@ export class GalgoNode {
     if (this.#stopping || worker === null) return this.#ended.promise
     this.#stopping = true
     this.#log.info('stopping')
+    this.#gateway?.quiesce()
     worker.postMessage({ kind: 'stop' } satisfies ToWorker)
     const timer = setTimeout(() => void worker.terminate(), this.#config.limits.stopTimeoutMs + STOP_GRACE_MS)
     try {
@@ -184,6 +230,8 @@ export class GalgoNode {
   async #close(): Promise<void> {
     const http = this.#http
     this.#http = null
+    this.#certificate?.stop()
+    this.#gateway?.close()
     await http?.close()
     this.#lock.release()
     if (this.#failure === null || this.#stopping) this.#ended.resolve()

@@ -12,6 +12,8 @@
 //   | 140 |   4  | frame size max                     |
 //   | 144 |   2  | client port                        |   where this node tells clients to connect
 //   | 146 |   2  | HTTP port, 0: none                 |
+//   | 164 |   2  | port for clients over TLS, 0: none |
+//   | 166 |   2  | WebSocket port, 0: none            |
 //   | 256 |   n  | client host, UTF-8, at most 255 bytes |
 //
 // Every frame is checked before it is handed on: sealed, of this cluster and release, from the replica that said hello. One
@@ -45,6 +47,8 @@ const HelloAt = {
   pipelineMax: 152,
   checkpointInterval: 156,
   durability: 160,
+  tlsPort: 164,
+  websocketPort: 166,
 } as const
 
 export const PeerTimeouts = {
@@ -80,10 +84,11 @@ const SUPERSEDED: ReadonlySet<number> = new Set([
   Command.confirmed,
 ])
 
-/** Where a node tells clients and people to find it. */
+/** Where a node tells clients and people to find it. A port of 0: not at all by this way. */
 export interface NodeAddress {
   readonly client: Address
-  /** 0: no HTTP. */
+  readonly tlsPort: number
+  readonly websocketPort: number
   readonly httpPort: number
 }
 
@@ -244,6 +249,7 @@ export class PeerBus {
     setU32(w, HelloAt.checkpointInterval, geometry.checkpointInterval)
     setU32(w, HelloAt.durability, geometry.durability === 'memory' ? 1 : 0)
     setU32(w, HelloAt.clientPort, self.client.port | (self.httpPort << 16))
+    setU32(w, HelloAt.tlsPort, self.tlsPort | (self.websocketPort << 16))
     message.bytes.set(body, HEADER_SIZE)
     sealFrame(message, checksummer)
     link.send(message)
@@ -261,6 +267,7 @@ export class PeerBus {
     const w = message.words
     const nonce = getU32(w, HelloAt.nonce) + getU32(w, HelloAt.nonce + 4) * 2 ** 32
     const ports = getU32(w, HelloAt.clientPort)
+    const secondPorts = getU32(w, HelloAt.tlsPort)
     const host = textOf(message)
     message.unref()
     const other = this.#links[replica]
@@ -277,7 +284,12 @@ export class PeerBus {
     this.#unnamed.delete(link)
     link.name(replica, nonce, this.#now)
     this.#links[replica] = link
-    this.#nodes[replica] = { client: { host, port: ports & 0xffff }, httpPort: ports >>> 16 }
+    this.#nodes[replica] = {
+      client: { host, port: ports & 0xffff },
+      tlsPort: secondPorts & 0xffff,
+      websocketPort: secondPorts >>> 16,
+      httpPort: ports >>> 16,
+    }
     const dialing = this.#dialing[replica]
     if (dialing) dialing.inProgress = false
     this.#options.log.info('peer-connected', { replica, address: link.address })

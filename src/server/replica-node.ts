@@ -48,11 +48,19 @@ export interface Role {
   readonly isPrimary: boolean
 }
 
+/** Where the main thread listens, 0: not at all. */
+export interface ListeningPorts {
+  readonly http: number
+  readonly tls: number
+  readonly websocket: number
+}
+
 export interface ReplicaNodeOptions {
   readonly config: NodeConfig
   readonly expected: Expected | null
-  /** Where HTTP is served, 0: not at all. */
-  readonly httpPort: number
+  readonly ports: ListeningPorts
+  /** Of the gateway; null: there is none. */
+  readonly secret: Uint8Array | null
   readonly log: Log
   readonly onRole: (role: Role) => void
   /** The replica stopped for good: the process must end with this error. */
@@ -73,6 +81,7 @@ export class ReplicaNode {
   readonly #peers: PeerBus
   readonly #listeners: readonly Listener[]
   readonly #clientPort: number
+  readonly #relayPort: number
   #timer: NodeJS.Timeout | null = null
   #ticks = 0
   #opened = false
@@ -126,10 +135,19 @@ export class ReplicaNode {
         peers === null ? refuse(socket) : peers.accept(socket, from),
       )
     }
-    const clientPort = await listen(config.client, 'clients', '--client', (socket, from) =>
-      clients === null ? refuse(socket) : clients.accept(socket, from),
-    )
-    const node = new ReplicaNode(options, { driver, disk, superblock, listeners, clientPort })
+    let clientPort = 0
+    if (config.client !== null) {
+      clientPort = await listen(config.client, 'clients', '--client', (socket, from) =>
+        clients === null ? refuse(socket) : clients.accept(socket, from),
+      )
+    }
+    let relayPort = 0
+    if (options.secret !== null) {
+      relayPort = await listen({ host: '127.0.0.1', port: 0 }, 'the gateway', '--tls, --websocket', (socket, from) =>
+        clients === null ? refuse(socket) : clients.accept(socket, from, true),
+      )
+    }
+    const node = new ReplicaNode(options, { driver, disk, superblock, listeners, clientPort, relayPort })
     afterEvent = () => node.#afterEvent()
     await new Promise<void>((done) => node.#replica.open(done))
     clients = node.#clients
@@ -146,6 +164,7 @@ export class ReplicaNode {
       superblock: Superblock
       listeners: readonly Listener[]
       clientPort: number
+      relayPort: number
     },
   ) {
     const { config, log } = options
@@ -157,6 +176,7 @@ export class ReplicaNode {
     this.#geometry = geometry
     this.#listeners = parts.listeners
     this.#clientPort = parts.clientPort
+    this.#relayPort = parts.relayPort
     this.#memory = allocateSocketMemory(driver, geometry, config.limits)
     const { pool } = this.#memory
     const checksummer = makeChecksummer()
@@ -202,7 +222,14 @@ export class ReplicaNode {
       boot: bootFingerprint(config.data),
       acceptLoss: config.acceptLoss,
     })
-    const advertised = { host: config.advertise.host, port: config.advertise.port || this.#clientPort }
+    const { advertise, tls, websocket } = config
+    const { ports } = options
+    const self = {
+      client: { host: advertise.host, port: config.client === null ? 0 : advertise.port || this.#clientPort },
+      tlsPort: tls?.advertisePort || ports.tls,
+      websocketPort: websocket?.advertisePort || ports.websocket,
+      httpPort: ports.http,
+    }
     this.#peers = new PeerBus({
       driver,
       memory: this.#memory,
@@ -210,7 +237,7 @@ export class ReplicaNode {
       geometry,
       release: RELEASE,
       addresses: config.addresses,
-      self: { client: advertised, httpPort: options.httpPort },
+      self,
       nonce: random.below(2 ** 32) * 2 ** 16 + random.below(2 ** 16),
       random,
       handler: {
@@ -249,6 +276,7 @@ export class ReplicaNode {
       frameSizeMax: geometry.frameSizeMax,
       handler: this.#dispatcher,
       log,
+      secret: options.secret,
     })
   }
 
@@ -294,6 +322,15 @@ export class ReplicaNode {
 
   get clientPort(): number {
     return this.#clientPort
+  }
+
+  /** Where the gateway reaches this thread, 0: not at all. */
+  get relayPort(): number {
+    return this.#relayPort
+  }
+
+  get frameSizeMax(): number {
+    return this.#geometry.frameSizeMax
   }
 
   status(): ReplicaStatus {

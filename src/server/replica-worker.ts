@@ -3,19 +3,26 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { NodeConfig } from './config.ts'
 import { messageOf, ServerError, type ServerErrorCode } from './errors.ts'
 import { asLog, openLogger } from './log.ts'
-import { type Expected, ReplicaNode, type Role } from './replica-node.ts'
+import { type Expected, type ListeningPorts, ReplicaNode, type Role } from './replica-node.ts'
 import type { ReplicaStatus } from './status.ts'
 
 export interface WorkerInput {
   readonly config: NodeConfig
   readonly expected: Expected | null
-  readonly httpPort: number
+  readonly ports: ListeningPorts
+  readonly secret: Uint8Array | null
 }
 
 export type ToWorker = { readonly kind: 'status'; readonly id: number } | { readonly kind: 'stop' }
 
 export type FromWorker =
-  | { readonly kind: 'ready'; readonly clientPort: number; readonly status: ReplicaStatus }
+  | {
+      readonly kind: 'ready'
+      readonly clientPort: number
+      readonly relayPort: number
+      readonly frameSizeMax: number
+      readonly status: ReplicaStatus
+    }
   | { readonly kind: 'role'; readonly role: Role }
   | { readonly kind: 'status'; readonly id: number; readonly status: ReplicaStatus | null }
   /** The thread ends, for a reason that the operator can do something about. */
@@ -25,7 +32,7 @@ export type FromWorker =
 async function main(): Promise<void> {
   const port = parentPort
   if (port === null) throw new Error('replica-worker.ts runs in a worker thread')
-  const { config, expected, httpPort } = workerData as WorkerInput
+  const { config, expected, ports, secret } = workerData as WorkerInput
   const say = (message: FromWorker): void => port.postMessage(message)
   const log = asLog(openLogger(config.log, { pid: process.pid, thread: 'replica' }))
   const fail = (error: ServerError): void => say({ kind: 'failed', code: error.code, message: error.message })
@@ -55,7 +62,8 @@ async function main(): Promise<void> {
     node = await ReplicaNode.open({
       config,
       expected,
-      httpPort,
+      ports,
+      secret,
       log,
       onRole: (role) => say({ kind: 'role', role }),
       onHalt: fail,
@@ -66,7 +74,8 @@ async function main(): Promise<void> {
     port.close()
     return
   }
-  say({ kind: 'ready', clientPort: node.clientPort, status: node.status() })
+  const { clientPort, relayPort, frameSizeMax } = node
+  say({ kind: 'ready', clientPort, relayPort, frameSizeMax, status: node.status() })
   if (stopping) await stop()
 }
 

@@ -13,6 +13,11 @@ export async function startNode(flags: ConfigFlags): Promise<void> {
   process.on('SIGTERM', onSignal)
   try {
     const node = await GalgoNode.open({ config, log })
+    const onHangUp = (): void => node.reloadCertificate()
+    if (config.certificate !== null) {
+      process.on('SIGHUP', onHangUp)
+      void node.ended.catch(() => {}).finally(() => process.off('SIGHUP', onHangUp))
+    }
     const stopNode = (): void => void node.stop().catch(() => {})
     if (stop.signal.aborted) stopNode()
     stop.signal.addEventListener('abort', stopNode)

@@ -50,5 +50,12 @@ export interface NodeStatus extends ReplicaStatus {
   readonly version: string
   readonly uptimeMs: number
   readonly data: string
-  readonly addresses: { readonly client: string; readonly replica: string; readonly http: string | null }
+  /** null: nobody is served in this way. */
+  readonly addresses: {
+    readonly client: string | null
+    readonly tls: string | null
+    readonly websocket: string | null
+    readonly replica: string
+    readonly http: string | null
+  }
 }

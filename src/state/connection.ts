@@ -6,6 +6,8 @@ export interface ClientConnection {
   readonly address: string
   /** 1: TCP, 4: WebSocket. */
   readonly transport: 1 | 4
+  /** Over TLS. */
+  readonly secure: boolean
   /** Takes a reference of its own. */
   send(message: Message): void
   /** Reads nothing any more; waiting replies still go out. */

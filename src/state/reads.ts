@@ -38,9 +38,12 @@ import {
   topicRecord,
 } from './state-machine.ts'
 
+/** Where a node is found. A port of 0: not at all by this way. */
 export interface NodeAddress {
+  /** The port of plain TCP. */
   readonly client: { readonly host: string; readonly port: number }
-  /** 0: none. */
+  readonly tlsPort: number
+  readonly websocketPort: number
   readonly httpPort: number
 }
 
@@ -134,7 +137,10 @@ export class Reads {
         return encodeStatsReply(writer, this.#stats())
       case Code.clusterMetadata:
         decodeClusterMetadata(reader)
-        return encodeClusterMetadataReply(writer, { name: this.#alone ? ALONE.cluster : 'galgo', nodes: this.#nodes() })
+        return encodeClusterMetadataReply(writer, {
+          name: this.#alone ? ALONE.cluster : 'galgo',
+          nodes: this.#nodes(door.connection.secure),
+        })
       case Code.listStreams:
         decodeListStreams(reader)
         return encodeListStreamsReply(writer, state.streams.map(streamRecord))
@@ -181,7 +187,8 @@ export class Reads {
     return this.#options.replica.replicaCount === 1
   }
 
-  #nodes(): ClusterNode[] {
+  /** There is one port of TCP in an answer: who came over TLS is sent on over TLS. */
+  #nodes(secure: boolean): ClusterNode[] {
     const { replica, nodes } = this.#options
     const connected = new Map(replica.peers().map((peer) => [peer.replica, peer.connected]))
     const list: ClusterNode[] = []
@@ -190,10 +197,10 @@ export class Reads {
       list.push({
         name: this.#alone ? ALONE.node : `node-${index}`,
         address: node.client.host,
-        tcpPort: node.client.port,
+        tcpPort: secure ? node.tlsPort : node.client.port,
         quicPort: 0,
         httpPort: node.httpPort,
-        websocketPort: 0,
+        websocketPort: node.websocketPort,
         role: index === replica.primaryIndex ? 'leader' : 'follower',
         status: index === replica.index || connected.get(index) === true ? 'healthy' : 'unreachable',
       })

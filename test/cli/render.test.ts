@@ -102,7 +102,13 @@ const node = (replica: number, change: Partial<NodeStatus> = {}): NodeStatus => 
   version: '0.1.0',
   uptimeMs: 1,
   data: '/tmp',
-  addresses: { client: '127.0.0.1:8090', replica: '127.0.0.1:8190', http: '127.0.0.1:3000' },
+  addresses: {
+    client: '127.0.0.1:8090',
+    tls: null,
+    websocket: null,
+    replica: '127.0.0.1:8190',
+    http: '127.0.0.1:3000',
+  },
   ...change,
 })
 const up = (status: NodeStatus) => ({ http: 'h:1', status, reason: null })

@@ -116,9 +116,11 @@ test('flags win over the environment, the environment over the defaults', () => 
   assert.deepEqual(connectionOf(flags, io), {
     servers: ['a:1', 'b:2'],
     credentials: { username: 'ann', password: 'x' },
+    tls: false,
     timeoutMs: 1,
     consistency: 'primary',
   })
+  assert.equal(connectionOf({ ...flags, tls: true }, io).tls, true)
   assert.deepEqual(connectionOf({ ...flags, servers: ['c:3'], username: 'bob' }, io).servers, ['c:3'])
   const bob = { username: 'bob', password: 'x' }
   assert.deepEqual(connectionOf({ ...flags, username: 'bob' }, io).credentials, bob)

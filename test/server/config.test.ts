@@ -45,7 +45,7 @@ test('a flag wins over a variable, a variable over the file, the file over the d
       { ...MINIMAL, config: path, client: '3.3.3.3:3' },
       { GALGO_CLIENT: '2.2.2.2:2', GALGO_ADVERTISE: '2.2.2.2:3', GALGO_LIMITS_CONNECTIONS: '8' },
     )
-    assert.equal(config.client.host, '3.3.3.3')
+    assert.equal(config.client?.host, '3.3.3.3')
     assert.equal(config.advertise.host, '2.2.2.2')
     assert.equal(config.http, null)
     assert.equal(config.limits.connections, 8)

@@ -55,7 +55,12 @@ class Node {
       geometry: this.geometry,
       release: options.release ?? 1,
       addresses,
-      self: { client: { host: `host-${options.index}`, port: 8090 + options.index }, httpPort: 3000 + options.index },
+      self: {
+        client: { host: `host-${options.index}`, port: 8090 + options.index },
+        tlsPort: 50_000 + options.index,
+        websocketPort: 60_000 + options.index,
+        httpPort: 3000 + options.index,
+      },
       nonce: world.nextNonce(),
       random: { below: (bound) => Math.floor(bound / 2) },
       handler: {

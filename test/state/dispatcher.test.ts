@@ -776,14 +776,21 @@ test('metadata: the leader, followers and their health; one node alone has the n
   const client = rig.client().login()
   const { nodes } = decodeClusterMetadataReply(client.read(Code.clusterMetadata).body)
   assert.deepEqual(
-    nodes.map((node) => [node.address, node.tcpPort, node.role, node.status]),
+    nodes.map((node) => [node.address, node.tcpPort, node.websocketPort, node.role, node.status]),
     [
-      ['a', 1, 'leader', 'healthy'],
-      ['b', 2, 'follower', 'healthy'],
-      ['c', 3, 'follower', 'unreachable'],
+      ['a', 1, 31, 'leader', 'healthy'],
+      ['b', 2, 32, 'follower', 'healthy'],
+      ['c', 3, 0, 'follower', 'unreachable'],
     ],
   )
-  rig.nodes = [{ client: { host: 'a', port: 1 }, httpPort: 0 }]
+  const secure = rig.secureClient().login()
+  const over = decodeClusterMetadataReply(secure.read(Code.clusterMetadata).body)
+  assert.deepEqual(
+    over.nodes.map((node) => node.tcpPort),
+    [21, 22, 23],
+    'who came over TLS is sent on over TLS',
+  )
+  rig.nodes = [{ client: { host: 'a', port: 1 }, tlsPort: 0, websocketPort: 0, httpPort: 0 }]
   rig.replica.replicaCount = 1
   const alone = decodeClusterMetadataReply(client.read(Code.clusterMetadata).body)
   assert.equal(alone.name, 'single-node')

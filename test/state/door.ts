@@ -268,6 +268,7 @@ export class TestClient implements ClientConnection {
   readonly id: number
   address = '127.0.0.1:5'
   readonly transport = 1
+  readonly secure: boolean
   readonly #rig: Rig
   client: number
   session = 0
@@ -278,8 +279,9 @@ export class TestClient implements ClientConnection {
   paused = false
   readonly answers: Answer[] = []
 
-  constructor(rig: Rig, id: number, client = id) {
+  constructor(rig: Rig, id: number, client = id, secure = false) {
     this.#rig = rig
+    this.secure = secure
     this.id = id
     this.client = client
     rig.dispatcher.open(this)
@@ -413,9 +415,9 @@ export class Rig {
   now = 0
   wallMicros = 0
   nodes: (NodeAddress | null)[] = [
-    { client: { host: 'a', port: 1 }, httpPort: 11 },
-    { client: { host: 'b', port: 2 }, httpPort: 12 },
-    { client: { host: 'c', port: 3 }, httpPort: 13 },
+    { client: { host: 'a', port: 1 }, tlsPort: 21, websocketPort: 31, httpPort: 11 },
+    { client: { host: 'b', port: 2 }, tlsPort: 22, websocketPort: 32, httpPort: 12 },
+    { client: { host: 'c', port: 3 }, tlsPort: 23, websocketPort: 0, httpPort: 13 },
   ]
   #clients = 0
 
@@ -464,6 +466,12 @@ export class Rig {
   client(client?: number): TestClient {
     this.#clients += 1
     return new TestClient(this, this.#clients, client ?? 1000 + this.#clients)
+  }
+
+  /** Over TLS. */
+  secureClient(): TestClient {
+    this.#clients += 1
+    return new TestClient(this, this.#clients, 1000 + this.#clients, true)
   }
 
   settle(): void {

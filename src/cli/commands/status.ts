@@ -102,7 +102,7 @@ function render(answers: readonly NodeAnswer[], summary: Summary): string {
       : {
           node: status.replica,
           role: roleOf(status),
-          client: status.addresses.client,
+          client: status.addresses.client ?? status.addresses.tls ?? status.addresses.websocket ?? '-',
           http,
           view: status.view,
           op: status.op,

@@ -19,8 +19,10 @@
 //
 // Nothing on the wire says which request body it is: a body that parses to its end as the first is the first.
 // A context that contains `galgo.exactly-once=1` asks for a session in which every replicated request is numbered.
-import { ProtocolError, type Reader, type Writer } from '../bytes.ts'
+import { ProtocolError, type Reader, u32At, type Writer } from '../bytes.ts'
 import { Status } from '../errors.ts'
+import { At, Command } from '../frame.ts'
+import { Operation } from '../operations.ts'
 import { readResult } from '../result.ts'
 
 /** 0.11.0, as major << 20 | minor << 10 | patch. */
@@ -136,4 +138,13 @@ export function decodeRegisterReply(reader: Reader): RegisterReply {
   reader.finish()
   if (reply.session === 0) throw new ProtocolError(Status.invalidSession, 'session 0')
   return reply
+}
+
+/** The answer to a login that succeeded: from here on the client may send frames of any allowed size. */
+export function isLoginReply(frame: Uint8Array): boolean {
+  return (
+    frame[At.command] === Command.reply &&
+    frame[At.reply.operation] === Operation.register &&
+    u32At(frame, At.reply.status) === 0
+  )
 }

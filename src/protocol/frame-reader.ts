@@ -1,8 +1,8 @@
 // Cuts a stream of bytes into frames. A frame's size is checked before anything is allocated for it.
 
-import { u32At } from '../protocol/bytes.ts'
-import { At } from '../protocol/frame.ts'
-import { HEADER_SIZE } from '../protocol/message.ts'
+import { u32At } from './bytes.ts'
+import { At } from './frame.ts'
+import { HEADER_SIZE } from './message.ts'
 
 /** Largest reply that is taken: more than any cluster can be told to send. */
 export const REPLY_SIZE_MAX = 65 * 1024 * 1024

@@ -1,0 +1,3 @@
+// The package in a browser: nothing of Node.
+export { connect } from './client/browser-connect.ts'
+export * from './names.ts'
