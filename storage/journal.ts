@@ -637,7 +637,9 @@ export class Journal {
   #blankFaulty(slot: number, done: () => void): void {
     if (slot === this.slots) return this.flush(done)
     const next = (): void => this.#blankFaulty(slot + 1, done)
-    if (this.#faulty[slot] === 0 || this.#hasPrepareOnDisk[slot] === 1) return next()
+    const kept =
+      this.#hasPrepareOnDisk[slot] === 1 && headerOp(this.#prepareOnDisk[slot] as Header) > this.#checkpointOp
+    if (this.#faulty[slot] === 0 || kept) return next()
     this.#writeSector(slot, reservedHeader(this.#cluster, this.#windowOp(slot), this.#checksummer), next)
   }
 
