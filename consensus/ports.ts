@@ -37,7 +37,7 @@ export interface ExecuteResult {
 
 /** What a transfer asks of its owner. */
 export type TransferRequest = Pick<TransferOptions, 'blockSize' | 'live' | 'fetch' | 'onSpan' | 'done'>
-export type Transfer = Pick<SegmentTransfer, 'start' | 'supply' | 'cancel' | 'position'>
+export type Transfer = Pick<SegmentTransfer, 'start' | 'supply' | 'cancel' | 'writing' | 'position'>
 
 /** The replicated state machine as the replica sees it. Everything here is deterministic in the order of ops. */
 export interface StateMachine {

@@ -1635,7 +1635,6 @@ export class Replica implements ReplicaPort {
     this.#commitHeader = header.slice()
     this.op = Math.max(this.op, op)
     this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
-    for (const cached of this.#cache.keys()) if (cached <= op) this.#cacheDrop(cached)
     this.#repairs = []
     this.transferredOp = op
     this.#behind = false
@@ -1898,6 +1897,8 @@ export class Replica implements ReplicaPort {
     this.#journal.checkpointDurable(op)
     this.#stateMachine.checkpointDurable(op)
     this.#checkpoints.keepOnly(op, previous, () => {})
+    // What was executed from memory in a view that was left before its journal write could begin is not written any more.
+    for (const cached of this.#cache.keys()) if (cached <= op) this.#cacheDrop(cached)
   }
 
   // ---- view change -------------------------------------------------------------------------------------------------

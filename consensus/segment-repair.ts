@@ -60,11 +60,15 @@ export class SegmentRepair {
     return this.#current !== null
   }
 
+  /** Of two spans the one of the later checkpoint stays: what it counts more, also of the index, may be what is damaged. */
   add(span: SegmentSpan, part: DamagedPart): void {
     const known = this.#queue.get(span.name)
-    if (known === undefined ? this.#queue.size >= QUEUE_MAX : known.part === part || part === 'index') return
-    this.#options.log.error('segment-damaged', { segment: span.name, part })
-    this.#queue.set(span.name, { span, part })
+    if (known === undefined && this.#queue.size >= QUEUE_MAX) return
+    const worse = known === undefined || (known.part === 'index' && part === 'records')
+    const later = known !== undefined && isLater(span, known.span)
+    if (worse) this.#options.log.error('segment-damaged', { segment: span.name, part })
+    if (worse || later)
+      this.#queue.set(span.name, { span: later ? span : (known?.span ?? span), part: worse ? part : known.part })
   }
 
   /** `mayBegin`: the state machine has no other transfer. */
@@ -80,7 +84,7 @@ export class SegmentRepair {
     const [damage] = this.#queue.values()
     if (damage === undefined) return
     const { span, part } = damage
-    if (!this.#options.stateMachine.hasSegment(span.name)) return this.#forget(span)
+    if (!this.#options.stateMachine.hasSegment(span.name)) return this.#forget(damage)
     const peer = this.#options.somePeer(this.#asked.get(span.name) ?? -1)
     // An index needs nobody else.
     if (peer >= 0 || part === 'index') this.#begin(damage, peer)
@@ -102,7 +106,7 @@ export class SegmentRepair {
         if (outcome === 'damaged') return this.#later('damaged there too, or not there yet')
         this.#drop()
         if (outcome === 'ok') {
-          this.#forget(span)
+          this.#forget(damage)
           this.repaired += 1
           log.info('segment-repaired', { segment: span.name, part, peer })
         } else if (stateMachine.hasSegment(span.name)) {
@@ -113,15 +117,18 @@ export class SegmentRepair {
     this.#transfer.start()
   }
 
-  #forget({ name }: SegmentSpan): void {
+  #forget(damage: Damage): void {
+    const { name } = damage.span
+    // More of it was found damaged meanwhile.
+    if (this.#queue.get(name) !== damage) return
     this.#queue.delete(name)
     this.#asked.delete(name)
   }
 
   /** The next of the queue first; this one after the others. */
   #later(why: string): void {
-    const damage = this.#current as Damage
-    const { name } = damage.span
+    const { name } = (this.#current as Damage).span
+    const damage = this.#queue.get(name) as Damage
     this.#options.log.warn('segment-not-repaired', { segment: name, peer: this.#fetcher.peer, why })
     this.#drop()
     this.#queue.delete(name)
@@ -143,4 +150,9 @@ export class SegmentRepair {
     if (wanted.name !== null)
       this.#transfer?.supply(wanted.name, wanted.position, message.bytes, HEADER_SIZE, wanted.length)
   }
+}
+
+/** Does a later checkpoint describe the segment so? */
+function isLater(a: SegmentSpan, b: SegmentSpan): boolean {
+  return a.nextOffset > b.nextOffset || (a.ended && !b.ended)
 }

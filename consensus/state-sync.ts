@@ -6,6 +6,9 @@
 //                                    ▲                    │                     │
 //                                    └──── silence, gone, damaged: another peer ┘
 //
+// Cancelled, it is still there until the disk has done what it was asked: the replica goes on from its own state, and may neither
+// need the checkpoint store that is being read, nor write to segments into which an old write is still to land.
+//
 // Nothing that a peer gives is believed: the checkpoint must match its digest, every record its own checksum and place. The
 // digest is the peer's word, as its frames are; replicas compare the digests of equal checkpoints all the time.
 import { assert } from '../src/protocol/assert.ts'
@@ -55,7 +58,7 @@ export interface StateSyncOptions extends BlockFetcherOptions {
   readonly onDiskFault: (what: string) => void
 }
 
-type Phase = 'idle' | 'own' | 'asking' | 'checkpoint' | 'segments' | 'installing'
+type Phase = 'idle' | 'own' | 'asking' | 'checkpoint' | 'segments' | 'installing' | 'ending'
 
 interface Target {
   readonly op: number
@@ -75,6 +78,9 @@ export class StateSync {
   #above = 0
   #target: Target | null = null
   #transfer: Transfer | null = null
+  /** The last one, which may have been cancelled in the middle of a write. */
+  #leaving: Transfer | null = null
+  #readingOwn = false
   #fetchAt = 0
   #askedAt = Number.NEGATIVE_INFINITY
   #now = 0
@@ -117,7 +123,9 @@ export class StateSync {
     this.#options.log.warn('state-transfer', { above: op })
     if (op === 0) return this.#ask()
     const run = this.#run
+    this.#readingOwn = true
     this.#options.checkpoints.read(op, size, digest, (snapshot) => {
+      this.#readingOwn = false
       if (run !== this.#run) return
       const { stateMachine, statePart } = this.#options
       // Without it everything is checked again, which takes longer.
@@ -141,13 +149,21 @@ export class StateSync {
   }
 
   #end(): void {
-    this.#phase = 'idle'
+    this.#phase = 'ending'
     this.#run += 1
     this.#forgetTarget()
+    this.#maybeIdle()
+  }
+
+  #maybeIdle(): void {
+    if (this.#readingOwn || this.#leaving?.writing === true) return
+    this.#leaving = null
+    this.#phase = 'idle'
   }
 
   #forgetTarget(): void {
     this.#transfer?.cancel()
+    this.#leaving = this.#transfer ?? this.#leaving
     this.#transfer = null
     this.#target = null
     this.#fetcher.stop()
@@ -169,6 +185,7 @@ export class StateSync {
   tick(now: number): void {
     this.#now = now
     this.#fetcher.tick(now)
+    if (this.#phase === 'ending') return this.#maybeIdle()
     if (this.#phase === 'asking') {
       if (now - this.#askedAt < ASK_MS) return
       this.#askedAt = now

@@ -52,7 +52,7 @@ export class Ledger implements StateMachine {
 
   transfer(spans: readonly SegmentSpan[], { done }: TransferRequest): Transfer {
     const position = { spans: spans.length, of: spans.length }
-    return { start: () => done('ok'), supply: () => {}, cancel: () => {}, position }
+    return { start: () => done('ok'), supply: () => {}, cancel: () => {}, writing: false, position }
   }
 
   watchDamage(): void {}

@@ -22,14 +22,14 @@ class QuickChecksummer implements Checksummer {
       const words = wordsOf(bytes.buffer)
       let i = start >>> 2
       for (const end = i + (length >>> 4) * 4; i < end; i += 4) {
-        a = Math.imul(rotate(a ^ (words[i] as number), 13), PRIME[0])
-        b = Math.imul(rotate(b ^ (words[i + 1] as number), 15), PRIME[1])
-        c = Math.imul(rotate(c ^ (words[i + 2] as number), 17), PRIME[2])
-        d = Math.imul(rotate(d ^ (words[i + 3] as number), 19), PRIME[3])
+        a = step(a ^ (words[i] as number), PRIME[0])
+        b = step(b ^ (words[i + 1] as number), PRIME[1])
+        c = step(c ^ (words[i + 2] as number), PRIME[2])
+        d = step(d ^ (words[i + 3] as number), PRIME[3])
       }
       done = from + (length >>> 4) * 16
     }
-    for (let i = done; i < to; i++) a = Math.imul(rotate(a ^ (bytes[i] as number), 11), PRIME[1])
+    for (let i = done; i < to; i++) a = step(a ^ (bytes[i] as number), PRIME[1])
     out[outIndex] = finish(a + b, c ^ d)
     out[outIndex + 1] = finish(b + c, d ^ a)
     out[outIndex + 2] = finish(c + d, a ^ b)
@@ -65,8 +65,12 @@ function wordsOf(buffer: ArrayBufferLike): Uint32Array {
   return words
 }
 
-function rotate(x: number, bits: number): number {
-  return (x << bits) | (x >>> (32 - bits))
+/**
+ * Before the product, upper bits come down: the top bit alone would stay what it is, and flipped together with the one that it
+ * meets in the next word of its lane it would not be seen.
+ */
+function step(x: number, prime: number): number {
+  return Math.imul(x ^ (x >>> 15), prime)
 }
 
 function finish(x: number, y: number): number {

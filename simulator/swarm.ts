@@ -244,7 +244,8 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     // What a scrubber looks for is there once everything is written.
     let scrubbed = ending.atlas.damaged === 0 ? () => true : null
     const atRest = (): boolean => {
-      if (!world.converged()) return false
+      // An operation that hung before the healing holds its buffer until it ends.
+      if (!world.converged() || world.participants().some(({ index }) => ending.disks[index]?.hangs)) return false
       scrubbed ??= scrubbing(world, machines)
       return scrubbed()
     }

@@ -45,6 +45,7 @@ export class SegmentTransfer {
   #fetchAt = 0
   #pieceEnd = 0
   #ended = false
+  #writes = 0
 
   constructor(spans: readonly SegmentSpan[], options: TransferOptions) {
     this.#spans = spans
@@ -64,6 +65,11 @@ export class SegmentTransfer {
   /** Its files go: it ends, and nothing more is written. */
   abandon(): void {
     this.#finish('failed')
+  }
+
+  /** A write is under way; one that was cancelled would otherwise land on what its owner has written since. */
+  get writing(): boolean {
+    return this.#writes > 0
   }
 
   /** Whole spans, of all. */
@@ -147,7 +153,9 @@ export class SegmentTransfer {
         if (this.#ended) return release()
         if (result !== 'ok') buffer.fill(0, 0, length)
         buffer.set(piece.subarray(from - start, end - start), from - start)
+        this.#writes += 1
         disk.write(span.name, start, buffer, 0, length, (written) => {
+          this.#writes -= 1
           release()
           if (this.#mayGoOn(written)) this.#audit(span, progress)
         })
@@ -173,7 +181,9 @@ export class SegmentTransfer {
       indexBlock.borrow((bytes, release) => {
         if (this.#ended) return release()
         const env = { disk, checksummer, indexBlock: bytes }
+        this.#writes += 1
         writeIndexBlock(env, span.indexName, { index, indexFrom: 0 }, first, count, (written) => {
+          this.#writes -= 1
           release()
           if (this.#mayGoOn(written)) step(first + ENTRIES_PER_BLOCK)
         })

@@ -37,6 +37,8 @@ export class BadDisk implements DiskBreaker {
   slow = 1
   /** Microseconds that the next operation takes. */
   hang = 0
+  /** When the last operation that hung ends, also when that is after everything was healed. */
+  #hangsUntil = 0
   /** It said that it failed: the machine has to be looked at. */
   failed = false
 
@@ -58,10 +60,16 @@ export class BadDisk implements DiskBreaker {
     this.hang = 0
   }
 
+  /** Somebody may still wait for an operation that hung. */
+  get hangs(): boolean {
+    return this.#world.scheduler.now <= this.#hangsUntil
+  }
+
   latency(micros: number, step: DiskStep | null): number {
     if (step === null || this.hang === 0) return micros * this.slow
     const stuck = this.hang
     this.hang = 0
+    this.#hangsUntil = Math.max(this.#hangsUntil, this.#world.scheduler.now + stuck)
     return stuck
   }
 

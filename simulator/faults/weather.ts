@@ -89,10 +89,11 @@ export class Weather implements LinkBreaker {
 
   #flip(parcel: Parcel): Parcel {
     const frame = parcel.frame.slice()
-    for (let bits = this.#random.between(1, 8); bits > 0; bits--) {
-      const at = this.#random.below(frame.length)
-      frame[at] = (frame[at] as number) ^ (1 << this.#random.below(8))
-    }
+    // Flipped twice, a bit is what it was.
+    const bits = new Set<number>()
+    for (let left = this.#random.between(1, 8); left > 0; left--)
+      bits.add(8 * this.#random.below(frame.length) + this.#random.below(8))
+    for (const bit of bits) frame[bit >>> 3] = (frame[bit >>> 3] as number) ^ (1 << (bit & 7))
     this.#world.mark('flipped frame')
     return { ...parcel, frame, damaged: true }
   }
