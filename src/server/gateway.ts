@@ -23,7 +23,7 @@ import { listenError, systemCode } from './errors.ts'
 import { encodeIntroduction, type Introduction } from './introduction.ts'
 import { WebSocketRelay } from './websocket-relay.ts'
 
-/** A handshake of TLS or HTTP must be over within this. */
+/** A handshake of TLS or HTTP must be over within this, or within the time for a first frame if that is shorter. */
 const HANDSHAKE_MS = 10_000
 const SWEEP_MS = 500
 const TLS = { minVersion: 'TLSv1.2' } as const
@@ -141,6 +141,10 @@ export class Gateway {
     socket.once('close', () => this.#sockets.delete(socket))
   }
 
+  get #handshakeMs(): number {
+    return Math.min(HANDSHAKE_MS, this.#options.config.limits.firstFrameTimeoutMs)
+  }
+
   #watchHandshakes(server: TlsServer): void {
     this.#secure.push(server)
     server.on('tlsClientError', (error, socket) => {
@@ -153,7 +157,7 @@ export class Gateway {
 
   #tlsServer(): TlsServer {
     const server = createTlsServer(
-      { ...TLS, ...this.#options.pair, handshakeTimeout: HANDSHAKE_MS, noDelay: true },
+      { ...TLS, ...this.#options.pair, handshakeTimeout: this.#handshakeMs, noDelay: true },
       (socket) => {
         socket.on('error', () => {})
         const inner = this.#relay({ transport: 1, secure: true, address: addressOf(socket) })
@@ -171,15 +175,15 @@ export class Gateway {
 
   #webServer(secure: boolean): HttpServer {
     const limits = {
-      headersTimeout: HANDSHAKE_MS,
-      requestTimeout: HANDSHAKE_MS,
-      connectionsCheckingInterval: 1000,
+      headersTimeout: this.#handshakeMs,
+      requestTimeout: this.#handshakeMs,
+      connectionsCheckingInterval: SWEEP_MS,
       maxHeaderSize: 8192,
       noDelay: true,
     }
     let server: HttpServer
     if (secure) {
-      const https = createHttpsServer({ ...limits, ...TLS, ...this.#options.pair, handshakeTimeout: HANDSHAKE_MS })
+      const https = createHttpsServer({ ...limits, ...TLS, ...this.#options.pair, handshakeTimeout: this.#handshakeMs })
       this.#watchHandshakes(https)
       https.on('secureConnection', (socket) => this.#track(socket))
       server = https
