@@ -10,6 +10,9 @@ const FIRST: SwarmShape = { durability: 'disk', faults: FIRST_FAULTS, readers: 0
 /** As seeds were drawn before disks could be lost. */
 const ALL: SwarmShape = { durability: 'disk', faults: FAULTS.slice(0, 42) }
 
+/** As those, and acknowledged from memory. */
+const MEMORY: SwarmShape = { ...ALL, durability: 'memory' }
+
 const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[] = [
   [
     1078,
@@ -26,6 +29,9 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a primary that others had replaced took their frames for support, and denied a session that it did not know',
     FIRST,
   ],
+  [2233, 'a header that outlived its prepare in a power cut was taken for damage by the start after the next', MEMORY],
+  [135, 'a replica that had just put a log together put another one together for the same view', MEMORY],
+  [191, 'what a power cut left half done stopped a single node at a later start', MEMORY],
   [5049, 'a segment ended while its repair waited: the end of its index was not made again', ALL],
   [5093, 'the simulator took a cluster for at rest while an operation hung since before the healing', ALL],
   [
