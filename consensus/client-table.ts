@@ -35,12 +35,15 @@ export type Lookup = 'new' | 'unknown' | 'forgotten' | 'mismatch' | StoredReply
 export class ClientTable {
   readonly #sessions = new Map<string, Session>()
   readonly #clientsMax: number
+  readonly #onEnd: (session: Session) => void
   readonly window: number
   /** Sessions that had to go for others since the process began. */
   evictions = 0
 
-  constructor(options: { clientsMax: number; window: number }) {
+  /** `onEnd` is told of every session that ends, in an order that is the same on every replica. */
+  constructor(options: { clientsMax: number; window: number; onEnd?: (session: Session) => void }) {
     this.#clientsMax = options.clientsMax
+    this.#onEnd = options.onEnd ?? (() => {})
     this.window = options.window
   }
 
@@ -60,7 +63,7 @@ export class ClientTable {
       existing.lastOp = op
       return existing
     }
-    this.#sessions.delete(client)
+    if (existing) this.#end(existing)
     if (this.#sessions.size >= this.#clientsMax) this.#evictOldest()
     const session: Session = { client, session: op, userId, exactlyOnce, request: 0, lastOp: op, replies: [] }
     this.#sessions.set(client, session)
@@ -72,17 +75,28 @@ export class ClientTable {
     for (const session of this.#sessions.values())
       if (oldest === null || session.lastOp < oldest.lastOp) oldest = session
     if (oldest === null) return
-    this.#sessions.delete(oldest.client)
+    this.#end(oldest)
     this.evictions += 1
   }
 
   logout(client: string, session: number): void {
-    if (this.#sessions.get(client)?.session === session) this.#sessions.delete(client)
+    const existing = this.#sessions.get(client)
+    if (existing?.session === session) this.#end(existing)
   }
 
   /** Every session ends. */
   clear(): void {
-    this.#sessions.clear()
+    for (const session of this.#inOrder()) this.#end(session)
+  }
+
+  #end(session: Session): void {
+    this.#sessions.delete(session.client)
+    this.#onEnd(session)
+  }
+
+  /** Of their registration. */
+  #inOrder(): Session[] {
+    return [...this.#sessions.values()].sort((a, b) => a.session - b.session)
   }
 
   /** What is known of a request number of this session; without a checksum, whatever its body. */
@@ -109,7 +123,7 @@ export class ClientTable {
 
   /** Deterministic bytes: sessions in the order of their registration. */
   encode(): Uint8Array {
-    const sessions = [...this.#sessions.values()].sort((a, b) => a.session - b.session)
+    const sessions = this.#inOrder()
     let size = 4
     for (const s of sessions) {
       size += 16 + 8 + 4 + 4 + 8 + 8 + 4

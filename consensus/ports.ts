@@ -44,6 +44,8 @@ export interface StateMachine {
   /** False while too many bytes wait for the disk; the replica asks again on every tick and disk completion. */
   canExecute(): boolean
   execute(prepare: Message): ExecuteResult
+  /** A client's session ended by the execution of `op`: it will ask for nothing any more. Part of the state, as ops are. */
+  endSession(session: number, op: number): void
   /** The cluster may have lost acknowledged ops that stood here, as its loss number `epoch` says. Part of the state from now on. */
   fence(epoch: number): void
   /** Of the last fence; 0 when there was none. */

@@ -350,7 +350,11 @@ export class Replica implements ReplicaPort {
     this.#quorum = majority(g.replicaCount)
     this.#pipelineMax = g.pipelineMax
     this.#checkpointInterval = g.checkpointInterval
-    this.clients = new ClientTable({ clientsMax: g.clientsMax, window: g.sessionWindow })
+    this.clients = new ClientTable({
+      clientsMax: g.clientsMax,
+      window: g.sessionWindow,
+      onEnd: ({ session }) => this.#stateMachine.endSession(session, this.commitMin),
+    })
     for (let r = 0; r < g.replicaCount; r++) {
       this.#peers.push({
         connected: false,

@@ -29,6 +29,11 @@ export class Ledger implements StateMachine {
     this.#hash = Math.imul(this.#hash ^ value, 0x01000193) >>> 0
   }
 
+  endSession(session: number, op: number): void {
+    this.#mix(session)
+    this.#mix(op)
+  }
+
   fence(epoch: number): void {
     this.lossEpoch = epoch
     this.#mix(epoch)

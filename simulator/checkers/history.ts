@@ -119,6 +119,7 @@ export class HistoryChecker {
         this.#onExecuted(node, prepare, result)
         return result
       },
+      endSession: (session, op) => machine.endSession(session, op),
       fence: (epoch) => machine.fence(epoch),
       get lossEpoch() {
         return machine.lossEpoch

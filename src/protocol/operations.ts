@@ -12,6 +12,7 @@ export const Operation = {
   completeConsumerGroupRevocation: 67,
   truncatePartition: 68,
   createRoot: 71,
+  storeGroupOffset: 72,
   // Metadata.
   createStream: 128,
   updateStream: 129,
@@ -119,7 +120,7 @@ export function isCode(code: number): code is Code {
 
 /** Ops that only the cluster itself may put into the log. */
 export function isInternal(operation: number): boolean {
-  return operation >= 64 && operation <= 71
+  return operation >= 64 && operation <= 72
 }
 
 /** 64..149: the client advances its request number for these. */

@@ -63,6 +63,10 @@ const OPERATIONS: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [Operation.createPartitions, inTopic('topic-manage')],
   [Operation.deletePartitions, inTopic('topic-manage')],
   [Operation.deleteSegments, inTopic('topic-manage')],
+  [Operation.createConsumerGroup, inTopic('messages-poll')],
+  [Operation.deleteConsumerGroup, inTopic('messages-poll')],
+  [Operation.joinConsumerGroup, inTopic('messages-poll')],
+  [Operation.leaveConsumerGroup, inTopic('messages-poll')],
   [Operation.createUser, everywhere('user-manage')],
   [Operation.updateUser, everywhere('user-manage')],
   [Operation.deleteUser, everywhere('user-manage')],
@@ -92,6 +96,9 @@ const CODES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [Code.getTopic, inTopic('topic-read')],
   [Code.pollMessages, inTopic('messages-poll', 'consumer')],
   [Code.getConsumerOffset, inTopic('messages-poll', 'consumer')],
+  [Code.getConsumerGroup, inTopic('messages-poll')],
+  [Code.listConsumerGroups, inTopic('messages-poll')],
+  [Code.syncConsumerGroup, inTopic('messages-poll')],
 ])
 
 /** null: nobody but root. */

@@ -6,6 +6,7 @@ import { Partition, type PartitionEnvironment, type PartitionImage, segmentSpans
 import type { SegmentSpan } from '../../storage/segment-audit.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import type { TopicOptions } from '../protocol/options.ts'
+import { ConsumerGroup, type GroupRow } from './consumer-group.ts'
 import { decode, encode } from './encode.ts'
 
 export interface PartitionEntry {
@@ -14,7 +15,7 @@ export interface PartitionEntry {
   readonly createdAt: number
   readonly op: number
   readonly log: Partition
-  /** Last offset that a consumer has taken, by `consumerKey`. */
+  /** Last offset that a consumer has taken, by `consumerKey` or `groupKey`. */
   readonly offsets: Map<string, number>
 }
 
@@ -25,6 +26,9 @@ export interface TopicEntry {
   readonly op: number
   options: TopicOptions
   readonly partitions: PartitionEntry[]
+  readonly groups: ConsumerGroup[]
+  /** Number of the next group: none is given twice, so that nobody inherits offsets. */
+  nextGroup: number
   /** Where the next batch goes that is to be spread evenly. */
   nextPartition: number
   /** What the last snapshot said of it; null once it has changed. With many topics, few change between two snapshots. */
@@ -90,6 +94,11 @@ export function findStream(streams: readonly StreamEntry[], id: Identifier): Str
   return find(streams, id)
 }
 
+/** Groups are sorted by id, as everything is. */
+export function findGroup(topic: TopicEntry, id: Identifier): ConsumerGroup | null {
+  return find(topic.groups, id)
+}
+
 export function findTopic(stream: StreamEntry, id: Identifier): TopicEntry | null {
   return find(stream.topics, id)
 }
@@ -125,6 +134,8 @@ type TopicRow = readonly [
   options: OptionsRow,
   nextPartition: number,
   partitions: readonly PartitionRow[],
+  nextGroup: number,
+  groups: readonly GroupRow[],
 ]
 /** Each topic is encoded by itself. */
 type StreamRow = readonly [id: number, name: string, createdAt: number, op: number, topics: readonly Uint8Array[]]
@@ -168,7 +179,9 @@ function topicRow(t: TopicEntry): TopicRow {
   const partitions = t.partitions.map(
     (p) => [p.id, p.createdAt, p.op, p.log.image(), [...p.offsets].sort(byKey)] as const,
   )
-  return [t.id, t.name, t.createdAt, t.op, encodeOptions(t.options), t.nextPartition, partitions]
+  const groups = t.groups.map((group) => group.image())
+  const { id, name, createdAt, op, nextPartition, nextGroup } = t
+  return [id, name, createdAt, op, encodeOptions(t.options), nextPartition, partitions, nextGroup, groups]
 }
 
 function byKey(a: readonly [string, number], b: readonly [string, number]): number {
@@ -201,11 +214,22 @@ export function catalogSegments(image: CatalogImage): SegmentSpan[] {
 
 function decodeTopic(
   stream: StreamEntry,
-  [id, name, createdAt, op, optionsRow, nextPartition, rows]: TopicRow,
+  [id, name, createdAt, op, optionsRow, nextPartition, rows, nextGroup, groups]: TopicRow,
   environment: (options: TopicOptions) => PartitionEnvironment,
 ): TopicEntry {
   const options = decodeOptions(optionsRow)
-  const topic: TopicEntry = { id, name, createdAt, op, options, partitions: [], nextPartition, encoded: null }
+  const topic: TopicEntry = {
+    id,
+    name,
+    createdAt,
+    op,
+    options,
+    partitions: [],
+    groups: [],
+    nextGroup,
+    nextPartition,
+    encoded: null,
+  }
   const env = environment(options)
   const directory = topicDirectory(stream, topic)
   for (const [partitionId, partitionCreatedAt, partitionOp, log, offsets] of rows) {
@@ -213,5 +237,6 @@ function decodeTopic(
     for (const [key, offset] of offsets) partition.offsets.set(key, offset)
     topic.partitions.push(partition)
   }
+  for (const group of groups) topic.groups.push(ConsumerGroup.restore({ streamId: stream.id, topic }, group))
   return topic
 }

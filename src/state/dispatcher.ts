@@ -47,6 +47,7 @@ import { ruleOfOperation } from './access.ts'
 import { authorize } from './authorize.ts'
 import type { ClientConnection } from './connection.ts'
 import { Door } from './door.ts'
+import { GroupWatch } from './group-watch.ts'
 import { type Admission, Logins } from './logins.ts'
 import { faultOfNewName } from './names.ts'
 import { Polls } from './polls.ts'
@@ -107,6 +108,10 @@ const WRITES: ReadonlySet<number> = new Set([
   Operation.createPartitions,
   Operation.deletePartitions,
   Operation.deleteSegments,
+  Operation.createConsumerGroup,
+  Operation.deleteConsumerGroup,
+  Operation.joinConsumerGroup,
+  Operation.leaveConsumerGroup,
   Operation.createUser,
   Operation.updateUser,
   Operation.deleteUser,
@@ -134,6 +139,7 @@ export class Dispatcher implements ReplicaHost {
   readonly #replica: ReplicaPort
   readonly #pool: MessagePool
   readonly #reads: Reads
+  readonly #groups: GroupWatch
   readonly #polls: Polls
   readonly #logins: Logins
   readonly #secrets: SecretRequests
@@ -150,7 +156,12 @@ export class Dispatcher implements ReplicaHost {
     this.#options = options
     this.#replica = options.replica
     this.#pool = options.pool
-    this.#polls = new Polls(options, {
+    this.#groups = new GroupWatch({
+      ...options,
+      heard: (client) => this.#byClient.get(client)?.heardAt ?? null,
+      silent: (client) => this.#endSilent(client),
+    })
+    this.#polls = new Polls(options, this.#groups, {
       status: (door, echo, status) => this.#status(door, echo, status),
       truncated: (door, echo, from) => this.#status(door, echo, Status.logTruncated, from),
       mayWait: (door, message) => this.#mayWait(door, message),
@@ -223,6 +234,7 @@ export class Dispatcher implements ReplicaHost {
   onFrame(connection: ClientConnection, message: Message): void {
     const door = this.#doors.get(connection)
     if (door === undefined || door.gone) return message.unref()
+    door.heardAt = this.#options.clock.monotonicMs()
     const { size, words } = message
     const whole = size >= HEADER_SIZE && size <= Math.min(message.capacity, this.#options.frameSizeMax)
     if (!whole || commandOf(message) !== Command.request || isZero128(words, At.request.client)) {
@@ -283,6 +295,12 @@ export class Dispatcher implements ReplicaHost {
       frame.unref()
     }
     this.#close(door)
+  }
+
+  /** A member of a group that was silent for too long. If it is there after all, it logs in and joins again. */
+  #endSilent(client: string): void {
+    const door = this.#byClient.get(client)
+    if (door !== undefined) this.#endSession(door, door.clientId, EvictionReason.staleClient)
   }
 
   /** Requests that stand in the log after the end of their session are executed by nobody, and answered by nobody else. */
@@ -739,8 +757,8 @@ export class Dispatcher implements ReplicaHost {
 
   // ---- housekeeping ----------------------------------------------------------------------------------------------------
 
-  onInternalCommitted(token: number, _result: ExecuteResult): void {
-    this.#polls.onOffsetStored(token)
+  onInternalCommitted(token: number, result: ExecuteResult): void {
+    this.#polls.onOffsetCommitted(token, result)
     this.#retention.onInternalCommitted(token)
     this.#logins.onInternalCommitted()
   }
@@ -755,6 +773,7 @@ export class Dispatcher implements ReplicaHost {
     this.#sweepDue = now + SWEEP_MS
     this.#sweep()
     this.#retention.look()
+    this.#groups.step(now)
     if (now < this.#diskDue) return
     this.#diskDue = now + DISK_LOOK_MS
     this.#lookAtDisk()

@@ -33,6 +33,8 @@ export class Door {
   readonly tokens = new Map<number, string>()
   /** Polls that found no buffer. */
   waitingPolls = 0
+  /** When the last frame came, ms. */
+  heardAt = 0
   paused = false
   /** Nothing is sent any more, nothing taken. */
   gone = false

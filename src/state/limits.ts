@@ -15,3 +15,9 @@ export const OFFSETS_PER_PARTITION_MAX = 10_000
 export const USERS_MAX = 1000
 /** One more is 52 personalAccessTokensLimitReached. */
 export const TOKENS_PER_USER_MAX = 100
+/** Of one topic; one more is 5 featureUnavailable. */
+export const GROUPS_PER_TOPIC_MAX = 1000
+/** One more is 5 featureUnavailable. */
+export const MEMBERS_PER_GROUP_MAX = 1000
+/** Groups that one session may be a member of; one more is 5 featureUnavailable. */
+export const GROUPS_PER_SESSION_MAX = 100

@@ -2,6 +2,7 @@
 // none writes on anybody's terminal. Upper and lower case differ. Looked at on the door and not when an op executes: what the
 // composed form of new characters is, depends on the runtime, and replicas may run on different ones.
 import { ProtocolError, type Reader } from '../protocol/bytes.ts'
+import { decodeCreateConsumerGroup } from '../protocol/commands/create-consumer-group.ts'
 import { decodeCreatePersonalAccessToken } from '../protocol/commands/create-personal-access-token.ts'
 import { decodeCreateStream } from '../protocol/commands/create-stream.ts'
 import { decodeCreateTopic } from '../protocol/commands/create-topic.ts'
@@ -22,6 +23,7 @@ const NAMED: ReadonlyMap<number, Named> = new Map<number, Named>([
   [Operation.updateStream, { decode: decodeUpdateStream, status: Status.invalidStreamName }],
   [Operation.createTopic, { decode: decodeCreateTopic, status: Status.invalidTopicName }],
   [Operation.updateTopic, { decode: decodeUpdateTopic, status: Status.invalidTopicName }],
+  [Operation.createConsumerGroup, { decode: decodeCreateConsumerGroup, status: Status.invalidConsumerGroupName }],
   [Operation.createUser, { decode: decodeCreateUser, status: Status.invalidUsername }],
   [Operation.updateUser, { decode: decodeUpdateUser, status: Status.invalidUsername }],
   [

@@ -1,14 +1,16 @@
 // Reads of messages: what a poll asks for is read from its partition into one buffer and sent from there. With auto-commit the
-// offset goes through the log first, under a number of this node's own, and the messages go out once it is stored.
+// offset goes through the log first, under a number of this node's own, and the messages go out once it is stored. A member of a
+// group gets what is in a partition only while that is its own; else it is told to ask again which ones are.
 //
 //   poll ─▶ buffer? ─▶ Partition.read ─▶ auto-commit? ─▶ Replica.submit ─▶ onOffsetStored ─▶ reply
 //            └▶ none: waits, its connection is paused      └▶ no ──────────────────────────▶ reply
-import type { Log, Random } from '../../consensus/ports.ts'
+import type { ExecuteResult, Log, Random } from '../../consensus/ports.ts'
 import type { ReadFrom } from '../../storage/partition.ts'
 import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import {
   decodePollMessages,
   encodePollReplyPrefix,
+  PARTITION_FENCED,
   POLL_PREFIX_SIZE,
   type PollMessages,
 } from '../protocol/commands/poll-messages.ts'
@@ -18,13 +20,15 @@ import { Status } from '../protocol/errors.ts'
 import { At, clearHeader, getU32, setU32, setU64 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
 import { Code, Operation } from '../protocol/operations.ts'
+import { readResult } from '../protocol/result.ts'
 import { ruleOfCode } from './access.ts'
 import { authorize } from './authorize.ts'
-import type { PartitionEntry } from './catalog.ts'
 import type { Door } from './door.ts'
+import { encodeGroupOffset } from './group-entries.ts'
+import type { GroupWatch } from './group-watch.ts'
 import type { ReplicaPort } from './replica-port.ts'
 import { echoOf, type RequestEcho, writeReplyHeader } from './replies.ts'
-import { consumerKey, type StateMachine } from './state-machine.ts'
+import type { OffsetPlace, StateMachine } from './state-machine.ts'
 
 export interface PollsOptions {
   readonly replica: ReplicaPort
@@ -51,6 +55,14 @@ export interface Desk {
 const POLLS_MAX = 256
 const POLL_COUNT_MAX = 1_000_000
 
+/** What a poll has taken out of a partition. */
+interface Taken {
+  readonly partition: number
+  /** By which grant, for a member of a group. */
+  readonly granted: number | null
+  readonly offset: number
+}
+
 interface AutoCommit {
   readonly door: Door
   readonly echo: RequestEcho
@@ -59,6 +71,7 @@ interface AutoCommit {
 
 export class Polls {
   readonly #options: PollsOptions
+  readonly #groups: GroupWatch
   readonly #desk: Desk
   #reading = 0
   /** Polls that found no buffer. */
@@ -68,8 +81,9 @@ export class Polls {
   readonly #tokenBase: number
   #tokens = 0
 
-  constructor(options: PollsOptions, desk: Desk) {
+  constructor(options: PollsOptions, groups: GroupWatch, desk: Desk) {
     this.#options = options
+    this.#groups = groups
     this.#desk = desk
     this.#tokenBase = options.random.below(2 ** 32) * 2 ** 20
   }
@@ -124,14 +138,23 @@ export class Polls {
       message.unref()
       return true
     }
-    const { status, found } = this.#options.state.partition(request.stream, request.topic, request.partition)
-    const refused = request.consumer.kind === 'group' ? Status.consumerGroupIdNotFound : status
-    if (found === null || refused !== Status.ok) {
-      this.#desk.status(door, echo, refused)
+    const { status, found: place } = this.#options.state.offsetPlace(request)
+    if (place === null) {
+      this.#desk.status(door, echo, status)
       message.unref()
       return true
     }
-    const from = readFrom(found, request)
+    const { partition: found, group } = place
+    const granted = group === null ? null : group.grantOf(found.id, door.session)
+    if (group !== null && granted === null) {
+      // A node that does not lead cannot know.
+      if (!replica.isPrimary) this.#desk.status(door, echo, Status.transientNotAccepted)
+      else if (group.member(door.session) !== null) this.#fence(door, echo)
+      else this.#desk.status(door, echo, Status.consumerGroupMemberNotFound)
+      message.unref()
+      return true
+    }
+    const from = readFrom(place, request)
     const seen = getU32(message.words, At.request.lossEpoch)
     if (seen > 0 && from.kind === 'offset') {
       const fence = this.#options.state.fences.since(found.log.directory, seen - 1)
@@ -162,12 +185,26 @@ export class Polls {
           reply.unref()
           return this.#desk.status(door, echo, Status.cannotReadMessage)
         }
+        if (group !== null && granted !== null) {
+          // Taken away while it was read: whoever gets it reads this again.
+          if (group.grantOf(found.id, door.session) !== granted) {
+            reply.unref()
+            return this.#fence(door, echo)
+          }
+          this.#groups.notePoll(group, found.id, granted, count > 0 ? nextOffset - 1 : -1)
+        }
         const writer = new Writer(reply.bytes, HEADER_SIZE, at)
         encodePollReplyPrefix(writer, found.id, Math.max(0, found.log.nextOffset - 1), count)
         writeReplyHeader(reply, echo, Status.ok, POLL_PREFIX_SIZE + bytes)
         const compact = this.#compact(reply)
         if (request.autoCommit && count > 0 && !door.gone)
-          return this.#autoCommit(door, echo, request, found, nextOffset - 1, compact)
+          return this.#autoCommit(
+            door,
+            echo,
+            request,
+            { partition: found.id, granted, offset: nextOffset - 1 },
+            compact,
+          )
         if (!door.gone) door.send(compact)
         compact.unref()
       },
@@ -195,8 +232,7 @@ export class Polls {
     door: Door,
     echo: RequestEcho,
     { consumer, stream, topic }: PollMessages,
-    partition: PartitionEntry,
-    offset: number,
+    { partition, granted, offset }: Taken,
     reply: Message,
   ): void {
     const message = this.#options.pool.acquire(HEADER_SIZE + 1024)
@@ -206,12 +242,14 @@ export class Polls {
     }
     clearHeader(message)
     const writer = new Writer(message.bytes, HEADER_SIZE)
-    encodeStoreConsumerOffset(writer, { consumer, stream, topic, partition: partition.id, offset, ack: 'quorum' })
+    const store = { consumer, stream, topic, partition, offset, ack: 'quorum' } as const
+    if (granted === null) encodeStoreConsumerOffset(writer, store)
+    else encodeGroupOffset(writer, { session: door.session, granted, request: store })
     setU32(message.words, At.size, HEADER_SIZE + writer.length)
     this.#tokens = (this.#tokens + 1) % 2 ** 20
     const token = this.#tokenBase + this.#tokens
     setU64(message.words, At.request.request, token)
-    message.bytes[At.request.operation] = Operation.storeConsumerOffset
+    message.bytes[At.request.operation] = granted === null ? Operation.storeConsumerOffset : Operation.storeGroupOffset
     this.#autoCommits.set(token, { door, echo, reply })
     const outcome = this.#waitingCommits.length > 0 ? 'busy' : this.#options.replica.submit(message)
     if (outcome === 'busy') this.#waitingCommits.push({ token, message })
@@ -243,21 +281,39 @@ export class Polls {
     for (const { message } of this.#waitingCommits.splice(0)) message.unref()
     // The next primary may store these offsets yet: messages that were read for them must reach their consumer now, or never
     // will. If it does not, the consumer gets them twice.
-    for (const token of this.#autoCommits.keys()) this.onOffsetStored(token)
+    for (const token of this.#autoCommits.keys()) this.#finish(token, Status.ok)
   }
 
-  /** The offset that `token` stands for is stored: its messages go out. */
-  onOffsetStored(token: number): void {
+  /** What became of the offset that `token` stands for, if it is one of this node's. */
+  onOffsetCommitted(token: number, { body }: ExecuteResult): void {
+    if (this.#autoCommits.has(token)) this.#finish(token, readResult(new Reader(body)))
+  }
+
+  /** The messages go out, unless they belong to another member. */
+  #finish(token: number, status: number): void {
     const commit = this.#autoCommits.get(token)
     if (commit === undefined) return
     this.#autoCommits.delete(token)
-    if (!commit.door.gone) commit.door.send(commit.reply)
-    commit.reply.unref()
+    const { door, echo, reply } = commit
+    if (status === Status.consumerGroupPartitionNotOwned) this.#fence(door, echo)
+    else if (!door.gone) door.send(reply)
+    reply.unref()
+  }
+
+  /** The member does not own the partition: it gets nothing, and asks which ones it owns. */
+  #fence(door: Door, echo: RequestEcho): void {
+    if (door.gone) return
+    const reply = this.#options.pool.acquire(HEADER_SIZE + POLL_PREFIX_SIZE)
+    if (reply === null) return this.#desk.status(door, echo, Status.transientNotAccepted)
+    encodePollReplyPrefix(new Writer(reply.bytes, HEADER_SIZE), PARTITION_FENCED, 0, 0)
+    writeReplyHeader(reply, echo, Status.ok, POLL_PREFIX_SIZE)
+    door.send(reply)
+    reply.unref()
   }
 }
 
-function readFrom(partition: PartitionEntry, { consumer, from }: PollMessages): ReadFrom {
+function readFrom({ partition, key }: OffsetPlace, { from }: PollMessages): ReadFrom {
   if (from.kind !== 'next') return from
-  const stored = partition.offsets.get(consumerKey(consumer))
+  const stored = partition.offsets.get(key)
   return { kind: 'offset', offset: stored === undefined ? 0 : stored + 1 }
 }

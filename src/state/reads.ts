@@ -7,11 +7,13 @@ import {
 } from '../protocol/commands/cluster-metadata.ts'
 import { decodeDescribeOptions, encodeDescribeOptionsReply } from '../protocol/commands/describe-options.ts'
 import { decodeGetClient, encodeGetClientReply } from '../protocol/commands/get-client.ts'
+import { decodeGetConsumerGroup, encodeGroupReply } from '../protocol/commands/get-consumer-group.ts'
 import { decodeGetConsumerOffset, encodeGetConsumerOffsetReply } from '../protocol/commands/get-consumer-offset.ts'
 import { decodeGetStream, encodeStreamReply } from '../protocol/commands/get-stream.ts'
 import { decodeGetTopic, encodeTopicReply } from '../protocol/commands/get-topic.ts'
 import { decodeGetUser, encodeUserReply } from '../protocol/commands/get-user.ts'
 import { decodeListClients, encodeListClientsReply } from '../protocol/commands/list-clients.ts'
+import { decodeListConsumerGroups, encodeListConsumerGroupsReply } from '../protocol/commands/list-consumer-groups.ts'
 import {
   decodeListPersonalAccessTokens,
   encodeListPersonalAccessTokensReply,
@@ -22,6 +24,7 @@ import { decodeListUsers, encodeListUsersReply } from '../protocol/commands/list
 import { decodeMe, encodeMeReply, type Me } from '../protocol/commands/me.ts'
 import { decodePing } from '../protocol/commands/ping.ts'
 import { decodeStats, encodeStatsReply, type Stats } from '../protocol/commands/stats.ts'
+import { decodeSyncConsumerGroup, encodeSyncConsumerGroupReply } from '../protocol/commands/sync-consumer-group.ts'
 import { Status } from '../protocol/errors.ts'
 import { Code, isCode } from '../protocol/operations.ts'
 import { describeTopicOptions } from '../protocol/options.ts'
@@ -30,7 +33,8 @@ import { authorize } from './authorize.ts'
 import type { Door } from './door.ts'
 import type { ReplicaPort } from './replica-port.ts'
 import {
-  consumerKey,
+  groupDetails,
+  groupRecord,
   type StateMachine,
   streamDetails,
   streamRecord,
@@ -103,17 +107,20 @@ export class Reads {
         return decodePing(reader)
       case Code.me:
         decodeMe(reader)
-        return encodeMeReply(writer, clientOf(door))
+        return encodeMeReply(writer, this.#clientOf(door))
       case Code.listClients:
         decodeListClients(reader)
         return encodeListClientsReply(
           writer,
-          [...this.#options.doors()].map((other) => ({ ...clientOf(other), consumerGroupsCount: 0 })),
+          [...this.#options.doors()].map((other) => {
+            const client = this.#clientOf(other)
+            return { ...client, consumerGroupsCount: client.consumerGroups.length }
+          }),
         )
       case Code.getClient: {
         const { clientId } = decodeGetClient(reader)
         const found = [...this.#options.doors()].find(({ connection }) => connection.id === clientId)
-        if (found !== undefined) encodeGetClientReply(writer, clientOf(found))
+        if (found !== undefined) encodeGetClientReply(writer, this.#clientOf(found))
         return
       }
       case Code.describeOptions:
@@ -162,6 +169,19 @@ export class Reads {
       }
       case Code.getConsumerOffset:
         return this.#getOffset(reader, writer)
+      case Code.getConsumerGroup: {
+        const { found } = state.group(decodeGetConsumerGroup(reader))
+        if (found !== null) encodeGroupReply(writer, groupDetails(found.group))
+        return
+      }
+      case Code.listConsumerGroups: {
+        const request = decodeListConsumerGroups(reader)
+        const { found } = state.topic(request.stream, request.topic)
+        if (found !== null) encodeListConsumerGroupsReply(writer, found.topic.groups.map(groupRecord))
+        return
+      }
+      case Code.syncConsumerGroup:
+        return this.#sync(reader, writer, door)
       default:
         throw new ProtocolError(Status.featureUnavailable, `command ${code} is not answered here`)
     }
@@ -169,18 +189,44 @@ export class Reads {
 
   #getOffset(reader: Reader, writer: Writer): void {
     const request = decodeGetConsumerOffset(reader)
-    const { status, found } = this.#options.state.partition(request.stream, request.topic, request.partition)
-    if (found === null) throw new ProtocolError(status, 'no such partition')
-    const storedOffset = found.offsets.get(consumerKey(request.consumer))
+    const { status, found } = this.#options.state.offsetPlace(request)
+    if (found === null) throw new ProtocolError(status, 'no such partition, or no such group')
+    const { partition, key } = found
+    const storedOffset = partition.offsets.get(key)
     if (storedOffset === undefined) return
-    const currentOffset = Math.max(0, found.log.nextOffset - 1)
-    encodeGetConsumerOffsetReply(writer, { partition: found.id, currentOffset, storedOffset })
+    const currentOffset = Math.max(0, partition.log.nextOffset - 1)
+    encodeGetConsumerOffsetReply(writer, { partition: partition.id, currentOffset, storedOffset })
+  }
+
+  #sync(reader: Reader, writer: Writer, door: Door): void {
+    const { status, found } = this.#options.state.group(decodeSyncConsumerGroup(reader))
+    if (found === null) throw new ProtocolError(status, 'no such group')
+    const { group } = found
+    const member = group.member(door.session)
+    if (member === null) return
+    encodeSyncConsumerGroupReply(writer, { generation: group.generation, partitions: group.partitionsOf(member) })
+  }
+
+  #clientOf({ connection, session, user }: Door): Me {
+    return {
+      clientId: connection.id,
+      userId: session === 0 ? null : user,
+      transport: connection.transport === 1 ? 'tcp' : 'websocket',
+      address: connection.address,
+      consumerGroups: this.#options.state.groups.memberships(session),
+    }
   }
 
   #stats(): Stats {
     const { state, facts, doors } = this.#options
     const { bytes, ...totals } = state.totals()
-    return { ...facts(), ...totals, messagesSize: bytes, clients: [...doors()].length, consumerGroups: 0 }
+    return {
+      ...facts(),
+      ...totals,
+      messagesSize: bytes,
+      clients: [...doors()].length,
+      consumerGroups: state.groups.size,
+    }
   }
 
   get #alone(): boolean {
@@ -206,15 +252,5 @@ export class Reads {
       })
     })
     return list
-  }
-}
-
-function clientOf({ connection, session, user }: Door): Me {
-  return {
-    clientId: connection.id,
-    userId: session === 0 ? null : user,
-    transport: connection.transport === 1 ? 'tcp' : 'websocket',
-    address: connection.address,
-    consumerGroups: [],
   }
 }

@@ -2,6 +2,7 @@
 // the ones that are refused; nothing here knows the time, chance, or which replica it runs on.
 //
 //   user, rights ─▶ identity (users, tokens)
+//   member, end of a session ─▶ groups (who owns which partition)
 //   metadata op ─▶ catalog (streams, topics, partitions, consumer offsets)
 //   batch       ─▶ the partition it belongs to ─▶ storage/partition.ts
 //   checkpoint  ─▶ the catalog and the sizes of all segments as bytes, after the segments were flushed
@@ -17,11 +18,13 @@ import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
 import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
 import { decodeChangePassword } from '../protocol/commands/change-password.ts'
+import { decodeCreateConsumerGroup } from '../protocol/commands/create-consumer-group.ts'
 import { decodeCreatePartitions } from '../protocol/commands/create-partitions.ts'
 import { decodeTokenEntry } from '../protocol/commands/create-personal-access-token.ts'
 import { decodeCreateStream } from '../protocol/commands/create-stream.ts'
 import { decodeCreateTopic } from '../protocol/commands/create-topic.ts'
 import { decodeCreateUser } from '../protocol/commands/create-user.ts'
+import { decodeDeleteConsumerGroup } from '../protocol/commands/delete-consumer-group.ts'
 import { decodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer-offset.ts'
 import { decodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
 import { decodeDeletePersonalAccessToken } from '../protocol/commands/delete-personal-access-token.ts'
@@ -29,23 +32,27 @@ import { decodeDeleteSegments } from '../protocol/commands/delete-segments.ts'
 import { decodeDeleteStream } from '../protocol/commands/delete-stream.ts'
 import { decodeDeleteTopic } from '../protocol/commands/delete-topic.ts'
 import { decodeDeleteUser } from '../protocol/commands/delete-user.ts'
+import { encodeGroupReply, type GroupDetails, type GroupRequest } from '../protocol/commands/get-consumer-group.ts'
 import type { OffsetRequest } from '../protocol/commands/get-consumer-offset.ts'
 import { encodeStreamReply, type StreamDetails } from '../protocol/commands/get-stream.ts'
 import { encodeTopicReply, type TopicDetails } from '../protocol/commands/get-topic.ts'
 import { encodeUserReply } from '../protocol/commands/get-user.ts'
+import type { GroupRecord } from '../protocol/commands/group-record.ts'
+import { decodeJoinConsumerGroup } from '../protocol/commands/join-consumer-group.ts'
+import { decodeLeaveConsumerGroup } from '../protocol/commands/leave-consumer-group.ts'
 import { decodePurgeStream } from '../protocol/commands/purge-stream.ts'
 import { decodePurgeTopic } from '../protocol/commands/purge-topic.ts'
 import { decodeSendMessages, encodeSendMessagesReply, type Partitioning } from '../protocol/commands/send-messages.ts'
-import { decodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
+import { decodeStoreConsumerOffset, type StoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import type { StreamRecord } from '../protocol/commands/stream-record.ts'
 import type { TopicRecord } from '../protocol/commands/topic-record.ts'
 import { decodeUpdatePermissions } from '../protocol/commands/update-permissions.ts'
 import { decodeUpdateStream } from '../protocol/commands/update-stream.ts'
 import { decodeUpdateTopic } from '../protocol/commands/update-topic.ts'
 import { decodeUpdateUser } from '../protocol/commands/update-user.ts'
-import { type Consumer, consumerNumber } from '../protocol/consumer.ts'
+import { consumerNumber } from '../protocol/consumer.ts'
 import { Status, statusSentence } from '../protocol/errors.ts'
-import { At, getU32, getU64 } from '../protocol/frame.ts'
+import { At, getKey, getU32, getU64 } from '../protocol/frame.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../protocol/message.ts'
 import { isResultFramed, Operation } from '../protocol/operations.ts'
@@ -59,6 +66,7 @@ import {
   catalogSegments,
   decodeCatalog,
   encodeCatalog,
+  findGroup,
   findStream,
   findTopic,
   insert,
@@ -70,10 +78,14 @@ import {
   type TopicEntry,
   topicDirectory,
 } from './catalog.ts'
+import { ConsumerGroup } from './consumer-group.ts'
 import { decode, encode } from './encode.ts'
 import { isWithin, unused } from './garbage.ts'
+import { decodeGroupOffset, decodeMemberEnd, decodeRevocation } from './group-entries.ts'
+import { Groups } from './groups.ts'
 import { Identity, type IdentityImage } from './identity.ts'
 import {
+  GROUPS_PER_TOPIC_MAX,
   OFFSETS_PER_PARTITION_MAX,
   PARTITIONS_MAX,
   PARTITIONS_PER_TOPIC_MAX,
@@ -85,8 +97,8 @@ import { isDue } from './retention.ts'
 import { decodeRoot } from './root.ts'
 import { decodeTruncations } from './truncation.ts'
 
-/** 3: the newest timestamp and the bytes of each segment. */
-const SNAPSHOT_VERSION = 3
+/** 4: consumer groups. */
+const SNAPSHOT_VERSION = 4
 type Snapshot = readonly [
   version: number,
   catalog: CatalogImage,
@@ -124,6 +136,17 @@ interface Op {
   /** µs since 1970. */
   readonly timestamp: number
   readonly user: number
+  /** 0: the cluster itself asks. */
+  readonly session: number
+}
+
+export interface OffsetPlace {
+  readonly topic: TopicEntry
+  readonly partition: PartitionEntry
+  /** null: a single consumer's. */
+  readonly group: ConsumerGroup | null
+  /** Of the partition's `offsets`. */
+  readonly key: string
 }
 
 /** Where a stream, topic or partition is missing, and the status that says so. */
@@ -161,6 +184,7 @@ export class StateMachine implements StateMachinePort {
   #onDamage: DamageListener = () => {}
   readonly #writer = new Writer()
   readonly identity = new Identity()
+  readonly groups = new Groups()
   /** Of the last executed op, µs: the time that everything replicated goes by. */
   #timestamp = 0
 
@@ -208,6 +232,7 @@ export class StateMachine implements StateMachinePort {
     const op = getU64(prepare.words, At.prepare.op)
     const timestamp = getU64(prepare.words, At.prepare.timestamp)
     const user = getU32(prepare.words, At.prepare.userId)
+    const session = getU64(prepare.words, At.prepare.session)
     const reader = new Reader(prepare.bytes, HEADER_SIZE, prepare.size)
     this.#timestamp = timestamp
     const writer = this.#writer
@@ -218,7 +243,8 @@ export class StateMachine implements StateMachinePort {
       const refused = authorize(this, user, ruleOfOperation(operation), reader)
       if (refused !== Status.ok) throw refusal(refused)
       reader.position = HEADER_SIZE
-      this.#apply({ operation, op, timestamp, user }, reader, writer)
+      if (operation === Operation.joinConsumerGroup) this.#joinGroup(reader, prepare, op)
+      else this.#apply({ operation, op, timestamp, user, session }, reader, writer)
       return { status: Status.ok, body: writer.bytes.subarray(0, writer.position) }
     } catch (error) {
       const status = error instanceof ProtocolError ? error.status : null
@@ -230,6 +256,10 @@ export class StateMachine implements StateMachinePort {
     }
   }
 
+  endSession(session: number, op: number): void {
+    this.groups.endSession(session, op)
+  }
+
   fence(epoch: number): void {
     this.fences.add(epoch, this.#logs())
   }
@@ -238,15 +268,15 @@ export class StateMachine implements StateMachinePort {
     return this.fences.epoch
   }
 
-  #apply({ operation, op, timestamp, user }: Op, reader: Reader, writer: Writer): void {
+  #apply({ operation, op, timestamp, user, session }: Op, reader: Reader, writer: Writer): void {
     const { identity } = this
     switch (operation) {
       case Operation.sendMessages:
         return this.#sendMessages(reader, timestamp, writer)
       case Operation.storeConsumerOffset:
-        return this.#storeOffset(reader)
+        return this.#storeOffset(decodeStoreConsumerOffset(reader), session)
       case Operation.deleteConsumerOffset:
-        return this.#deleteOffset(reader)
+        return this.#deleteOffset(reader, session)
       case Operation.createStream:
         return this.#createStream(reader, op, timestamp, writer)
       case Operation.updateStream:
@@ -266,11 +296,25 @@ export class StateMachine implements StateMachinePort {
       case Operation.createPartitions:
         return this.#createPartitions(reader, op, timestamp)
       case Operation.deletePartitions:
-        return this.#deletePartitions(reader)
+        return this.#deletePartitions(reader, op)
       case Operation.deleteSegments:
         return this.#deleteSegments(reader)
       case Operation.truncatePartition:
         return this.#truncate(reader, timestamp)
+      case Operation.createConsumerGroup:
+        return this.#createGroup(reader, op, writer)
+      case Operation.deleteConsumerGroup:
+        return this.#deleteGroup(reader)
+      case Operation.leaveConsumerGroup:
+        return this.#leaveGroup(reader, session, op)
+      case Operation.removeConsumerGroupMember:
+        return this.groups.endSession(decodeMemberEnd(reader).session, op)
+      case Operation.completeConsumerGroupRevocation: {
+        const { groupOp, partition, granted } = decodeRevocation(reader)
+        return this.groups.byOp(groupOp)?.completeRevocation(partition, granted, op)
+      }
+      case Operation.storeGroupOffset:
+        return this.#storeGroupOffset(reader)
       case Operation.createRoot: {
         const { name, hash } = decodeRoot(reader)
         return identity.createRoot(name, hash, timestamp)
@@ -313,7 +357,7 @@ export class StateMachine implements StateMachinePort {
 
   #deleteStream(reader: Reader): void {
     const stream = found(this.stream(decodeDeleteStream(reader).stream))
-    for (const topic of stream.topics) this.#forgetPartitions(topic.partitions)
+    for (const topic of stream.topics) this.#forgetTopic(topic)
     this.#streams.splice(this.#streams.indexOf(stream), 1)
     this.#garbage.push(namedGarbage(streamDirectory(stream)))
     this.identity.forgetPlace(stream.id, null)
@@ -341,6 +385,7 @@ export class StateMachine implements StateMachinePort {
     const directory = topicDirectory(stream, topic)
     for (const { id, createdAt } of before) topic.partitions.push(newPartition(env, directory, id, op, createdAt))
     this.#partitions += before.length
+    for (const group of topic.groups) group.renew(op)
   }
 
   #createTopic(reader: Reader, op: number, createdAt: number, writer: Writer): void {
@@ -356,6 +401,8 @@ export class StateMachine implements StateMachinePort {
       op,
       options: request.options,
       partitions: [],
+      groups: [],
+      nextGroup: 0,
       nextPartition: 0,
       encoded: null,
     }
@@ -377,7 +424,7 @@ export class StateMachine implements StateMachinePort {
   #deleteTopic(reader: Reader): void {
     const request = decodeDeleteTopic(reader)
     const { stream, topic } = found(this.topic(request.stream, request.topic))
-    this.#forgetPartitions(topic.partitions)
+    this.#forgetTopic(topic)
     stream.topics.splice(stream.topics.indexOf(topic), 1)
     this.#garbage.push(namedGarbage(topicDirectory(stream, topic)))
     this.identity.forgetPlace(stream.id, topic.id)
@@ -390,7 +437,7 @@ export class StateMachine implements StateMachinePort {
     this.#addPartitions(stream, topic, request.count, op, createdAt)
   }
 
-  #deletePartitions(reader: Reader): void {
+  #deletePartitions(reader: Reader, op: number): void {
     const request = decodeDeletePartitions(reader)
     const { topic } = found(this.topic(request.stream, request.topic))
     if (request.count > topic.partitions.length) throw refusal(Status.partitionNotFound)
@@ -399,11 +446,13 @@ export class StateMachine implements StateMachinePort {
     this.#forgetPartitions(removed)
     for (const { log } of removed) this.#garbage.push(namedGarbage(log.directory))
     if (topic.nextPartition >= topic.partitions.length) topic.nextPartition = 0
+    for (const group of topic.groups) group.rebalance(op)
   }
 
   #deleteSegments(reader: Reader): void {
     const request = decodeDeleteSegments(reader)
-    const { log } = this.#changing(request)
+    const { log } = found(this.partition(request.stream, request.topic, request.partition))
+    found(this.topic(request.stream, request.topic)).topic.encoded = null
     for (let i = 0; i < request.count && log.ended(0) !== null; i++) this.#garbage.push(log.dropOldest())
   }
 
@@ -437,6 +486,12 @@ export class StateMachine implements StateMachinePort {
     for (let i = 0; i < count; i++)
       topic.partitions.push(newPartition(env, directory, topic.partitions.length, op, createdAt))
     this.#partitions += count
+    for (const group of topic.groups) group.rebalance(op)
+  }
+
+  #forgetTopic(topic: TopicEntry): void {
+    this.#forgetPartitions(topic.partitions)
+    for (const group of topic.groups) this.groups.remove(group)
   }
 
   #forgetPartitions(partitions: readonly PartitionEntry[]): void {
@@ -468,27 +523,67 @@ export class StateMachine implements StateMachinePort {
     encodeSendMessagesReply(writer, [{ stream: stream.id, topic: topic.id, partition: partition.id, baseOffset }])
   }
 
-  #storeOffset(reader: Reader): void {
-    const request = decodeStoreConsumerOffset(reader)
-    refuseGroup(request.consumer)
-    const { offsets, log } = this.#changing(request)
+  #storeOffset(request: StoreConsumerOffset, session: number): void {
+    const { partition, key, group } = this.#changing(request)
+    if (group !== null && !group.mayStore(partition.id, session)) throw refusal(Status.consumerGroupPartitionNotOwned)
+    const { offsets, log } = partition
     if (request.offset >= log.nextOffset) throw refusal(Status.invalidOffset)
-    const key = consumerKey(request.consumer)
     if (!offsets.has(key) && offsets.size >= OFFSETS_PER_PARTITION_MAX) throw refusal(Status.featureUnavailable)
     offsets.set(key, request.offset)
   }
 
-  #deleteOffset(reader: Reader): void {
-    const request = decodeDeleteConsumerOffset(reader)
-    refuseGroup(request.consumer)
-    const { offsets } = this.#changing(request)
-    if (!offsets.delete(consumerKey(request.consumer))) throw refusal(Status.consumerOffsetNotFound)
+  /** What a member has polled: good only as long as the partition is its own by the same grant. */
+  #storeGroupOffset(reader: Reader): void {
+    const { session, granted, request } = decodeGroupOffset(reader)
+    const { group, partition } = found(this.offsetPlace(request))
+    const share = group?.shares[partition.id]
+    if (share?.granted !== granted) throw refusal(Status.consumerGroupPartitionNotOwned)
+    this.#storeOffset(request, session)
   }
 
-  #changing(request: Pick<OffsetRequest, 'stream' | 'topic' | 'partition'>): PartitionEntry {
-    const partition = found(this.partition(request.stream, request.topic, request.partition))
-    found(this.topic(request.stream, request.topic)).topic.encoded = null
-    return partition
+  #deleteOffset(reader: Reader, session: number): void {
+    const { partition, key, group } = this.#changing(decodeDeleteConsumerOffset(reader))
+    if (group !== null && !group.mayStore(partition.id, session)) throw refusal(Status.consumerGroupPartitionNotOwned)
+    if (!partition.offsets.delete(key)) throw refusal(Status.consumerOffsetNotFound)
+  }
+
+  #changing(request: OffsetRequest): OffsetPlace {
+    const place = found(this.offsetPlace(request))
+    place.topic.encoded = null
+    return place
+  }
+
+  // ---- consumer groups -----------------------------------------------------------------------------------------------
+
+  #createGroup(reader: Reader, op: number, writer: Writer): void {
+    const request = decodeCreateConsumerGroup(reader)
+    const { stream, topic } = found(this.topic(request.stream, request.topic))
+    if (findGroup(topic, request.name) !== null) throw refusal(Status.consumerGroupNameAlreadyExists)
+    if (topic.groups.length >= GROUPS_PER_TOPIC_MAX) throw refusal(Status.featureUnavailable)
+    const group = new ConsumerGroup({ streamId: stream.id, topic }, topic.nextGroup, request.name, op)
+    topic.nextGroup += 1
+    topic.encoded = null
+    topic.groups.push(group)
+    this.groups.add(group)
+    encodeGroupReply(writer, groupDetails(group))
+  }
+
+  #deleteGroup(reader: Reader): void {
+    const { topic, group } = found(this.group(decodeDeleteConsumerGroup(reader)))
+    this.groups.remove(group)
+    topic.groups.splice(topic.groups.indexOf(group), 1)
+    for (const { offsets } of topic.partitions) offsets.delete(groupKey(group))
+    topic.encoded = null
+  }
+
+  #joinGroup(reader: Reader, { words }: Message, op: number): void {
+    const { group } = found(this.group(decodeJoinConsumerGroup(reader)))
+    this.groups.join(group, getKey(words, At.prepare.client), getU64(words, At.prepare.session), op)
+  }
+
+  #leaveGroup(reader: Reader, session: number, op: number): void {
+    const { group } = found(this.group(decodeLeaveConsumerGroup(reader)))
+    if (!this.groups.leave(group, session, op)) throw refusal(Status.consumerGroupMemberNotFound)
   }
 
   // ---- what readers ask ----------------------------------------------------------------------------------------------
@@ -513,6 +608,37 @@ export class StateMachine implements StateMachinePort {
     if (topic.found === null) return missing(topic.status)
     const partition = topic.found.topic.partitions[id ?? 0]
     return partition === undefined ? missing(Status.partitionNotFound) : { status: 0, found: partition }
+  }
+
+  group({ stream, topic: topicId, group: id }: GroupRequest): Lookup<{ topic: TopicEntry; group: ConsumerGroup }> {
+    const topic = this.topic(stream, topicId)
+    if (topic.found === null) return missing(topic.status)
+    const group = findGroup(topic.found.topic, id)
+    if (group !== null) return { status: 0, found: { topic: topic.found.topic, group } }
+    return missing(typeof id === 'number' ? Status.consumerGroupIdNotFound : Status.consumerGroupNameNotFound)
+  }
+
+  /** Where the offset of a consumer or a group is kept. A group names its partition; a consumer that does not, means 0. */
+  offsetPlace({ consumer, stream, topic: topicId, partition: id }: OffsetRequest): Lookup<OffsetPlace> {
+    const topic = this.topic(stream, topicId)
+    if (topic.found === null) return missing(topic.status)
+    let group: ConsumerGroup | null = null
+    if (consumer.kind === 'group') {
+      const lookup = this.group({ stream, topic: topicId, group: consumer.id })
+      if (lookup.found === null) return missing(lookup.status)
+      if (id === null) return missing(Status.notResolvedConsumer)
+      group = lookup.found.group
+    }
+    const partition = topic.found.topic.partitions[id ?? 0]
+    if (partition === undefined) return missing(Status.partitionNotFound)
+    const key = group === null ? consumerKey(consumer.id) : groupKey(group)
+    return { status: 0, found: { topic: topic.found.topic, partition, group, key } }
+  }
+
+  /** Of a group; -1 when there is none. */
+  storedOffset(group: ConsumerGroup, partition: number): number {
+    const topic = findTopicOf(this.#streams, group)
+    return topic?.partitions[partition]?.offsets.get(groupKey(group)) ?? -1
   }
 
   totals(): { streams: number; topics: number; partitions: number; segments: number; messages: number; bytes: number } {
@@ -565,6 +691,9 @@ export class StateMachine implements StateMachinePort {
     const before = this.#files()
     for (const { topics } of this.#streams) for (const topic of topics) this.#forgetPartitions(topic.partitions)
     this.#streams = decodeCatalog(catalog, (options) => this.#environment(options))
+    this.groups.clear()
+    for (const { topics } of this.#streams)
+      for (const topic of topics) for (const group of topic.groups) this.groups.add(group)
     this.identity.restore(identity)
     this.#timestamp = timestamp
     const now = this.#files()
@@ -725,13 +854,28 @@ function choosePartition(topic: TopicEntry, partitioning: Partitioning): Partiti
   return partition
 }
 
-/** There are no consumer groups yet. */
-function refuseGroup(consumer: Consumer): void {
-  if (consumer.kind === 'group') throw refusal(Status.consumerGroupIdNotFound)
+function findTopicOf(streams: readonly StreamEntry[], { streamId, topic }: ConsumerGroup): TopicEntry | null {
+  const stream = findStream(streams, streamId)
+  return stream === null ? null : findTopic(stream, topic.id)
 }
 
-export function consumerKey(consumer: Consumer): string {
-  return `${consumer.kind === 'group' ? 'g' : 'c'}${consumerNumber(consumer.id)}`
+function consumerKey(id: Identifier): string {
+  return `c${consumerNumber(id)}`
+}
+
+function groupKey({ id }: ConsumerGroup): string {
+  return `g${id}`
+}
+
+export function groupRecord(group: ConsumerGroup): GroupRecord {
+  const { id, name, members, topic } = group
+  return { id, name, partitionsCount: topic.partitions.length, membersCount: members.length }
+}
+
+export function groupDetails(group: ConsumerGroup): GroupDetails {
+  const { id, name, partitionsCount } = groupRecord(group)
+  const members = group.members.map((member) => ({ id: member.id, partitions: group.partitionsOf(member) }))
+  return { id, name, partitionsCount, members }
 }
 
 export function streamRecord(stream: StreamEntry): StreamRecord {

@@ -25,6 +25,7 @@ import * as stats from '../../src/protocol/commands/stats.ts'
 import * as storeOffset from '../../src/protocol/commands/store-consumer-offset.ts'
 import { hex } from './bytes.ts'
 import { type Golden, golden } from './golden.ts'
+import { GROUP_GOLDENS } from './groups.ts'
 import { IDENTITY_GOLDENS } from './identity.ts'
 
 export type { Golden } from './golden.ts'
@@ -163,6 +164,7 @@ export const GOLDENS: readonly Golden[] = [
   ...EMPTY_BODIES,
   ...POLLS,
   ...IDENTITY_GOLDENS,
+  ...GROUP_GOLDENS,
   golden<poll.PollMessages>(
     'poll messages of a group, no partition',
     `${GROUP_2} ${SHOP} ${STREAM_3} 00 00000000 05 0000000000000000 01000000 00`,

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Writer } from '../../src/protocol/bytes.ts'
 import { encodeChangePassword } from '../../src/protocol/commands/change-password.ts'
+import { encodeCreateConsumerGroup } from '../../src/protocol/commands/create-consumer-group.ts'
 import { encodeCreatePartitions } from '../../src/protocol/commands/create-partitions.ts'
 import {
   encodeCreatePersonalAccessToken,
@@ -15,6 +16,7 @@ import { encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
 import { encodeDeleteConsumerOffset } from '../../src/protocol/commands/delete-consumer-offset.ts'
 import { encodeDeletePersonalAccessToken } from '../../src/protocol/commands/delete-personal-access-token.ts'
 import { encodeDeleteSegments } from '../../src/protocol/commands/delete-segments.ts'
+import { encodeGetConsumerGroup } from '../../src/protocol/commands/get-consumer-group.ts'
 import { encodeGetConsumerOffset } from '../../src/protocol/commands/get-consumer-offset.ts'
 import { encodeGetStream } from '../../src/protocol/commands/get-stream.ts'
 import { encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
@@ -75,6 +77,7 @@ const none = { permissions: null, status: 'active' } as const
 const offset = { consumer: { kind: 'consumer', id: 1 }, stream: 's0', topic: 0, partition: 0 } as const
 const stream = written((w) => encodeGetStream(w, { stream: 's0' }))
 const topic = written((w) => encodeGetTopic(w, { stream: 0, topic: 't0' }))
+const group = written((w) => encodeGetConsumerGroup(w, { stream: 's0', topic: 't0', group: 'g' }))
 const partitions = written((w) => encodeCreatePartitions(w, { stream: 's0', topic: 't0', count: 1 }))
 const other = written((w) => encodeGetUser(w, { user: 'other' }))
 
@@ -157,13 +160,13 @@ const OPERATIONS: ReadonlyMap<number, Case> = new Map<number, Case>([
     Operation.deleteConsumerOffset,
     { allowed: POLL, body: written((w) => encodeDeleteConsumerOffset(w, { ...offset, ack: 'quorum' })) },
   ],
-  // Not built yet: nobody's.
-  ...[
+  [
     Operation.createConsumerGroup,
-    Operation.deleteConsumerGroup,
-    Operation.joinConsumerGroup,
-    Operation.leaveConsumerGroup,
-  ].map((operation): [number, Case] => [operation, { allowed: NOBODY, body: topic }]),
+    { allowed: POLL, body: written((w) => encodeCreateConsumerGroup(w, { stream: 's0', topic: 0, name: 'n' })) },
+  ],
+  [Operation.deleteConsumerGroup, { allowed: POLL, body: group }],
+  [Operation.joinConsumerGroup, { allowed: POLL, body: group }],
+  [Operation.leaveConsumerGroup, { allowed: POLL, body: group }],
 ])
 
 const CODES: ReadonlyMap<number, Case> = new Map<number, Case>([
@@ -189,13 +192,10 @@ const CODES: ReadonlyMap<number, Case> = new Map<number, Case>([
     },
   ],
   [Code.getConsumerOffset, { allowed: POLL, body: written((w) => encodeGetConsumerOffset(w, offset)) }],
-  ...[
-    Code.snapshot,
-    Code.flushUnsavedBuffer,
-    Code.getConsumerGroup,
-    Code.listConsumerGroups,
-    Code.syncConsumerGroup,
-  ].map((code): [number, Case] => [code, { allowed: NOBODY, body: EMPTY }]),
+  [Code.getConsumerGroup, { allowed: POLL, body: group }],
+  [Code.listConsumerGroups, { allowed: POLL, body: topic }],
+  [Code.syncConsumerGroup, { allowed: POLL, body: group }],
+  ...[Code.snapshot, Code.flushUnsavedBuffer].map((code): [number, Case] => [code, { allowed: NOBODY, body: EMPTY }]),
 ])
 
 interface Role {
@@ -262,6 +262,7 @@ function place(role: Role): { rig: Rig; user: TestClient } {
     for (const t of ['t0', 't1'])
       write(Operation.createTopic, (w) => encodeCreateTopic(w, { stream: name, name: t, partitions: 1, options: {} }))
   }
+  write(Operation.createConsumerGroup, (w) => encodeCreateConsumerGroup(w, { stream: 's0', topic: 't0', name: 'g' }))
   root.write(Operation.sendMessages, sendBody('s0', 0, { kind: 'balanced' }, [text('x')]))
   for (const [name, permissions] of [
     ['other', null],
@@ -299,7 +300,12 @@ for (const role of ROLES) {
       const { outcome } = user.write(operation, row.body)
       const what = `${operationName(operation)}: ${outcome}`
       const expected = operation === Operation.deletePersonalAccessToken ? Status.resourceNotFound : Status.ok
-      const missing = operation === Operation.deleteConsumerOffset ? Status.consumerOffsetNotFound : expected
+      const missing =
+        operation === Operation.deleteConsumerOffset
+          ? Status.consumerOffsetNotFound
+          : operation === Operation.leaveConsumerGroup
+            ? Status.consumerGroupMemberNotFound
+            : expected
       if (may(role, row)) assert.equal(outcome, missing, what)
       else assert.equal(outcome, Status.unauthorized, what)
       // What the door thinks is not what counts: the same op from the log, as another primary may have put it there.

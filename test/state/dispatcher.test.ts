@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { readMessages } from '../../src/protocol/batch.ts'
 import { decodeClusterMetadataReply } from '../../src/protocol/commands/cluster-metadata.ts'
+import { encodeCreateConsumerGroup } from '../../src/protocol/commands/create-consumer-group.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import {
@@ -17,7 +18,6 @@ import { decodePollReply, encodePollMessages, type PollMessages } from '../../sr
 import { EXACTLY_ONCE_CONTEXT, encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
 import { encodeSendMessagesPrefix } from '../../src/protocol/commands/send-messages.ts'
 import { decodeStatsReply } from '../../src/protocol/commands/stats.ts'
-import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-consumer-offset.ts'
 import { READER_SESSION } from '../../src/protocol/consistency.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { At, Command, getU32, setU32 } from '../../src/protocol/frame.ts'
@@ -225,18 +225,10 @@ test('unknown commands are 3, those of features that are not there 5; the connec
   const client = ready(rig)
   assert.equal(client.read(9999).status, Status.invalidCommand)
   assert.equal(client.read(0).status, Status.invalidCommand)
-  const unbuilt = [Code.snapshot, Code.flushUnsavedBuffer]
-  for (const code of [...unbuilt, Code.getConsumerGroup, Code.syncConsumerGroup])
+  for (const code of [Code.snapshot, Code.flushUnsavedBuffer])
     assert.equal(client.read(code).status, Status.featureUnavailable, `code ${code}`)
-  for (const operation of [0, 4, 63, 64, 65, 68, 69, 127, 150, 163, 255])
+  for (const operation of [0, 4, 63, 64, 65, 66, 67, 68, 69, 71, 72, 127, 150, 163, 255])
     assert.equal(client.ask({ operation, request: 9 }).status, Status.invalidCommand, `operation ${operation}`)
-  for (const operation of [Operation.createConsumerGroup, Operation.joinConsumerGroup]) {
-    const answer = client.write(operation, new Uint8Array(3))
-    assert.equal(answer.status, Status.featureUnavailable)
-    assert.equal(answer.operation, operation)
-    assert.equal(answer.request, client.number)
-    assert.equal(answer.body.remaining, 0)
-  }
   assert.equal(client.closedByServer, false)
   assert.equal(client.write(Operation.sendMessages, send()).status, 0)
   rig.assertNoLeaks()
@@ -247,11 +239,19 @@ test('a body with more after it than it should have, or of another command, is r
   const client = ready(rig)
   for (const code of [Code.ping, Code.stats, Code.me, Code.clusterMetadata, Code.listStreams])
     assert.equal(client.read(code, Uint8Array.of(1)).status, Status.invalidCommand, `code ${code}`)
-  for (const code of [Code.getStream, Code.getTopic, Code.listTopics, Code.pollMessages, Code.getConsumerOffset]) {
+  const reads = [Code.getStream, Code.getTopic, Code.listTopics, Code.pollMessages, Code.getConsumerOffset]
+  for (const code of [...reads, Code.getConsumerGroup, Code.listConsumerGroups, Code.syncConsumerGroup]) {
     assert.equal(client.read(code).status, Status.invalidCommand, `code ${code}`)
     assert.notEqual(client.read(code, createTopic('s', 'long enough to be something else')).status, 0)
   }
-  for (const operation of [Operation.deleteStream, Operation.createPartitions, Operation.storeConsumerOffset])
+  const groups = [Operation.createConsumerGroup, Operation.joinConsumerGroup, Operation.leaveConsumerGroup]
+  for (const operation of [
+    Operation.deleteStream,
+    Operation.createPartitions,
+    Operation.storeConsumerOffset,
+    Operation.deleteConsumerGroup,
+    ...groups,
+  ])
     assert.equal(client.write(operation, send()).outcome, Status.invalidCommand, `operation ${operation}`)
   assert.notEqual(client.write(Operation.sendMessages, createStream('s')).status, 0)
   rig.assertNoLeaks()
@@ -376,8 +376,12 @@ test('in an exactly-once session a refused request uses its number up, and is re
     const again = client.ask({ operation: Operation.sendMessages, request: client.number, body: body() })
     assert.deepEqual([again.status, again.operation], [status, Operation.sendMessages], what)
   }
-  const unbuilt = client.write(Operation.joinConsumerGroup, new Uint8Array(9))
-  assert.deepEqual([unbuilt.status, unbuilt.operation], [Status.featureUnavailable, Operation.joinConsumerGroup])
+  const named = written((w) => encodeCreateConsumerGroup(w, { stream: 0, topic: 0, name: 'e\u0301' }))
+  const refused = client.write(Operation.createConsumerGroup, named)
+  assert.deepEqual(
+    [refused.status, refused.operation],
+    [Status.invalidConsumerGroupName, Operation.createConsumerGroup],
+  )
   assert.equal(client.write(Operation.sendMessages, send()).status, 0)
   assert.deepEqual(polled(client.read(Code.pollMessages, poll())).offsets, [0, 1])
   rig.assertNoLeaks()
@@ -445,17 +449,6 @@ test('what is not there: empty for get, a typed status for the rest', () => {
   const balanced = sendBody(0, 'none', { kind: 'balanced' }, HELLO)
   assert.equal(client.write(Operation.sendMessages, balanced).status, Status.noPartitions)
   rig.assertNoLeaks()
-})
-
-test('consumer groups are not there: their offsets are not stored, their polls are refused', () => {
-  const rig = new Rig()
-  const client = ready(rig)
-  client.write(Operation.sendMessages, send())
-  const consumer = { kind: 'group', id: 1 } as const
-  assert.equal(client.read(Code.pollMessages, poll({ consumer })).status, Status.consumerGroupIdNotFound)
-  const request = { consumer, stream: 0, topic: 0, partition: 0 }
-  const store = written((w) => encodeStoreConsumerOffset(w, { ...request, offset: 0, ack: 'quorum' }))
-  assert.equal(client.write(Operation.storeConsumerOffset, store).outcome, Status.consumerGroupIdNotFound)
 })
 
 // ---- sessions --------------------------------------------------------------------------------------------------------------

@@ -49,7 +49,11 @@ export class FakeReplica implements ReplicaPort {
   isPrimary = true
   primaryIndex = 0
   commitMin = 0
-  clients = new ClientTable({ clientsMax: 4, window: 16 })
+  clients = new ClientTable({
+    clientsMax: 4,
+    window: 16,
+    onEnd: ({ session }) => this.#rig.state.endSession(session, this.commitMin),
+  })
   hold = false
   /** Requests that still find room. */
   space = Number.POSITIVE_INFINITY

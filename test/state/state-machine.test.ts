@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Reader } from '../../src/protocol/bytes.ts'
+import { encodeCreateConsumerGroup } from '../../src/protocol/commands/create-consumer-group.ts'
 import { encodeCreatePartitions } from '../../src/protocol/commands/create-partitions.ts'
 import { encodeTokenEntry } from '../../src/protocol/commands/create-personal-access-token.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
@@ -10,9 +11,11 @@ import { encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
 import { encodeDeletePartitions } from '../../src/protocol/commands/delete-partitions.ts'
 import { encodeGetStream } from '../../src/protocol/commands/get-stream.ts'
 import { decodeTopicReply, encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
+import { encodeJoinConsumerGroup } from '../../src/protocol/commands/join-consumer-group.ts'
 import { decodeSendMessagesReply, type Partitioning } from '../../src/protocol/commands/send-messages.ts'
 import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-consumer-offset.ts'
 import { Status } from '../../src/protocol/errors.ts'
+import { At, setU32, setU64 } from '../../src/protocol/frame.ts'
 import { Operation } from '../../src/protocol/operations.ts'
 import type { TopicOptions } from '../../src/protocol/options.ts'
 import { globalRights, streamRights } from '../../src/protocol/permissions.ts'
@@ -229,11 +232,25 @@ test('golden bytes of a snapshot: what a release wrote, later ones must read', (
     Operation.createPersonalAccessToken,
     written((w) => encodeTokenEntry(w, { name: 'tok', lifetime: 50, digest })),
   )
+  const place = { stream: 0, topic: 0 }
+  log.outcome(
+    Operation.createConsumerGroup,
+    written((w) => encodeCreateConsumerGroup(w, { ...place, name: 'g' })),
+  )
+  const join = prepare(
+    (log.op += 1),
+    Operation.joinConsumerGroup,
+    written((w) => encodeJoinConsumerGroup(w, { ...place, group: 'g' })),
+  )
+  setU32(join.words, At.prepare.client, 5)
+  setU64(join.words, At.prepare.session, 77)
+  log.machine.execute(join)
   const golden =
-    '9603919500a173cd03e90191c4379700a174cd03ea0298c0c0c0c0c0c0c0c000919500cd03ea02960101cd013100919600cd03ebcd1000' +
-    '01cd03ebcd01319300cd03eb0090909202929700a469676779cd03ecc3a424612462c40b01010101010101010101009194a3746f6bcd03eecd0420c420' +
-    '07070707070707070707070707070707070707070707070707070707070707079701a3626f62cd03edc2a424632464c417000000000000' +
-    '000001000100000000010000000000000090cd03ee920090'
+    '9604919500a173cd03e90191c4519900a174cd03ea0298c0c0c0c0c0c0c0c000919500cd03ea02960101cd013100919600cd03ebcd10' +
+    '0001cd03ebcd01319300cd03eb009001919700a167070101919300a7352e302e302e304d919300c008909202929700a469676779cd03' +
+    'ecc3a424612462c40b01010101010101010101009194a3746f6bcd03eecd0420c4200707070707070707070707070707070707070707' +
+    '0707070707070707070707079701a3626f62cd03edc2a424632464c417000000000000000001000100000000010000000000000090cd' +
+    '03f0920090'
   assert.equal(Buffer.from(log.machine.snapshot()).toString('hex'), golden)
   const later = new Log()
   later.machine.restore(new Uint8Array(Buffer.from(golden, 'hex')))
@@ -248,5 +265,8 @@ test('golden bytes of a snapshot: what a release wrote, later ones must read', (
   assert.deepEqual(later.machine.snapshot(), log.machine.snapshot())
   assert.equal(later.machine.identity.token(keyOf(digest))?.token.expiresAt, 1056)
   assert.deepEqual(later.machine.identity.user('bob')?.permissions, permissions)
+  assert.deepEqual(later.machine.groups.memberships(77), [{ stream: 0, topic: 0, group: 0 }])
+  later.machine.endSession(77, 100)
+  assert.deepEqual(later.machine.group({ ...place, group: 'g' }).found?.group.members, [])
   assert.throws(() => later.machine.restore(Uint8Array.of(0x93, 1, 0x90, 0x90)), /version 1/)
 })

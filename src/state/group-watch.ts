@@ -1,0 +1,143 @@
+// What the primary keeps in mind about the members of consumer groups, and proposes because of it: the end of a member that was
+// silent for too long, and that a partition goes to its heir once its owner has stored what it polled. Nothing of this is part
+// of the replicated state. A new primary knows nothing of what was polled before it led, and lets the time pass instead.
+import { Writer } from '../protocol/bytes.ts'
+import { At, clearHeader, setU32 } from '../protocol/frame.ts'
+import { HEADER_SIZE, type MessagePool } from '../protocol/message.ts'
+import { Operation } from '../protocol/operations.ts'
+import type { ConsumerGroup, Share } from './consumer-group.ts'
+import { encodeMemberEnd, encodeRevocation } from './group-entries.ts'
+import type { ReplicaPort } from './replica-port.ts'
+import type { StateMachine } from './state-machine.ts'
+
+/** Clients ping every 5 s; any request counts. */
+export const MEMBER_SILENCE_MS = 36_000
+/** So long may the owner of a partition take to store what it polled before the partition goes to another member. */
+export const REVOCATION_MS = 30_000
+/** Until a proposal that had no effect is made again. */
+const AGAIN_MS = 1000
+/** In one look; the next one goes on. */
+const PROPOSALS_MAX = 16
+
+export interface GroupWatchOptions {
+  readonly replica: ReplicaPort
+  readonly state: StateMachine
+  readonly pool: MessagePool
+  /** When this node last heard of a client, ms; null when it has no connection to it. */
+  readonly heard: (client: string) => number | null
+  /** A member is about to be removed because it was silent. */
+  readonly silent: (client: string) => void
+}
+
+interface Polled {
+  readonly granted: number
+  /** The last offset that the owner has got; -1: it got nothing. */
+  upTo: number
+}
+
+export class GroupWatch {
+  readonly #options: GroupWatchOptions
+  /** The view that this node leads; -1 when it does not. */
+  #view = -1
+  /** What was granted after this op, nobody has polled at another primary. */
+  #ledFrom = 0
+  /** By session, ms. */
+  #heard = new Map<number, number>()
+  #polled = new WeakMap<ConsumerGroup, Map<number, Polled>>()
+  /** Since when a partition is being revoked, ms. */
+  #revoking = new Map<string, number>()
+  /** When something was proposed, ms. */
+  readonly #proposed = new Map<string, number>()
+
+  constructor(options: GroupWatchOptions) {
+    this.#options = options
+  }
+
+  /** A member has got the messages of its partition up to this offset; -1: there were none. */
+  notePoll(group: ConsumerGroup, partition: number, granted: number, offset: number): void {
+    if (!this.#leads()) return
+    let polled = this.#polled.get(group)
+    if (polled === undefined) this.#polled.set(group, (polled = new Map()))
+    const before = polled.get(partition)
+    if (before?.granted === granted) before.upTo = Math.max(before.upTo, offset)
+    else polled.set(partition, { granted, upTo: offset })
+  }
+
+  /** Looks around. Called every so often. */
+  step(now: number): void {
+    if (!this.#leads()) return
+    for (const [what, at] of this.#proposed) if (now - at >= AGAIN_MS) this.#proposed.delete(what)
+    this.#endSilent(now)
+    this.#completeRevocations(now)
+  }
+
+  #leads(): boolean {
+    const { replica } = this.#options
+    const view = replica.isPrimary ? replica.view : -1
+    if (view === this.#view) return view >= 0
+    this.#view = view
+    this.#ledFrom = replica.commitMin
+    this.#heard.clear()
+    this.#polled = new WeakMap()
+    this.#revoking.clear()
+    this.#proposed.clear()
+    return view >= 0
+  }
+
+  #endSilent(now: number): void {
+    const heard = new Map<number, number>()
+    for (const [session, { client }] of this.#options.state.groups.sessions) {
+      const before = this.#heard.get(session) ?? now
+      const last = Math.max(before, this.#options.heard(client) ?? before)
+      heard.set(session, last)
+      if (now - last < MEMBER_SILENCE_MS) continue
+      const write = (writer: Writer): void => encodeMemberEnd(writer, { session })
+      if (this.#propose(`member ${session}`, now, Operation.removeConsumerGroupMember, write))
+        this.#options.silent(client)
+    }
+    this.#heard = heard
+  }
+
+  #completeRevocations(now: number): void {
+    const revoking = new Map<string, number>()
+    for (const group of this.#options.state.groups.active) {
+      if (!group.revokes) continue
+      group.shares.forEach((share, partition) => {
+        if (share.heir === null) return
+        const what = `revocation ${group.op} ${partition} ${share.granted}`
+        const since = this.#revoking.get(what) ?? now
+        revoking.set(what, since)
+        if (now - since < REVOCATION_MS && !this.#hasStored(group, share, partition)) return
+        const entry = { groupOp: group.op, partition, granted: share.granted }
+        const write = (writer: Writer): void => encodeRevocation(writer, entry)
+        this.#propose(what, now, Operation.completeConsumerGroupRevocation, write)
+      })
+    }
+    this.#revoking = revoking
+  }
+
+  /** Has the owner stored all that it polled? */
+  #hasStored(group: ConsumerGroup, { granted }: Share, partition: number): boolean {
+    const polled = this.#polled.get(group)?.get(partition)
+    if (polled?.granted !== granted) return granted > this.#ledFrom
+    return this.#options.state.storedOffset(group, partition) >= polled.upTo
+  }
+
+  /** True when it stands in the log now. */
+  #propose(what: string, now: number, operation: number, write: (writer: Writer) => void): boolean {
+    const { pool, replica } = this.#options
+    if (this.#proposed.has(what) || this.#proposed.size >= PROPOSALS_MAX) return false
+    const message = pool.acquire(HEADER_SIZE + 64)
+    if (message === null) return false
+    clearHeader(message)
+    const writer = new Writer(message.bytes, HEADER_SIZE)
+    write(writer)
+    setU32(message.words, At.size, HEADER_SIZE + writer.length)
+    message.bytes[At.request.operation] = operation
+    this.#proposed.set(what, now)
+    if (replica.submit(message) === 'accepted') return true
+    message.unref()
+    this.#proposed.delete(what)
+    return false
+  }
+}
