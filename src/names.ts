@@ -6,6 +6,8 @@ export {
   Client,
   type ConnectOptions,
   type ConsumerPlace,
+  type GroupPlace,
+  type MemberPollOptions,
   type NewUserOptions,
   type Place,
   type Polled,
@@ -15,20 +17,25 @@ export {
 } from './client/client.ts'
 export { Consumer, type ConsumerOptions } from './client/consumer.ts'
 export { GalgoError, type GalgoErrorCode, TruncatedError } from './client/errors.ts'
+export { GroupConsumer, type GroupConsumerOptions } from './client/group-consumer.ts'
+export type { GroupLag, PartitionLag } from './client/group-lag.ts'
 export { Producer, type ProducerMessage, type ProducerOptions } from './client/producer.ts'
 export type { Credentials } from './client/session.ts'
 export type { Environment, Timer, TlsOptions, Transport, Wire, WireEvents } from './client/transport.ts'
 export type { PolledMessage } from './protocol/batch.ts'
 export type { ClientRecord } from './protocol/commands/client-record.ts'
 export type { ClusterMetadata, ClusterNode } from './protocol/commands/cluster-metadata.ts'
+export type { GroupDetails, GroupMember, GroupRequest } from './protocol/commands/get-consumer-group.ts'
 export type { ConsumerOffset } from './protocol/commands/get-consumer-offset.ts'
 export type { StreamDetails } from './protocol/commands/get-stream.ts'
 export type { TopicDetails } from './protocol/commands/get-topic.ts'
 export type { UserDetails } from './protocol/commands/get-user.ts'
+export type { GroupRecord } from './protocol/commands/group-record.ts'
 export type { TokenRecord } from './protocol/commands/list-personal-access-tokens.ts'
 export type { Me } from './protocol/commands/me.ts'
 export type { PollFrom } from './protocol/commands/poll-messages.ts'
 export type { Stats } from './protocol/commands/stats.ts'
+export type { Assignment } from './protocol/commands/sync-consumer-group.ts'
 export type { StreamRecord } from './protocol/commands/stream-record.ts'
 export type { PartitionRecord, TopicRecord } from './protocol/commands/topic-record.ts'
 export type { UserRecord, UserStatus } from './protocol/commands/user-record.ts'

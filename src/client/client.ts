@@ -6,6 +6,10 @@ import { type Checksummer, createChecksummer } from '../protocol/checksum.ts'
 import { encodeChangePassword } from '../protocol/commands/change-password.ts'
 import type { ClientRecord } from '../protocol/commands/client-record.ts'
 import { type ClusterMetadata, decodeClusterMetadataReply } from '../protocol/commands/cluster-metadata.ts'
+import {
+  decodeCreateConsumerGroupReply,
+  encodeCreateConsumerGroup,
+} from '../protocol/commands/create-consumer-group.ts'
 import { encodeCreatePartitions } from '../protocol/commands/create-partitions.ts'
 import {
   decodeCreatePersonalAccessTokenReply,
@@ -14,6 +18,7 @@ import {
 import { decodeCreateStreamReply, encodeCreateStream } from '../protocol/commands/create-stream.ts'
 import { decodeCreateTopicReply, encodeCreateTopic } from '../protocol/commands/create-topic.ts'
 import { decodeCreateUserReply, encodeCreateUser } from '../protocol/commands/create-user.ts'
+import { encodeDeleteConsumerGroup } from '../protocol/commands/delete-consumer-group.ts'
 import { encodeDeleteConsumerOffset } from '../protocol/commands/delete-consumer-offset.ts'
 import { encodeDeletePartitions } from '../protocol/commands/delete-partitions.ts'
 import { encodeDeletePersonalAccessToken } from '../protocol/commands/delete-personal-access-token.ts'
@@ -24,6 +29,12 @@ import { encodeDeleteUser } from '../protocol/commands/delete-user.ts'
 import { decodeDescribeOptionsReply, encodeDescribeOptions } from '../protocol/commands/describe-options.ts'
 import { decodeGetClientReply, encodeGetClient } from '../protocol/commands/get-client.ts'
 import {
+  decodeGroupReply,
+  encodeGetConsumerGroup,
+  type GroupDetails,
+  type GroupRequest,
+} from '../protocol/commands/get-consumer-group.ts'
+import {
   type ConsumerOffset,
   decodeGetConsumerOffsetReply,
   encodeGetConsumerOffset,
@@ -31,7 +42,11 @@ import {
 import { decodeStreamReply, encodeGetStream, type StreamDetails } from '../protocol/commands/get-stream.ts'
 import { decodeTopicReply, encodeGetTopic, type TopicDetails } from '../protocol/commands/get-topic.ts'
 import { decodeUserReply, encodeGetUser, type UserDetails } from '../protocol/commands/get-user.ts'
+import type { GroupRecord } from '../protocol/commands/group-record.ts'
+import { encodeJoinConsumerGroup } from '../protocol/commands/join-consumer-group.ts'
+import { encodeLeaveConsumerGroup } from '../protocol/commands/leave-consumer-group.ts'
 import { decodeListClientsReply } from '../protocol/commands/list-clients.ts'
+import { decodeListConsumerGroupsReply, encodeListConsumerGroups } from '../protocol/commands/list-consumer-groups.ts'
 import {
   decodeListPersonalAccessTokensReply,
   type TokenRecord,
@@ -40,7 +55,12 @@ import { decodeListStreamsReply } from '../protocol/commands/list-streams.ts'
 import { decodeListTopicsReply, encodeListTopics } from '../protocol/commands/list-topics.ts'
 import { decodeListUsersReply } from '../protocol/commands/list-users.ts'
 import { decodeMeReply, type Me } from '../protocol/commands/me.ts'
-import { decodePollReply, encodePollMessages, type PollFrom } from '../protocol/commands/poll-messages.ts'
+import {
+  decodePollReply,
+  encodePollMessages,
+  PARTITION_FENCED,
+  type PollFrom,
+} from '../protocol/commands/poll-messages.ts'
 import { encodePurgeStream } from '../protocol/commands/purge-stream.ts'
 import { encodePurgeTopic } from '../protocol/commands/purge-topic.ts'
 import {
@@ -51,6 +71,11 @@ import {
 import { decodeStatsReply, type Stats } from '../protocol/commands/stats.ts'
 import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import type { StreamRecord } from '../protocol/commands/stream-record.ts'
+import {
+  type Assignment,
+  decodeSyncConsumerGroupReply,
+  encodeSyncConsumerGroup,
+} from '../protocol/commands/sync-consumer-group.ts'
 import type { TopicRecord } from '../protocol/commands/topic-record.ts'
 import { encodeUpdatePermissions } from '../protocol/commands/update-permissions.ts'
 import { encodeUpdateStream } from '../protocol/commands/update-stream.ts'
@@ -68,6 +93,8 @@ import type { Headers } from '../protocol/user-headers.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
 import { BATCH_BYTES_MAX, encoded, encodeHeaders, idWords } from './encode.ts'
 import { GalgoError } from './errors.ts'
+import { GroupConsumer, type GroupConsumerOptions } from './group-consumer.ts'
+import { type GroupLag, groupLag } from './group-lag.ts'
 import { Producer, type ProducerOptions } from './producer.ts'
 import { type Answer, type Credentials, Session } from './session.ts'
 import {
@@ -121,6 +148,11 @@ export interface ConsumerPlace extends Place {
   readonly consumer: Identifier
 }
 
+/** Where a group's offset is kept. */
+export interface GroupPlace extends Place {
+  readonly group: Identifier
+}
+
 export interface BatchMessage {
   readonly payload: Uint8Array | string
   readonly headers?: Headers
@@ -164,6 +196,14 @@ export interface Polled {
   readonly currentOffset: number
   readonly messages: PolledMessage[]
   readonly lossEpoch: number
+}
+
+export interface MemberPollOptions extends GroupPlace {
+  readonly from: PollFrom
+  /** Most messages; fewer come when they do not fit into a frame. */
+  readonly count: number
+  /** Store the offset of what is sent, before it is. */
+  readonly autoCommit?: boolean
 }
 
 export interface NewUserOptions {
@@ -542,7 +582,7 @@ export class Client {
   // ---- stored offsets ------------------------------------------------------------------------------------------------
 
   /** null when none is stored. */
-  getOffset(place: ConsumerPlace, options?: ReadOptions): Promise<ConsumerOffset | null> {
+  getOffset(place: ConsumerPlace | GroupPlace, options?: ReadOptions): Promise<ConsumerOffset | null> {
     return this.#read(
       Code.getConsumerOffset,
       (w) => encodeGetConsumerOffset(w, offsetRequest(place)),
@@ -551,7 +591,8 @@ export class Client {
     )
   }
 
-  storeOffset(place: ConsumerPlace, offset: number): Promise<void> {
+  /** Of a group: as a member that owns the partition, or while nobody does. */
+  storeOffset(place: ConsumerPlace | GroupPlace, offset: number): Promise<void> {
     return this.#write(
       Operation.storeConsumerOffset,
       (w) => encodeStoreConsumerOffset(w, { ...offsetRequest(place), offset, ack: 'quorum' }),
@@ -559,12 +600,85 @@ export class Client {
     )
   }
 
-  deleteOffset(place: ConsumerPlace): Promise<void> {
+  deleteOffset(place: ConsumerPlace | GroupPlace): Promise<void> {
     return this.#write(
       Operation.deleteConsumerOffset,
       (w) => encodeDeleteConsumerOffset(w, { ...offsetRequest(place), ack: 'quorum' }),
       NOTHING,
     )
+  }
+
+  // ---- consumer groups -----------------------------------------------------------------------------------------------
+
+  async createGroup(stream: Identifier, topic: Identifier, name: string): Promise<GroupDetails> {
+    const details = await this.#write(
+      Operation.createConsumerGroup,
+      (w) => encodeCreateConsumerGroup(w, { stream, topic, name }),
+      decodeCreateConsumerGroupReply,
+    )
+    return present(details, 'create group')
+  }
+
+  /** null when there is none. */
+  getGroup(
+    stream: Identifier,
+    topic: Identifier,
+    group: Identifier,
+    options?: ReadOptions,
+  ): Promise<GroupDetails | null> {
+    const write = (w: Writer): void => encodeGetConsumerGroup(w, { stream, topic, group })
+    return this.#read(Code.getConsumerGroup, write, decodeGroupReply, options)
+  }
+
+  /** Empty when there is no such topic. */
+  listGroups(stream: Identifier, topic: Identifier, options?: ReadOptions): Promise<GroupRecord[]> {
+    const write = (w: Writer): void => encodeListConsumerGroups(w, { stream, topic })
+    return this.#read(Code.listConsumerGroups, write, decodeListConsumerGroupsReply, options)
+  }
+
+  /** With its stored offsets. */
+  deleteGroup(stream: Identifier, topic: Identifier, group: Identifier): Promise<void> {
+    const write = (w: Writer): void => encodeDeleteConsumerGroup(w, { stream, topic, group })
+    return this.#write(Operation.deleteConsumerGroup, write, NOTHING)
+  }
+
+  /** How far a group is behind, by partition and altogether. */
+  groupLag(stream: Identifier, topic: Identifier, group: Identifier): Promise<GroupLag> {
+    return groupLag(this, { stream, topic, group })
+  }
+
+  /** This client's session becomes a member. A group consumer does this for you. */
+  joinGroup(place: GroupRequest): Promise<void> {
+    return this.#write(Operation.joinConsumerGroup, (w) => encodeJoinConsumerGroup(w, place), NOTHING)
+  }
+
+  leaveGroup(place: GroupRequest): Promise<void> {
+    return this.#write(Operation.leaveConsumerGroup, (w) => encodeLeaveConsumerGroup(w, place), NOTHING)
+  }
+
+  /** Which partitions this client may poll as a member; null when it is none. */
+  syncGroup(place: GroupRequest): Promise<Assignment | null> {
+    const write = (w: Writer): void => encodeSyncConsumerGroup(w, place)
+    return this.#read(Code.syncConsumerGroup, write, decodeSyncConsumerGroupReply, PRIMARY)
+  }
+
+  /** Members of groups are removed when nothing is heard of them. */
+  async heartbeat(): Promise<void> {
+    await this.#ask(Code.ping, NO_BYTES, PRIMARY)
+  }
+
+  /** Reads messages as a member of a group; null when the partition is not this member's now: ask which ones are. */
+  async pollAsMember(options: MemberPollOptions): Promise<Polled | null> {
+    const { group, stream, topic, partition, from, count, autoCommit = false } = options
+    const consumer = { kind: 'group', id: group } as const
+    const write = (w: Writer): void =>
+      encodePollMessages(w, { consumer, stream, topic, partition, from, count, autoCommit })
+    const polled = this.#polled(await this.#ask(Code.pollMessages, encoded(write), PRIMARY))
+    return polled.partition === PARTITION_FENCED ? null : polled
+  }
+
+  groupConsumer(options: GroupConsumerOptions): GroupConsumer {
+    return new GroupConsumer(this, this.#env, options)
   }
 
   // ---- messages ------------------------------------------------------------------------------------------------------
@@ -628,7 +742,10 @@ export class Client {
       throw new GalgoError('invalid-argument', 'autoCommit stores through the primary and does not go with "any"')
     const write = (w: Writer): void =>
       encodePollMessages(w, { consumer, stream, topic, partition, from, count, autoCommit })
-    const reader = await this.#ask(Code.pollMessages, encoded(write), { consistency }, options.seen)
+    return this.#polled(await this.#ask(Code.pollMessages, encoded(write), { consistency }, options.seen))
+  }
+
+  #polled(reader: Answer): Polled {
     const reply = decodeReply(reader, decodePollReply)
     const messages = readVerified(reader.bytes, reply.recordsFrom, reply.recordsTo, reply.partition, this.#checksummer)
     return { partition: reply.partition, currentOffset: reply.currentOffset, messages, lossEpoch: reader.lossEpoch }
@@ -661,6 +778,8 @@ export class Client {
 
 const encoder = new TextEncoder()
 const NOTHING = (): void => {}
+const NO_BYTES = new Uint8Array(0)
+const PRIMARY: ReadOptions = { consistency: 'primary' }
 
 function decodeReply<T>(reader: Reader, decode: (reader: Reader) => T): T {
   try {
@@ -677,6 +796,11 @@ function present<T>(value: T | null, what: string): T {
   return value
 }
 
-function offsetRequest({ stream, topic, partition, consumer }: ConsumerPlace) {
-  return { stream, topic, partition, consumer: { kind: 'consumer', id: consumer } as const }
+function offsetRequest(place: ConsumerPlace | GroupPlace) {
+  const { stream, topic, partition } = place
+  const consumer =
+    'group' in place
+      ? ({ kind: 'group', id: place.group } as const)
+      : ({ kind: 'consumer', id: place.consumer } as const)
+  return { stream, topic, partition, consumer }
 }
