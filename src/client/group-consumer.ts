@@ -177,7 +177,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   }
 
   async #storeUsed(): Promise<void> {
-    for (const [partition, offset] of [...this.#used]) {
+    for (const [partition, offset] of this.#used) {
       this.#used.delete(partition)
       try {
         await this.commit({ partition, offset })
@@ -201,7 +201,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
     this.#syncedAt = this.#env.now()
     this.#generation = assignment.generation
     this.#partitions = assignment.partitions
-    for (const partition of [...this.#next.keys()])
+    for (const partition of this.#next.keys())
       if (!assignment.partitions.includes(partition)) this.#next.delete(partition)
   }
 

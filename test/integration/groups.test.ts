@@ -30,7 +30,7 @@ class Member {
 function shared(members: readonly Member[]): Promise<number[][]> {
   return until('the members share the partitions', () => {
     const partitions = members.map(({ consumer }) => [...consumer.partitions])
-    const all = partitions.flat().sort()
+    const all = partitions.flat().toSorted((one, other) => one - other)
     const even = partitions.every(({ length }) => length > 0)
     return Promise.resolve(even && all.join() === '0,1,2,3' ? partitions : undefined)
   })
