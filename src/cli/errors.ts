@@ -45,6 +45,7 @@ const NOT_FOUND: ReadonlySet<number> = new Set([
 const EXISTS: ReadonlySet<number> = new Set([
   Status.streamNameAlreadyExists,
   Status.topicNameAlreadyExists,
+  Status.consumerGroupNameAlreadyExists,
   Status.userAlreadyExists,
   Status.personalAccessTokenAlreadyExists,
 ])

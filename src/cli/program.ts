@@ -8,6 +8,7 @@ import { clientCommand } from './commands/client.ts'
 import { clusterCommand } from './commands/cluster.ts'
 import { consumeCommand } from './commands/consume.ts'
 import { formatCommand, recoverCommand } from './commands/format.ts'
+import { groupCommand } from './commands/group.ts'
 import { offsetCommand } from './commands/offset.ts'
 import { produceCommand } from './commands/produce.ts'
 import { exploreCommand, simCommand } from './commands/sim.ts'
@@ -93,6 +94,7 @@ ${EXIT_CODES_HELP}`,
   program.addCommand(produceCommand(context))
   program.addCommand(consumeCommand(context))
   program.addCommand(offsetCommand(context))
+  program.addCommand(groupCommand(context))
   program.commandsGroup('Users:')
   program.addCommand(userCommand(context))
   program.addCommand(tokenCommand(context))

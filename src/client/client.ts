@@ -95,6 +95,7 @@ import { BATCH_BYTES_MAX, encoded, encodeHeaders, idWords } from './encode.ts'
 import { GalgoError } from './errors.ts'
 import { GroupConsumer, type GroupConsumerOptions } from './group-consumer.ts'
 import { type GroupLag, groupLag } from './group-lag.ts'
+import { type Seek, type SeekOptions, seekGroup } from './group-seek.ts'
 import { Producer, type ProducerOptions } from './producer.ts'
 import { type Answer, type Credentials, Session } from './session.ts'
 import {
@@ -645,6 +646,11 @@ export class Client {
   /** How far a group is behind, by partition and altogether. */
   groupLag(stream: Identifier, topic: Identifier, group: Identifier): Promise<GroupLag> {
     return groupLag(this, { stream, topic, group })
+  }
+
+  /** Moves a group, whose members are stopped, to another place. What it answers has happened, unless it is a dry run. */
+  seekGroup(stream: Identifier, topic: Identifier, group: Identifier, options: SeekOptions): Promise<Seek[]> {
+    return seekGroup(this, { stream, topic, group }, options)
   }
 
   /** This client's session becomes a member. A group consumer does this for you. */
