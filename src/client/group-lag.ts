@@ -11,7 +11,7 @@ export interface PartitionLag {
   readonly storedOffset: number | null
   /** The offset that the next message will get. */
   readonly endOffset: number
-  /** Messages after the stored offset. */
+  /** Messages after the stored offset that are still there. */
   readonly lag: number
 }
 
@@ -36,7 +36,9 @@ export async function groupLag(client: Client, place: GroupRequest): Promise<Gro
       const newest = stored === null ? currentOffset : Math.max(currentOffset, stored.currentOffset)
       const endOffset = messagesCount === 0 && newest === 0 && storedOffset === null ? 0 : newest + 1
       const member = group.members.find(({ partitions: own }) => own.includes(partition))?.id ?? null
-      return { partition, member, storedOffset, endOffset, lag: endOffset - ((storedOffset ?? -1) + 1) }
+      // Of those that retention has removed, none will come any more.
+      const lag = Math.min(messagesCount, endOffset - ((storedOffset ?? -1) + 1))
+      return { partition, member, storedOffset, endOffset, lag }
     }),
   )
   return { group, partitions, lag: partitions.reduce((sum, { lag }) => sum + lag, 0) }
