@@ -1,8 +1,7 @@
 // Consumer groups by the command line, against a real node, while a member reads and after it has gone.
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
-import { connect } from '../../src/index.ts'
-import { CREDENTIALS, TestCluster } from '../integration/processes.ts'
+import { TestCluster, withClient } from '../integration/processes.ts'
 import { galgo, type Ran } from './command-line.ts'
 
 suite('consumer groups', () => {
@@ -44,17 +43,18 @@ suite('consumer groups', () => {
       ],
       lag: 3,
     })
-    await using client = await connect({ servers: cluster.servers, credentials: CREDENTIALS })
-    const consumer = client.groupConsumer({ stream: 'shop', topic: 'orders', group: 'billing' })
     const seen: string[] = []
-    for await (const { payload } of consumer) {
-      if (seen.length === 0) {
-        assert.match((await run('group seek shop orders billing --to first')).err, /has members/)
-        assert.match(await good('group list shop orders'), /0 {2}billing +1\n$/)
-        assert.match(await good('group describe shop orders billing'), /members +1\n[^]*\n +0 +0 /)
+    await withClient(cluster.servers, async (client) => {
+      const consumer = client.groupConsumer({ stream: 'shop', topic: 'orders', group: 'billing' })
+      for await (const { payload } of consumer) {
+        if (seen.length === 0) {
+          assert.match((await run('group seek shop orders billing --to first')).err, /has members/)
+          assert.match(await good('group list shop orders'), /0 {2}billing +1\n$/)
+          assert.match(await good('group describe shop orders billing'), /members +1\n[^]*\n +0 +0 /)
+        }
+        seen.push(Buffer.from(payload).toString())
       }
-      seen.push(Buffer.from(payload).toString())
-    }
+    })
     assert.deepEqual(seen, ['a', 'b', 'c'])
     assert.match(await good('group describe shop orders billing'), /members +0\nlag +0\n/)
 
