@@ -2,7 +2,7 @@
 // for itself and keeps in its directory.
 //
 //   DIR/self-signed.pem   what clients are told to trust        DIR/self-signed.key   readable for this user alone
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, randomBytes, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
@@ -168,7 +168,9 @@ async function selfSigned({ data, hosts, log }: CertificateOptions): Promise<{ c
     }
   }
   const { generate } = await import('selfsigned')
-  const made = await generate([{ name: 'commonName', value: 'galgo self-signed' }], {
+  // Authorities are found by their name: with one name for all nodes, who trusts all of them would know only one.
+  const name = `galgo self-signed ${randomBytes(8).toString('hex')}`
+  const made = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
     algorithm: 'sha256',
     notAfterDate: new Date(Date.now() + SELF_SIGNED_DAYS * DAY_MS),
@@ -178,8 +180,8 @@ async function selfSigned({ data, hosts, log }: CertificateOptions): Promise<{ c
       { name: 'extKeyUsage', serverAuth: true },
       {
         name: 'subjectAltName',
-        altNames: names.map((name) =>
-          isIP(name) === 0 ? { type: 2 as const, value: name } : { type: 7 as const, ip: name },
+        altNames: names.map((host) =>
+          isIP(host) === 0 ? { type: 2 as const, value: host } : { type: 7 as const, ip: host },
         ),
       },
     ],
@@ -194,6 +196,7 @@ async function selfSigned({ data, hosts, log }: CertificateOptions): Promise<{ c
 }
 
 function replaceFile(path: string, text: string, mode: number): void {
-  writeFileSync(`${path}.new`, text, { mode, flush: true })
+  // A last newline: several of these put into one file are to be a file of several.
+  writeFileSync(`${path}.new`, `${text.trimEnd()}\n`, { mode, flush: true })
   renameSync(`${path}.new`, path)
 }

@@ -90,7 +90,14 @@ export class NodeProcess {
   #exited: Promise<number | string> = Promise.resolve(0)
   output = ''
 
-  constructor(options: { index: number; data: string; addresses: string; client: number; http: number }) {
+  constructor(options: {
+    index: number
+    data: string
+    addresses: string
+    client: number
+    http: number
+    flags: readonly string[]
+  }) {
     this.index = options.index
     this.data = options.data
     this.client = `127.0.0.1:${options.client}`
@@ -104,6 +111,7 @@ export class NodeProcess {
       this.client,
       '--http',
       this.http,
+      ...options.flags,
     ]
   }
 
@@ -164,6 +172,8 @@ export interface ClusterOptions {
   readonly frameSizeMax?: number
   readonly journalSlots?: number
   readonly durability?: 'disk' | 'memory'
+  /** Further ones of `galgo start`, for every node. */
+  readonly flags?: readonly string[]
 }
 
 export class TestCluster {
@@ -193,6 +203,7 @@ export class TestCluster {
           addresses: addresses.join(','),
           client: ports[count + index] as number,
           http: ports[2 * count + index] as number,
+          flags: options.flags ?? [],
         }),
       )
     }
