@@ -1951,7 +1951,7 @@ export class Replica implements ReplicaPort {
   #enterView(view: number): void {
     assert(view > this.view || this.status !== 'normal')
     if (this.replicaCount === 1) return
-    if (this.#logView === this.view && this.view < view) this.#suffix = this.#buildSuffix()
+    if (this.view < view) this.#suffix = this.#logView === this.view ? this.#buildSuffix() : this.#filledSuffix()
     this.#log.info('view-change', { view, from: this.view, op: this.op, commitMax: this.commitMax })
     this.view = view
     this.status = 'view_change'
@@ -1982,6 +1982,22 @@ export class Replica implements ReplicaPort {
       headers.push(header ? header.slice() : reservedHeader(this.#cluster, op, this.#checksummer))
     }
     return headers
+  }
+
+  /**
+   * What was unknown when the log's view was left, and can be read now, is shown from the next vote on, if the op after it says
+   * that it belongs there: of an op that is neither shown nor denied nobody could decide. All votes for one view stay the same.
+   */
+  #filledSuffix(): Header[] {
+    const suffix = [...this.#suffix]
+    for (let i = 1; i < suffix.length; i++) {
+      const next = suffix[i - 1] as Header
+      const op = headerOp(next) - 1
+      if (isReserved(next) || !isReserved(suffix[i] as Header)) continue
+      const header = this.#journal.header(op)
+      if (header !== null && isParent(header, next) && this.#isPresent(header)) suffix[i] = header.slice()
+    }
+    return suffix
   }
 
   #isPresent(header: Header): boolean {

@@ -45,6 +45,12 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     ALL,
   ],
   [20279, 'the simulator flipped a bit twice, and took the frame for damaged', ALL],
+  [
+    20333,
+    'an op that could be read again was neither shown nor denied in any vote, and only a replica without a head could have decided',
+    ALL,
+  ],
+  [20367, 'the same, after honest errors of disks', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 
