@@ -159,6 +159,9 @@ export class SimReader {
     const poll = this.#book.history(this.#partition).poll(from)
     this.#poll(this.#partition, { kind: 'offset', offset: from }, consistency, false, (seen) => {
       poll.ok(seen.records, { tail: seen.tail, linearizable: consistency === 'linearizable' })
+      const [first] = seen.records
+      if (first !== undefined && this.#book.history(this.#partition).mayBegin(first.offset, from))
+        this.#consumer.skip(first.offset)
       for (const { offset } of seen.records) this.#consumer.deliver(offset)
     })
   }
@@ -203,8 +206,8 @@ export class SimReader {
       consistency,
       (body) => {
         const details = body.length === 0 ? null : decodeTopicReply(new Reader(body))
-        for (const { id, messagesCount } of details?.partitions ?? [])
-          tails[id]?.ok(messagesCount, { linearizable: consistency === 'linearizable' })
+        for (const { id, messagesCount, currentOffset } of details?.partitions ?? [])
+          tails[id]?.ok(messagesCount === 0 ? 0 : currentOffset + 1, { linearizable: consistency === 'linearizable' })
       },
     )
   }
@@ -244,8 +247,9 @@ export class SimReader {
     const poll = this.#book.history(unread.partition).poll(unread.from)
     this.#poll(unread.partition, { kind: 'offset', offset: unread.from }, 'linearizable', false, (seen) => {
       poll.ok(seen.records, { tail: seen.tail, linearizable: true })
-      unread.from += seen.records.length
-      if (seen.records.length === 0) this.#unread.shift()
+      const last = seen.records.at(-1)
+      if (last === undefined) this.#unread.shift()
+      else unread.from = last.offset + 1
     })
   }
 

@@ -3,11 +3,12 @@
 // heals, everybody is started again, and the cluster has to finish within a bound.
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { At } from '../src/protocol/frame.ts'
-import { StateMachine } from '../src/state/state-machine.ts'
+import type { StateMachine } from '../src/state/state-machine.ts'
 import type { Durability, Geometry } from '../storage/superblock.ts'
 import { Atlas } from './atlas.ts'
 import { checkBuffers } from './checkers/buffers.ts'
 import { checkFailover } from './checkers/failover.ts'
+import { RetainingMachine, RetentionChecker } from './checkers/retention.ts'
 import { checkSegments } from './checkers/segments.ts'
 import { CLIENT_KIND } from './client.ts'
 import { Doors } from './doors.ts'
@@ -29,11 +30,12 @@ import { SeededRandom } from './random.ts'
 import { SimReader } from './reader.ts'
 import { Violation } from './violation.ts'
 import { compareText } from './virtual-disk.ts'
-import { Workload } from './workload.ts'
+import { STREAM, Workload } from './workload.ts'
 import { World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
 const LIVENESS_MICROS_MAX = 60_000_000
+const REST_MICROS_MAX = 2_000_000
 /** Of seeds that do not say, how many acknowledge from memory. */
 const MEMORY_SHARE = 0.15
 
@@ -169,9 +171,13 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   const added = drawMore(seed, options, shape)
   const durability = shape.durability ?? (new SeededRandom(seed, 7).chance(MEMORY_SHARE) ? 'memory' : 'disk')
   const machines = new Map<SimNode, StateMachine>()
+  const retention = new RetentionChecker()
+  const own = new SeededRandom(seed, 8)
+  const retains = own.chance(0.4)
+  const segmentSize = retains ? own.pick([6, 16, 48]) * 1024 : 48 * 1024
   const stateMachine = (node: SimNode): StateMachine => {
     const { generation } = node
-    const machine = new StateMachine({
+    const machineOptions = {
       disk: node.files,
       checksummer: world.checksummer,
       allocate: node.memory.allocate,
@@ -179,11 +185,12 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       checkpointInterval: options.checkpointInterval,
       largeChunks: 4,
       readBuffers: 2,
-      segmentSize: 48 * 1024,
-      onFault: (result) => {
+      segmentSize,
+      onFault: (result: string): void => {
         if (node.generation === generation) node.replica?.onDiskFault(`segments could not be written: ${result}`)
       },
-    })
+    }
+    const machine = new RetainingMachine(machineOptions, retention)
     machines.set(node, machine)
     return machine
   }
@@ -205,7 +212,13 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   const workload = new Workload(new SeededRandom(seed, 3), world.checksummer, random.pick([40, 400, 2000]), {
     more: book === null ? null : more,
     book,
+    // Primaries propose what is due at their doors, which nodes have that somebody reads from.
+    retention: retains && book !== null ? own : null,
   })
+  retention.onRemoved = ({ stream, partition, firstOffset, segments, asked }) => {
+    for (let i = 0; i < segments; i++) world.mark(asked ? 'segment-deleted' : 'segment-expired')
+    if (stream === STREAM) book?.history(partition).begins(firstOffset)
+  }
   const readers: SimReader[] = []
   world.workload = (client, number) => workload.next(client, number)
   world.onAcknowledged = (client, ack) => workload.onAcknowledged(client, ack)
@@ -253,9 +266,11 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       outcome = 'liveness'
       what = `the cluster did not finish within ${LIVENESS_MICROS_MAX / 1e6} s of virtual time after it was healed: ${describe(world)}`
     } else {
+      closeDoors(world)
       checkEnd(world)
       world.views.check()
       checkBuffers(world.participants())
+      for (const node of world.participants()) retention.check(machines.get(node) as StateMachine, node.index)
       checkSegments(world, machines, workload.stored, ending.atlas.damagedIndexes > 0)
       book?.finish()
       const whole = world.participants().length === options.replicaCount
@@ -475,6 +490,17 @@ function scrubbing(world: World, machines: ReadonlyMap<SimNode, StateMachine>): 
       // The round under way began before.
       return machine.scrubRounds >= (before.get(machine) ?? 0) + 2 && node.replica.segmentRepairs.damaged === 0
     })
+}
+
+/**
+ * From now on nobody proposes anything: what is compared must not change meanwhile. Reads for somebody who has gone come to their
+ * end; whether all that they held is given back is checked afterwards.
+ */
+function closeDoors(world: World): void {
+  for (const node of world.nodes) node.door = null
+  const givenBack = (): boolean => world.participants().every(({ pool }) => pool === null || pool.used === 0)
+  world.runUntil(() => world.converged() && givenBack(), REST_MICROS_MAX)
+  if (!world.converged()) throw new Violation('liveness', `the cluster did not come to rest: ${describe(world)}`)
 }
 
 function checkEnd(world: World): void {

@@ -7,6 +7,7 @@ import { encodeCreateStream } from '../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../src/protocol/commands/create-topic.ts'
 import { encodeDeleteConsumerOffset } from '../src/protocol/commands/delete-consumer-offset.ts'
 import { encodeDeletePartitions } from '../src/protocol/commands/delete-partitions.ts'
+import { encodeDeleteSegments } from '../src/protocol/commands/delete-segments.ts'
 import { encodeDeleteStream } from '../src/protocol/commands/delete-stream.ts'
 import { encodeDeleteTopic } from '../src/protocol/commands/delete-topic.ts'
 import {
@@ -16,6 +17,7 @@ import {
 } from '../src/protocol/commands/send-messages.ts'
 import { encodeStoreConsumerOffset } from '../src/protocol/commands/store-consumer-offset.ts'
 import { Operation } from '../src/protocol/operations.ts'
+import type { TopicOptions } from '../src/protocol/options.ts'
 import { writeHeaders } from '../src/protocol/user-headers.ts'
 import type { Acknowledgement, SimClient } from './client.ts'
 import { identityRequest } from './identity-requests.ts'
@@ -34,6 +36,12 @@ export interface StoredBatch {
   readonly payloads: readonly Uint8Array[]
 }
 
+export interface WorkloadExtras {
+  readonly more?: SeededRandom | null
+  readonly book?: LogBook | null
+  readonly retention?: SeededRandom | null
+}
+
 /** The stream and topic that exist in every run and are never deleted. */
 export const STREAM = 'lasting'
 export const TOPIC = 'events'
@@ -44,19 +52,24 @@ export class Workload {
   readonly #payloadMax: number
   readonly #more: SeededRandom | null
   readonly #book: LogBook | null
+  readonly #retention: SeededRandom | null
   /** By client and request number: what the reply will confirm. */
   readonly #sent = new Map<string, { stream: string; topic: string; payloads: Uint8Array[] }>()
   stored: StoredBatch[] = []
   #made = 0
 
-  /** With `more`, chance of its own, it asks for the rarer operations too; `book` hears of what the lasting topic is sent. */
+  /**
+   * With `more`, chance of its own, it asks for the rarer operations too; `book` hears of what the lasting topic is sent. With
+   * `retention` messages do not stay for ever, not in the lasting topic either.
+   */
   constructor(
     random: SeededRandom,
     checksummer: Checksummer,
     payloadMax: number,
-    { more = null, book = null }: { more?: SeededRandom | null; book?: LogBook | null } = {},
+    { more = null, book = null, retention = null }: WorkloadExtras = {},
   ) {
     this.#more = more
+    this.#retention = retention
     this.#book = book
     this.#random = random
     this.#checksummer = checksummer
@@ -68,7 +81,7 @@ export class Workload {
     if (this.#made === 1) return this.#request(Operation.createStream, (w) => encodeCreateStream(w, { name: STREAM }))
     if (this.#made === 2)
       return this.#request(Operation.createTopic, (w) =>
-        encodeCreateTopic(w, { stream: STREAM, partitions: 3, name: TOPIC, options: {} }),
+        encodeCreateTopic(w, { stream: STREAM, partitions: 3, name: TOPIC, options: this.#limits() }),
       )
     const dice = this.#random.below(100)
     if (dice < 75) return this.#batch(client, number, STREAM, TOPIC)
@@ -136,13 +149,19 @@ export class Workload {
   /** Streams and topics that come and go; many of these requests are refused, the same way everywhere. */
   #metadata(client: SimClient, number: number): { operation: number; body: Uint8Array } {
     const stream = `passing-${this.#random.below(3)}`
+    if (this.#retention?.chance(0.2) === true) return this.#deleteSegments(stream, this.#retention)
     if (this.#more?.chance(0.25) === true) return this.#rarer(stream, this.#more)
     switch (this.#random.below(6)) {
       case 0:
         return this.#request(Operation.createStream, (w) => encodeCreateStream(w, { name: stream }))
       case 1:
         return this.#request(Operation.createTopic, (w) =>
-          encodeCreateTopic(w, { stream, partitions: this.#random.between(1, 2), name: TOPIC, options: {} }),
+          encodeCreateTopic(w, {
+            stream,
+            partitions: this.#random.between(1, 2),
+            name: TOPIC,
+            options: this.#limits(),
+          }),
         )
       case 2:
         return this.#request(Operation.deleteStream, (w) => encodeDeleteStream(w, { stream }))
@@ -155,6 +174,22 @@ export class Workload {
       default:
         return this.#batch(client, number, stream, TOPIC)
     }
+  }
+
+  /** How long a topic keeps its messages. */
+  #limits(): TopicOptions {
+    const random = this.#retention
+    if (random === null) return {}
+    const messageExpiry = random.pick([100_000, 1_000_000, 4_000_000, Number.POSITIVE_INFINITY])
+    const maxTopicSize = random.pick([40_000, 150_000, Number.POSITIVE_INFINITY])
+    return { messageExpiry, maxTopicSize }
+  }
+
+  #deleteSegments(passing: string, random: SeededRandom): { operation: number; body: Uint8Array } {
+    const stream = random.chance(0.7) ? STREAM : passing
+    return this.#request(Operation.deleteSegments, (w) =>
+      encodeDeleteSegments(w, { stream, topic: TOPIC, partition: random.below(4), count: random.below(3) }),
+    )
   }
 
   #rarer(stream: string, more: SeededRandom): { operation: number; body: Uint8Array } {

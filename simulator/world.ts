@@ -187,7 +187,7 @@ export class World {
       new CompletenessChecker(),
       new SuperblockChecker(),
       new CheckpointChecker(),
-      new DeletionChecker(),
+      new DeletionChecker(this.checksummer),
       new DurableQuorumChecker(this.nodes, spoiled),
       new JournalSlotChecker(spoiled, 200, seed),
     ]

@@ -44,6 +44,12 @@ export class ConsumerHistory {
     this.#deliveredTo = Math.max(this.#deliveredTo, this.#next)
   }
 
+  /** Retention has removed what it had not read: it goes on here. */
+  skip(offset: number): void {
+    this.#next = offset
+    this.#deliveredTo = Math.max(this.#deliveredTo, offset)
+  }
+
   /** It asks for its offset to be stored; call what is returned when that is acknowledged. */
   store(offset: number): () => void {
     this.#asked = Math.max(this.#asked, offset)

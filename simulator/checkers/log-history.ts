@@ -13,6 +13,8 @@
 //          Given the map, the history is linearizable if and only if for all x that were answered before y was invoked
 //          low(x) ≤ high(y). So the greatest low is kept, each operation remembers it as of its invocation (its floor), and
 //          floor ≤ high is checked with its answer: exact, in constant time, without a search.
+//   first  retention removes what is old: a read of what is not there any more begins with the first message that is. The
+//          offsets at which the log has begun are told (`begins`), before any answer can show it.
 //   order  the appends of a producer lie in the order of their invocations, also where several were on their way at once.
 //
 // Reads that promise less than linearizability say so: then `high` is ∞, and what they returned still counts.
@@ -98,6 +100,7 @@ export class LogHistory<V extends Value> {
   readonly #ends = new Set<number>()
   /** The end of the log is at least here. */
   #low = 0
+  readonly #begins = new Set<number>()
 
   constructor(name: string, anomalies = new Anomalies()) {
     this.name = name
@@ -107,6 +110,16 @@ export class LogHistory<V extends Value> {
   /** The end of the log that answers have proved so far. */
   get low(): number {
     return this.#low
+  }
+
+  /** What stands below this offset was removed, as committed. */
+  begins(offset: number): void {
+    this.#begins.add(offset)
+  }
+
+  /** May a read from `wanted` begin here, because what lies between was removed? */
+  mayBegin(offset: number, wanted: number): boolean {
+    return offset > wanted && this.#begins.has(offset)
   }
 
   /** Values whose append was invoked. */
@@ -293,8 +306,8 @@ export class Poll<V extends Value> {
   ok(records: readonly Observed<V>[], { tail, linearizable }: ReadAnswer): void {
     const history = this.#history
     let expected = this.#from
-    for (const { offset, value } of records) {
-      if (offset !== expected)
+    for (const [i, { offset, value }] of records.entries()) {
+      if (offset !== expected && !(i === 0 && history.mayBegin(offset, expected)))
         history.report(
           offset > expected ? 'poll-skip' : 'nonmonotonic-poll',
           `a poll from ${this.#from} has offset ${offset} where ${expected} belongs`,

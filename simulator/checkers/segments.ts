@@ -78,6 +78,8 @@ function checkStored(world: World, node: SimNode, machine: StateMachine, stored:
     }
     // One that has come again begins anew.
     if (batch.stream !== STREAM) continue
+    // Removed, as ops said: where the partition begins is checked by itself.
+    if (batch.baseOffset + batch.payloads.length <= partition.found.log.firstOffset) continue
     const what = `the batch of op ${batch.op} at offset ${batch.baseOffset} of partition ${batch.partition}, replica ${node.index}`
     pending += 1
     const request = {

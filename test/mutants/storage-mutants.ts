@@ -76,6 +76,41 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     [MACHINE, 'const refusals = new Map', 'let turn = 0\nconst refusals = new Map'],
   ),
   mutant(
+    'what is too old is judged by a clock of the replica',
+    20,
+    [
+      MACHINE,
+      '!isDue(place.topic, oldest, timestamp)) break',
+      '!isDue(place.topic, oldest, timestamp - (drift++ % 3) * 1e9)) break',
+    ],
+    [MACHINE, 'const refusals = new Map', 'let drift = 0\nconst refusals = new Map'],
+  ),
+  mutant('files are removed before the checkpoint is durable that does not refer to them', 20, [
+    MACHINE,
+    '    const bytes = encode(image)\n    this.#garbage = []\n    return bytes',
+    '    const bytes = encode(image)\n    this.#garbage = []\n    this.#removeCondemned()\n    return bytes',
+  ]),
+  mutant(
+    'the segment that is appended to is removed as well',
+    20,
+    [
+      'storage/partition.ts',
+      'if (segment === undefined || next === undefined) return null',
+      'if (segment === undefined) return null',
+    ],
+    [
+      'storage/partition.ts',
+      'return { firstOffset, nextOffset: next.firstOffset, lastTimestamp, bytes }',
+      'return { firstOffset, nextOffset: next?.firstOffset ?? this.nextOffset, lastTimestamp, bytes }',
+    ],
+    ['storage/partition.ts', "assert(this.#segments.length > 1, 'the segment that is appended to stays')", ''],
+    [
+      'storage/partition.ts',
+      'this.messages -= (segment.next as Segment).firstOffset - segment.firstOffset',
+      'this.messages -= (segment.next?.firstOffset ?? this.nextOffset) - segment.firstOffset',
+    ],
+  ),
+  mutant(
     'stored records are given out without a look',
     'simulator/fault-matrix/segment-matrix',
     [

@@ -14,6 +14,8 @@ const PLACES: Readonly<Record<string, number>> = {
   checkpoint: 20 * SEEDS,
   'journal-wrap': 4 * SEEDS,
   'segment-roll': SEEDS,
+  'segment-expired': 2 * SEEDS,
+  'segment-deleted': 10,
   'view-change': 5 * SEEDS,
   'new-primary': SEEDS,
   'session-evicted': 10,

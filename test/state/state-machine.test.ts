@@ -213,6 +213,34 @@ test('directories of what was deleted go when a checkpoint that does not know it
   assert.deepEqual(log.rig.disk.names(), [])
 })
 
+test('another state takes the place of one that had still to remove something: it goes all the same', () => {
+  const log = new Log()
+  log.stream('s')
+  for (const name of ['t', 'u']) {
+    log.topic(name, 1)
+    log.send(name, { kind: 'balanced' })
+  }
+  log.restart()
+  const logs = (): number => log.rig.disk.names().filter((name) => name.endsWith('.log')).length
+  assert.equal(logs(), 2)
+  // What the others have come to: `t` was deleted long ago, and their checkpoint does not name its files any more.
+  const others = new Log()
+  others.stream('s')
+  for (const name of ['t', 'u']) {
+    others.topic(name, 1)
+    others.send(name, { kind: 'balanced' })
+  }
+  const remove = written((w) => encodeGetTopic(w, { stream: 0, topic: 't' }))
+  others.outcome(Operation.deleteTopic, remove)
+  others.restart()
+  const snapshot = others.machine.snapshot()
+  log.outcome(Operation.deleteTopic, remove)
+  log.machine.restore(snapshot)
+  log.rig.settle()
+  assert.equal(logs(), 1)
+  assert.equal(log.machine.topic(0, 'u').found?.topic.partitions[0]?.log.messages, 1)
+})
+
 test('golden bytes of a snapshot: what a release wrote, later ones must read', () => {
   const log = new Log()
   log.stream('s')

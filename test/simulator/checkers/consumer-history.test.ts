@@ -35,6 +35,16 @@ test('a message that is left out, one that comes again, and a beginning beyond w
   assert.deepEqual(kinds(), ['consumer-skip', 'consumer-repeat', 'consumer-skip'])
 })
 
+test('where retention has removed what was not read, a consumer goes on after it', () => {
+  const { consumer, kinds } = consumed()
+  consumer.skip(7)
+  for (const offset of [7, 8]) consumer.deliver(offset)
+  consumer.begin(9)
+  assert.deepEqual(kinds(), [])
+  consumer.deliver(11)
+  assert.deepEqual(kinds(), ['consumer-skip'])
+})
+
 test('a stored offset that is gone, and one that nobody stored', () => {
   const { consumer, kinds } = consumed()
   consumer.fetch()(null, true)

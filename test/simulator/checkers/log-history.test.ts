@@ -311,3 +311,36 @@ test('on small histories it says what trying every order says', () => {
   )
   assert.ok(counts.right > 400 && counts.wrong > 400, JSON.stringify(counts))
 })
+
+test('a read may begin later than it was asked to only where the log has begun, and may jump nowhere else', () => {
+  const begun = (): LogHistory<string> => {
+    const log = stored()
+    log.begins(2)
+    return log
+  }
+  const kinds = (use: (log: LogHistory<string>) => void): AnomalyKind[] => {
+    const log = begun()
+    use(log)
+    return log.anomalies.list.map(({ kind }) => kind)
+  }
+  assert.deepEqual(
+    kinds((log) => {
+      for (const from of [0, 1, 2]) log.poll(from).ok(records(2, 'c', 'd'), PRIMARY)
+      // A follower that has not removed anything yet.
+      log.poll(0).ok(records(0, 'a', 'b'), FOLLOWER)
+    }),
+    [],
+  )
+  assert.deepEqual(
+    kinds((log) => log.poll(0).ok(records(3, 'd'), PRIMARY)),
+    ['poll-skip'],
+  )
+  assert.deepEqual(
+    kinds((log) => log.poll(0).ok([...records(0, 'a'), ...records(2, 'c')], PRIMARY)),
+    ['poll-skip'],
+  )
+  assert.deepEqual(
+    kinds((log) => log.poll(3).ok(records(2, 'c'), PRIMARY)),
+    ['nonmonotonic-poll'],
+  )
+})

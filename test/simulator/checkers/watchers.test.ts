@@ -14,6 +14,7 @@ import { NackChecker } from '../../../simulator/checkers/nacks.ts'
 import { OnePrimaryChecker } from '../../../simulator/checkers/one-primary.ts'
 import { SuperblockChecker } from '../../../simulator/checkers/superblock.ts'
 import { VIEWS_AFTER_HEAL_MAX, ViewChangeChecker } from '../../../simulator/checkers/view-changes.ts'
+import { quickChecksummer } from '../../../simulator/quick-checksummer.ts'
 import { Violation } from '../../../simulator/violation.ts'
 import { CALM_DISK } from '../../../simulator/world.ts'
 import { At, Command, copy128, setU32, setU64 } from '../../../src/protocol/frame.ts'
@@ -203,7 +204,7 @@ test('journal slots: what the journal believes to hold and its disk does not', (
 })
 
 test('deletions: a segment that is counted, and the checkpoint that is named', () => {
-  const checker = new DeletionChecker()
+  const checker = new DeletionChecker(quickChecksummer)
   const here = node({ checkpointOp: 8, segments: ['streams/0/a.log'] })
   checker.onRemove(here, 'streams/1/a.log')
   checker.onRemove(here, checkpointFile(4))
