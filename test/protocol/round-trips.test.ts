@@ -7,11 +7,21 @@ import { ProtocolError, Reader, Writer } from '../../src/protocol/bytes.ts'
 import { createChecksummer } from '../../src/protocol/checksum.ts'
 import { decodeChangePassword, encodeChangePassword } from '../../src/protocol/commands/change-password.ts'
 import {
+  decodeCreateConsumerGroup,
+  encodeCreateConsumerGroup,
+} from '../../src/protocol/commands/create-consumer-group.ts'
+import {
   decodeCreatePersonalAccessToken,
   encodeCreatePersonalAccessToken,
 } from '../../src/protocol/commands/create-personal-access-token.ts'
 import { decodeCreateTopic, encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { decodeCreateUser, encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
+import {
+  decodeGetConsumerGroup,
+  decodeGroupReply,
+  encodeGetConsumerGroup,
+  encodeGroupReply,
+} from '../../src/protocol/commands/get-consumer-group.ts'
 import { decodeUserReply, encodeUserReply } from '../../src/protocol/commands/get-user.ts'
 import { decodeListUsersReply, encodeListUsersReply } from '../../src/protocol/commands/list-users.ts'
 import { decodePollMessages, encodePollMessages, type PollFrom } from '../../src/protocol/commands/poll-messages.ts'
@@ -20,6 +30,10 @@ import {
   decodeStoreConsumerOffset,
   encodeStoreConsumerOffset,
 } from '../../src/protocol/commands/store-consumer-offset.ts'
+import {
+  decodeSyncConsumerGroupReply,
+  encodeSyncConsumerGroupReply,
+} from '../../src/protocol/commands/sync-consumer-group.ts'
 import { decodeUpdatePermissions, encodeUpdatePermissions } from '../../src/protocol/commands/update-permissions.ts'
 import { decodeUpdateTopic, encodeUpdateTopic } from '../../src/protocol/commands/update-topic.ts'
 import { decodeUpdateUser, encodeUpdateUser } from '../../src/protocol/commands/update-user.ts'
@@ -95,6 +109,29 @@ test('stored offsets', () => {
   fc.assert(
     fc.property(request, (value) => roundTrip(value, encodeStoreConsumerOffset, decodeStoreConsumerOffset)),
     { seed: 32, numRuns: 500 },
+  )
+})
+
+test('consumer groups: requests, members with their partitions, assignments', () => {
+  const partitions = fc.array(u32, { maxLength: 20 })
+  const members = fc.array(record({ id: u32, partitions }), { maxLength: 8 })
+  const place = { stream: identifier, topic: identifier }
+  const details = record({ id: u32, partitionsCount: u32, name, members })
+  fc.assert(
+    fc.property(
+      record({ ...place, group: identifier }),
+      record({ ...place, name }),
+      details,
+      u64,
+      (at, made, is, n) => {
+        roundTrip(at, encodeGetConsumerGroup, decodeGetConsumerGroup)
+        roundTrip(made, encodeCreateConsumerGroup, decodeCreateConsumerGroup)
+        roundTrip(is, encodeGroupReply, decodeGroupReply)
+        const assignment = { generation: n, partitions: is.members[0]?.partitions ?? [] }
+        roundTrip(assignment, encodeSyncConsumerGroupReply, decodeSyncConsumerGroupReply)
+      },
+    ),
+    { seed: 43, numRuns: 300 },
   )
 })
 
