@@ -1,9 +1,11 @@
 // The limits of a node, over each transport: how many may connect, how long they may take, and what they may leave unread.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { WebSocket as RawWebSocket } from 'ws'
 import { type ConnectOptions, connect } from '../../src/index.ts'
 import { Writer } from '../../src/protocol/bytes.ts'
 import { encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
@@ -153,11 +155,24 @@ for (const transport of TRANSPORTS) {
       assert.ok((await node.status()).buffers.used < 50)
     })
 
-    if (isWebSocket(transport)) return
     test('a frame that does not arrive whole in its time is the end', async () => {
-      const slow = guest()
-      slow.wire.write(requestFrame({ code: Code.ping }).subarray(0, 100))
-      await slow.closed
+      const ping = requestFrame({ code: Code.ping })
+      if (!isWebSocket(transport)) {
+        const slow = guest()
+        slow.wire.write(ping.subarray(0, 100))
+        return await slow.closed
+      }
+      const scheme = transport === 'websocket' ? 'ws' : 'wss'
+      const socket = new RawWebSocket(`${scheme}://127.0.0.1:${portOf(node, transport)}/`, { ca })
+      await once(socket, 'open')
+      socket.send(ping)
+      await once(socket, 'message')
+      socket.send(ping.subarray(0, 100), { fin: false, binary: true })
+      // Signs of life are none of progress.
+      const pings = setInterval(() => socket.ping(), 50)
+      const [code] = (await once(socket, 'close')) as [number]
+      clearInterval(pings)
+      assert.equal(code, 1008)
     })
   })
 }

@@ -11,6 +11,7 @@ import { allocateSocketMemory } from '../../src/server/buffers.ts'
 import { ANONYMOUS_SIZE_MAX, ClientListener } from '../../src/server/client-listener.ts'
 import type { NodeLimits } from '../../src/server/config.ts'
 import { geometryOf } from '../../src/server/format.ts'
+import { encodeIntroduction, SECRET_SIZE } from '../../src/server/introduction.ts'
 import { silentLog } from '../../src/server/log.ts'
 import type { ClientConnection } from '../../src/state/connection.ts'
 import { frame, message } from './fake-driver.ts'
@@ -25,6 +26,8 @@ const LIMITS: NodeLimits = {
   largeBuffers: 4,
   stopTimeoutMs: 1000,
 }
+
+const SECRET = new Uint8Array(SECRET_SIZE).fill(7)
 
 class Door {
   readonly open: ClientConnection[] = []
@@ -53,7 +56,7 @@ async function withListener(
   run: (rig: {
     door: Door
     listener: ClientListener
-    dial: () => Promise<Socket>
+    dial: (relayed?: boolean) => Promise<Socket>
     memory: ReturnType<typeof allocateSocketMemory>
     now: () => number
   }) => Promise<void>,
@@ -70,9 +73,11 @@ async function withListener(
     frameSizeMax: geometry.frameSizeMax,
     handler: door.handler,
     log: silentLog,
+    secret: SECRET,
   })
   listener.start()
   const { port } = await driver.listen('127.0.0.1', 0, (socket, address) => listener.accept(socket, address))
+  const relay = await driver.listen('127.0.0.1', 0, (socket, address) => listener.accept(socket, address, true))
   const sockets: Socket[] = []
   try {
     await run({
@@ -80,8 +85,8 @@ async function withListener(
       listener,
       memory,
       now: () => driver.now(),
-      dial: async () => {
-        const socket = connect(port, '127.0.0.1')
+      dial: async (relayed = false) => {
+        const socket = connect(relayed ? relay.port : port, '127.0.0.1')
         sockets.push(socket)
         socket.on('error', () => {})
         await once(socket, 'connect')
@@ -254,5 +259,65 @@ test('a quiesced listener takes nothing more, but answers what it took', async (
     const [bytes] = (await once(socket, 'data')) as [Buffer]
     assert.equal(bytes.length, 300)
     assert.ok(door.frames.length <= 2)
+  })
+})
+
+test('the gateway speaks for a client once it has introduced it; nobody else does', async () => {
+  await withListener({}, async ({ door, dial, listener }) => {
+    const introduction = { transport: 4, secure: true, address: '192.0.2.1:5' } as const
+    const relayed = await dial(true)
+    relayed.write(Buffer.concat([encodeIntroduction(introduction, SECRET), frame(300, 1)]))
+    await door.until(() => door.frames.length === 1)
+    const [client] = door.open
+    assert.deepEqual([client?.transport, client?.secure, client?.address], [4, true, '192.0.2.1:5'])
+    relayed.destroy()
+    await door.until(() => door.closed.length === 1)
+
+    const wrong = SECRET.slice()
+    wrong[31] = 8
+    const nonsense = encodeIntroduction(introduction, SECRET)
+    nonsense[160] = 3
+    const strangers = [
+      encodeIntroduction(introduction, wrong),
+      nonsense,
+      frame(300, 1),
+      Buffer.alloc(300),
+      Buffer.alloc(300, 0xff),
+    ]
+    for (const words of strangers) {
+      const stranger = await dial(true)
+      stranger.write(words)
+      stranger.resume()
+      await once(stranger, 'close')
+    }
+    // On the port for clients an introduction is a frame like any other: it gives nobody an address.
+    const direct = await dial()
+    direct.write(encodeIntroduction(introduction, SECRET))
+    await door.until(() => door.frames.length === 2)
+    assert.equal(door.open.length, 2)
+    assert.match(door.open[1]?.address ?? '', /^127\.0\.0\.1:/)
+    direct.destroy()
+    await door.until(() => door.closed.length === 2)
+    assert.equal(listener.size, 0)
+  })
+})
+
+test('after its introduction a client has the time for a first frame, no more', async () => {
+  await withListener({ firstFrameTimeoutMs: 1000 }, async ({ door, dial, listener, now }) => {
+    const relayed = await dial(true)
+    relayed.write(encodeIntroduction({ transport: 1, secure: true, address: '192.0.2.1:5' }, SECRET))
+    await door.until(() => door.open.length === 1)
+    listener.sweep(now())
+    assert.equal(listener.size, 1)
+    listener.sweep(now() + 1001)
+    assert.equal(listener.size, 0)
+    await door.until(() => door.closed.length === 1)
+    const silent = await dial(true)
+    silent.resume()
+    // Until it is introduced it is nobody, and has two seconds.
+    while (listener.size === 0) await new Promise((turn) => setImmediate(turn))
+    listener.sweep(now() + 2001)
+    await once(silent, 'close')
+    assert.equal(door.open.length, 1)
   })
 })

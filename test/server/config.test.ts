@@ -96,3 +96,32 @@ test('CPU lists', () => {
   assert.deepEqual(parseCpus('3,0-1'), [0, 1, 3])
   for (const text of ['', '3-1', 'a', '1,,2', '5000']) assert.throws(() => parseCpus(text), ServerError)
 })
+
+test('TLS and WebSocket: what is said comes to something, or is an error', () => {
+  const files = { tlsCertificate: 'c.pem', tlsKey: 'k.pem' }
+  const config = loadConfig(
+    { ...MINIMAL, client: 'off', tls: '10.0.0.1:8091', ...files, websocket: '10.0.0.1:8092', websocketTls: true },
+    { GALGO_TLS_ADVERTISE_PORT: '9091', GALGO_WEBSOCKET_ORIGINS: 'https://a.test, https://b.test' },
+  )
+  assert.equal(config.client, null)
+  assert.deepEqual(config.tls, { address: { host: '10.0.0.1', port: 8091 }, advertisePort: 9091 })
+  assert.deepEqual(config.websocket?.origins, ['https://a.test', 'https://b.test'])
+  assert.equal(config.websocket?.tls, true)
+  assert.deepEqual(config.certificate, { certificate: 'c.pem', key: 'k.pem' })
+  assert.equal(config.advertise.host, '10.0.0.1')
+  assert.equal(
+    loadConfig({ ...MINIMAL, tls: ':1', tlsCertificate: 'self-signed' }, {}).certificate,
+    'self-signed',
+    'only when asked for by name',
+  )
+  assert.match(refusal({ ...MINIMAL, client: 'off' }), /no client could connect/)
+  assert.match(refusal({ ...MINIMAL, tls: ':1' }), /TLS needs a certificate/)
+  assert.match(refusal({ ...MINIMAL, websocket: ':1', websocketTls: true }), /TLS needs a certificate/)
+  assert.match(refusal({ ...MINIMAL, ...files }), /nothing listens with it/)
+  assert.match(refusal({ ...MINIMAL, tls: ':1', tlsCertificate: 'c.pem' }), /without its private key/)
+  assert.match(refusal({ ...MINIMAL, tls: ':1', tlsKey: 'k.pem' }), /without its certificate/)
+  assert.match(refusal({ ...MINIMAL, tls: ':1', ...files, tlsCertificate: 'self-signed' }), /brings its own key/)
+  assert.match(refusal({ ...MINIMAL, websocketTls: true, ...files }), /add "websocket\.address"/)
+  assert.match(refusal(MINIMAL, { GALGO_TLS_ADVERTISE_PORT: '1' }), /add "tls\.address"/)
+  assert.match(refusal(MINIMAL, { GALGO_WEBSOCKET_TLS: 'perhaps', GALGO_WEBSOCKET_ADDRESS: ':1' }), /websocket\.tls/)
+})
