@@ -21,7 +21,7 @@
 //   | ping, pong      | op              | commit       | checkpointOp | sent ms    | digest (16)  |              | log_view, status | pipeline, slots | |
 //   | prepareOk       | checksum (16)   |              | op           | commitMin  | checkpointOp |              |         |            |         |
 //   | commit          | commit          | op           | checkpointOp |            | digest (16)  |              |         |            |         |
-//   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view |
+//   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view, loss epoch |
 //   | startView       | nonce           | op           | commitMax    | checkpointOp |            |              |         |            |         |
 //   | getView         | nonce           |              |              |            |              |              |         |            |         |
 //   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
@@ -51,7 +51,16 @@ export const FrameAt = {
   },
   prepareOk: { checksum: 128, op: 144, commitMin: 152, checkpointOp: 160 },
   commit: { commit: 128, op: 136, checkpointOp: 144, digest: 160 },
-  doViewChange: { present: 128, nack: 144, op: 160, commitMin: 168, commitMax: 176, checkpointOp: 184, logView: 192 },
+  doViewChange: {
+    present: 128,
+    nack: 144,
+    op: 160,
+    commitMin: 168,
+    commitMax: 176,
+    checkpointOp: 184,
+    logView: 192,
+    lossEpoch: 196,
+  },
   startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152, member: 160, lossEpoch: 184 },
   getView: { nonce: 128, replacement: 136 },
   notMember: { member: 128 },

@@ -25,6 +25,8 @@ export interface DoViewChange {
   readonly commitMin: number
   readonly commitMax: number
   readonly checkpointOp: number
+  /** How often, as far as the sender knows, the cluster has gone on without what it may have acknowledged. */
+  readonly lossEpoch: number
   /** Head first, one for every op down to one that the sender knows to be committed; unknown ones are reserved headers. */
   readonly headers: readonly Header[]
   /** Bit i: the prepare of headers[i] can be read at the sender. */
@@ -78,7 +80,10 @@ export function chooseLog(
   const opMax = Math.max(...canonical.map((m) => m.op))
   let opMin = 0
   let commitMax = 0
+  const lossEpoch = Math.max(...canonical.map((m) => m.lossEpoch))
   for (const m of messages) {
+    // What it knows to be committed is what the others went on without.
+    if (m.lossEpoch < lossEpoch) continue
     const last = m.headers[m.headers.length - 1] as Header
     const head = m.headers[0] as Header
     assert(headerOp(head) === m.op, 'doViewChange does not begin at its head')

@@ -614,6 +614,8 @@ export class Replica implements ReplicaPort {
       state.logView === state.view
         ? this.#journal.highest(Math.max(head, state.checkpointOp))
         : Math.max(head, state.checkpointOp)
+    const doubtful = Math.min(state.doubtOp, head, this.#journal.windowEnd)
+    for (let op = state.checkpointOp + 1; op <= doubtful; op++) this.#journal.doubt(op)
     this.#suffix = suffix
     if (this.replicaCount === 1) return this.#openSolo(done)
     this.commitMax = Math.max(this.commitMax, this.op - this.#pipelineMax, this.commitMin)
@@ -2031,6 +2033,7 @@ export class Replica implements ReplicaPort {
       commitMin: this.commitMin,
       commitMax: this.commitMax,
       checkpointOp: state.checkpointOp,
+      lossEpoch: state.lossEpoch,
       headers,
       present: (i) => this.#isPresent(headers[i] as Header),
       nack: (i) => this.#isNack(headers[i] as Header),
@@ -2064,6 +2067,7 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.doViewChange.commitMax, own.commitMax)
     setU64(w, FrameAt.doViewChange.checkpointOp, own.checkpointOp)
     setU32(w, FrameAt.doViewChange.logView, own.logView)
+    setU32(w, FrameAt.doViewChange.lossEpoch, own.lossEpoch)
     this.#sendTo(primary, frame)
   }
 
@@ -2107,6 +2111,7 @@ export class Replica implements ReplicaPort {
       commitMin: getU64(w, FrameAt.doViewChange.commitMin),
       commitMax: getU64(w, FrameAt.doViewChange.commitMax),
       checkpointOp: getU64(w, FrameAt.doViewChange.checkpointOp),
+      lossEpoch: getU32(w, FrameAt.doViewChange.lossEpoch),
       headers,
       present: bits(FrameAt.doViewChange.present),
       nack: bits(FrameAt.doViewChange.nack),
@@ -2148,6 +2153,9 @@ export class Replica implements ReplicaPort {
       this.#wishFor(this.view + 1)
       return
     }
+    const lossEpoch = Math.max(...messages.map((vote) => vote.lossEpoch))
+    const lost = lossEpoch > this.lossEpoch
+    if (lost && !this.#acceptsLoss(head)) return
     // A quorum has kept everything after all.
     this.#cold = null
     this.#installLog(outcome.headers, outcome.commitMax)
@@ -2158,7 +2166,9 @@ export class Replica implements ReplicaPort {
       {
         logView: view,
         suffix: this.#buildSuffix(),
-        commitMax: Math.max(this.commitMax, this.#superblock.commitMaxAsked),
+        commitMax: lost ? this.commitMax : Math.max(this.commitMax, this.#superblock.commitMaxAsked),
+        doubtOp: this.#doubtOp,
+        ...(lost ? { lossEpoch, durableOp: this.#keptOp } : {}),
       },
       () => {
         if (this.#halted || this.view !== view || this.#logView !== view) return
@@ -2327,11 +2337,7 @@ export class Replica implements ReplicaPort {
     const newLog = this.#logView !== view || this.status === 'recovering_head'
     const lossEpoch = getU32(w, FrameAt.startView.lossEpoch)
     const lost = lossEpoch > this.lossEpoch
-    if (lost && op < this.commitMin) {
-      this.#halt('given-up', `the cluster went on from op ${op}, and this replica has executed ${this.commitMin} ops`)
-      return
-    }
-    if (lost) this.commitMax = this.commitMin
+    if (lost && !this.#acceptsLoss(op)) return
     this.#cold = null
     this.view = view
     this.#pipeline = []
@@ -2350,7 +2356,8 @@ export class Replica implements ReplicaPort {
         suffix: this.#buildSuffix(),
         commitMax: lost ? this.commitMax : Math.max(this.commitMax, this.#superblock.commitMaxAsked),
         lossy: false,
-        lossEpoch: Math.max(lossEpoch, this.lossEpoch),
+        doubtOp: this.#doubtOp,
+        ...(lost ? { lossEpoch, durableOp: this.#keptOp } : {}),
         // What the lost directory promised is covered: its votes are refused by a quorum, its ops are committed up to the one
         // that gave its place away.
         replacement: false,
@@ -2438,7 +2445,7 @@ export class Replica implements ReplicaPort {
   close(done: () => void): void {
     if (!this.#lazy || this.#halted || this.status === 'recovering') return done()
     this.#halted = true
-    this.#journal.flush(() => this.#superblock.update({ clean: true }, done))
+    this.#journal.drain(() => this.#superblock.update({ clean: true }, done))
   }
 
   /** Too few are left that have lost nothing, nobody leads, and all are there that may hold what the others lack. */
@@ -2628,13 +2635,47 @@ export class Replica implements ReplicaPort {
     this.#log.warn('log-put-together', { view, op: this.op, commitMax: this.commitMax, lossEpoch })
     this.#rebuildPipeline()
     this.#superblock.update(
-      { logView: view, suffix: this.#buildSuffix(), commitMax: this.commitMax, lossEpoch, lossy: false },
+      {
+        logView: view,
+        suffix: this.#buildSuffix(),
+        commitMax: this.commitMax,
+        lossEpoch,
+        lossy: false,
+        doubtOp: this.#doubtOp,
+      },
       () => {
         if (this.#halted || this.view !== view || this.#logView !== view) return
         this.#sendStartView()
         this.#afterLogInstalled()
       },
     )
+  }
+
+  /** Of the log that was just installed: a power cut may have taken what is missing of it, now or earlier. */
+  get #doubtOp(): number {
+    const { lossy, doubtOp } = this.#superblock.state
+    return lossy ? this.op : Math.min(doubtOp, this.op)
+  }
+
+  /** The others have gone on from op `head`: what was known to be committed is known no more. Not with less than is executed here. */
+  #acceptsLoss(head: number): boolean {
+    if (head >= this.commitMin) this.commitMax = this.commitMin
+    else
+      this.#halt('given-up', `the cluster went on from op ${head}, and this replica has executed ${this.commitMin} ops`)
+    return head >= this.commitMin
+  }
+
+  /** Of what was certainly durable here before a loss, that which is part of the log after it. */
+  get #keptOp(): number {
+    this.#advanceChain()
+    let kept = this.checkpointOp
+    if (this.#chainedFrom > this.commitMin + 1) return kept
+    for (let op = kept + 1; op <= Math.min(this.op, this.#superblock.state.durableOp); op++) {
+      const header = this.#journal.header(op)
+      if (header === null || !this.#journal.holds(header)) break
+      kept = op
+    }
+    return kept
   }
 
   /** A loss that the state does not tell of yet: no request is taken before it does. */

@@ -118,6 +118,8 @@ export class Journal {
   /** Ops whose prepares are being read for `fixHeader`. */
   readonly #fixing = new Set<number>()
   #afterSync: (() => void)[] = []
+  /** Waits until no slot is being written. */
+  #drained: (() => void) | null = null
   #syncing = false
   #writesInFlight = 0
   #failed = false
@@ -397,6 +399,7 @@ export class Journal {
       else next.message.unref()
     }
     if (current) for (const done of write.done) done()
+    if (this.#drained !== null) this.drain(this.#drained)
   }
 
   /** Runs `then` after a sync that began once the writes before this call were done. */
@@ -423,6 +426,14 @@ export class Journal {
     this.#unsynced = false
     this.#afterSync.push(done)
     if (!this.#syncing) this.#startSync()
+  }
+
+  /** The same, once the writes that are under way are done: a header that is written must not outlive its prepare's loss. */
+  drain(done: () => void): void {
+    this.#drained = done
+    if (this.#writing.some((write) => write !== null)) return
+    this.#drained = null
+    this.flush(done)
   }
 
   #startSync(): void {
@@ -637,9 +648,7 @@ export class Journal {
   #blankFaulty(slot: number, done: () => void): void {
     if (slot === this.slots) return this.flush(done)
     const next = (): void => this.#blankFaulty(slot + 1, done)
-    const kept =
-      this.#hasPrepareOnDisk[slot] === 1 && headerOp(this.#prepareOnDisk[slot] as Header) > this.#checkpointOp
-    if (this.#faulty[slot] === 0 || kept) return next()
+    if (this.#faulty[slot] === 0) return next()
     this.#writeSector(slot, reservedHeader(this.#cluster, this.#windowOp(slot), this.#checksummer), next)
   }
 
@@ -675,6 +684,15 @@ export class Journal {
     const slot = this.slotOf(op)
     this.#known[slot] = 0
     this.#dirty[slot] = this.#faulty[slot] as number
+  }
+
+  /** If this op's prepare is not here, it may have been, and been acknowledged: it is not called absent. */
+  doubt(op: number): void {
+    const slot = this.slotOf(op)
+    const header = this.header(op)
+    if (header !== null && this.readable(header)) return
+    this.#dirty[slot] = 1
+    this.#faulty[slot] = 1
   }
 
   /** The highest op known, or `floor` if none is higher. */

@@ -17,6 +17,7 @@
 //   |  168 |    8 | instance                  |  176 |  4 | 1: a replacement that has not joined yet |
 //   |  180 |    4 | bit 0: stopped in order, bit 1: lossy                                    |
 //   |  184 |   16 | boot                      |  200 |  8 | durable op  |  208 |  4 | loss epoch     |
+//   |  216 |    8 | doubt op                                                                 |
 //   |  256 |  256 | header of the checkpoint's op                                           |
 //   |  512 | n·24 | members, one for every replica (`member.ts`)                             |
 //   | 1024 |  n·256 | suffix headers, head first: DoViewChange's when log_view < view, else StartView's |
@@ -79,7 +80,7 @@ export interface SuperblockState {
   readonly members: readonly Member[]
   /** The directory stands in for a lost one: until it has joined, nobody can know what was promised in its name. */
   readonly replacement: boolean
-  /** The last process stopped in order: all that it acknowledged is on disk. Like the next four, for durability `memory`. */
+  /** The last process stopped in order: all that it acknowledged is on disk. Like the next five, for durability `memory`. */
   readonly clean: boolean
   /** What was acknowledged may be missing here, since a power cut: no part of any quorum. */
   readonly lossy: boolean
@@ -89,6 +90,8 @@ export interface SuperblockState {
   readonly durableOp: number
   /** How often the cluster has lost what it may have acknowledged. */
   readonly lossEpoch: number
+  /** What is missing here up to this op a power cut may have taken after it was acknowledged: nobody calls it absent. */
+  readonly doubtOp: number
 }
 
 /** What a directory knows of the cluster when it is made. */
@@ -225,6 +228,7 @@ export class Superblock {
       boot: new Uint32Array(4),
       durableOp: 0,
       lossEpoch: 0,
+      doubtOp: 0,
     }
     this.#writing = true
     this.#encode(this.#staging)
@@ -349,6 +353,7 @@ export class Superblock {
       boot: words.slice(46, 50),
       durableOp: getU64(words, 200),
       lossEpoch: words[52] as number,
+      doubtOp: getU64(words, 216),
     }
     this.#staging = this.#state
     this.#sequence = getU64(words, 40)
@@ -388,6 +393,7 @@ export class Superblock {
     w.set(state.boot, 46)
     setU64(w, 200, state.durableOp)
     w[52] = state.lossEpoch
+    setU64(w, 216, state.doubtOp)
     state.members.forEach((member, r) => putMember(w, MEMBERS_AT + r * MEMBER_SIZE, member))
     w.set(state.checkpointHeader, 64)
     state.suffix.forEach((header, i) => w.set(header, HEADERS_AT / 4 + i * HEADER_WORDS))
@@ -421,7 +427,8 @@ export class Superblock {
     const { members } = this.#staging as SuperblockState
     const known = members[replica] as Member
     const same = known.instance === member.instance && !isLater(member, known)
-    const settled = same ? known.committed || !member.committed : isLater(known, member)
+    // Of two that are heard at the same time, with no op that gave either the place, the first one has it.
+    const settled = same ? known.committed || !member.committed : known.instance !== 0 && !isLater(member, known)
     if (settled && this.#staging === this.#state) return done()
     if (settled) return this.update({}, done)
     this.update({ members: members.map((other, r) => (r === replica ? member : other)) }, done)

@@ -259,6 +259,7 @@ export class Cluster {
       commitMin: node.commitMin,
       commitMax: node.commitMax,
       checkpointOp: node.checkpoint,
+      lossEpoch: 0,
       headers,
       present: (i) => present[i] as boolean,
       nack: (i) => nack[i] as boolean,

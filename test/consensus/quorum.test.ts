@@ -41,13 +41,14 @@ const three = newHeader(3, 1, two, 0)
 interface Says {
   readonly logView?: number
   readonly commit?: number
+  readonly lossEpoch?: number
   /** Head first. */
   readonly headers: readonly Header[]
   /** By header: p = present, n = nack, b = both, - = neither. */
   readonly bits: string
 }
 
-function says(replica: number, { logView = 1, commit = 1, headers, bits }: Says): DoViewChange {
+function says(replica: number, { logView = 1, commit = 1, lossEpoch = 0, headers, bits }: Says): DoViewChange {
   assert.equal(bits.length, headers.length)
   return {
     replica,
@@ -56,6 +57,7 @@ function says(replica: number, { logView = 1, commit = 1, headers, bits }: Says)
     commitMin: commit,
     commitMax: commit,
     checkpointOp: 0,
+    lossEpoch,
     headers,
     present: (i) => 'pb'.includes(bits[i] as string),
     nack: (i) => 'nb'.includes(bits[i] as string),
@@ -77,6 +79,13 @@ test('fewer than a quorum decide nothing', () => {
   assert.equal(choose(3, { headers: [two, one], bits: 'pp' }), 'wait')
   assert.equal(choose(5, { headers: [two, one], bits: 'pp' }, { headers: [two, one], bits: 'pp' }), 'wait')
   assert.equal(choose(1, { headers: [two, one], bits: 'pp' }), 'head 2, commit 1')
+})
+
+test('what a replica knew to be committed before a loss that it missed counts no more', () => {
+  const after = { logView: 2, lossEpoch: 1, headers: [two, one], bits: 'pp' }
+  const missed = { commit: 3, headers: [three], bits: 'p' }
+  assert.equal(choose(3, after, missed), 'head 2, commit 1')
+  assert.equal(choose(3, after, { ...missed, lossEpoch: 1 }), 'head 2, commit 3')
 })
 
 test('one copy is enough to keep an op, a nack quorum to drop it', () => {

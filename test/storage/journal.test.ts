@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { type Header, headerOp, headerSealed, isReserved, reservedHeader } from '../../storage/header.ts'
 import { headerOf, JOURNAL_FILE, Journal, type JournalRecovery, journalSize } from '../../storage/journal.ts'
+import type { Geometry } from '../../storage/superblock.ts'
 import {
   type Bench,
   FRAME,
@@ -54,6 +55,21 @@ test('a formatted journal has its full size, states that every slot is unused, a
   assert.equal(journal.highest(0), 0)
   assert.equal(journal.faultyAbove(0), false)
   assert.equal(pool.used, 0)
+})
+
+test('durability memory: what is being written when the journal is drained is whole after a power cut', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const rig = formatted(seed)
+    const geometry: Geometry = { ...GEOMETRY, durability: 'memory' }
+    const bench = open(rig, ROOT, geometry)
+    const header = put(bench, newPrepare(bench.pool, { op: 1, parent: ROOT }), () => {})
+    rig.result<void>((done) => bench.journal.drain(done))
+    assert.equal(bench.journal.unsynced, false)
+    rig.disk.crash(true)
+    const { journal, recovery } = open(rig, ROOT, geometry)
+    assert.deepEqual(recovery, { clean: 1, fixed: 0, blank: SLOTS - 1, faulty: 0 })
+    assert.ok(journal.holds(header))
+  }
 })
 
 test('formatting tells its progress to the end, and its failure', () => {

@@ -92,6 +92,7 @@ test('what was formatted is what is opened', () => {
     boot: new Uint32Array(4),
     durableOp: 0,
     lossEpoch: 0,
+    doubtOp: 0,
   })
 })
 
@@ -126,11 +127,32 @@ test('every field of a version comes back', () => {
     boot: Uint32Array.of(5, 6, 7, 8),
     durableOp: 2 ** 52,
     lossEpoch: 9,
+    doubtOp: 2 ** 51 + 7,
   }
   update(rig, superblock, change)
   assert.deepEqual(superblock.state, change)
   rig.disk.crash(true)
   assert.deepEqual(opened(rig).state, change)
+})
+
+test('of two directories that are heard at the same time the first one has the place, whichever is durable first', () => {
+  const rig = new Rig()
+  const superblock = formatted(rig)
+  const spoke: number[] = []
+  const first = { ...NOBODY, instance: 5 }
+  const later = { instance: 7, view: 1, op: 9, committed: false }
+  const heard = [first, { ...NOBODY, instance: 6 }]
+  rig.result<void>((done) => {
+    for (const member of heard)
+      superblock.adopt(0, member, () => {
+        spoke.push(superblock.state.members[0]?.instance as number)
+        if (spoke.length === heard.length) done()
+      })
+  })
+  assert.deepEqual(spoke, [5, 5])
+  rig.result<void>((done) => superblock.adopt(0, later, done))
+  rig.result<void>((done) => superblock.adopt(0, first, done))
+  assert.deepEqual(superblock.state.members[0], later)
 })
 
 test('every pipeline depth has its size of copies, and is found again whatever the first copy says', () => {

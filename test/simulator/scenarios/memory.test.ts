@@ -236,3 +236,94 @@ test('after a loss all processes are killed: what the power cut left half done l
     expectLosses(cluster, 1)
   }
 })
+
+test('what a power cut took of a replica is never called absent there, not after the end of another process either', () => {
+  const cluster = new Cluster(MEMORY)
+  const [a, b, c] = cluster.roles()
+  const here = cluster.silence(c)
+  cluster.request(3)
+  // b acknowledges an op, and loses it before a hears that; a tells it where the log ends, before that op is committed.
+  const acks = cluster.record({ from: b, to: a, command: Command.prepareOk })
+  const pass = cluster.drop({ from: b, to: a, command: Command.prepareOk })
+  const client = cluster.clients[0]
+  client?.ask()
+  cluster.until(() => acks.length > 0, 'the acknowledgement')
+  const op = cluster.replica(b).op
+  cluster.powerOff(b)
+  cluster.erase(b, op)
+  const bodies = cluster.drop({ to: b, command: Command.prepare })
+  cluster.restart(b)
+  cluster.until(() => cluster.replica(b).status === 'normal' && !cluster.replica(b).lossy, 'the end of the doubt')
+  cluster.crash(b)
+  cluster.restart(b)
+  pass()
+  cluster.replay(acks)
+  cluster.answered()
+  // Neither of these two has it, and only c can say that it never did.
+  cluster.crash(a)
+  here()
+  cluster.run(5000)
+  bodies()
+  cluster.restart(a)
+  cluster.expectCommit(op, a, b, c)
+  cluster.expectWhole()
+  expectLosses(cluster, 0)
+})
+
+test('after a loss all processes are killed, with journals that have gone round: nothing is taken for damage', () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const cluster = new Cluster({ ...MEMORY, seed, checkpointInterval: 4, journalSlots: 16 })
+    cluster.request(40)
+    cluster.run((seed % 7) * 5)
+    for (let i = 0; i < 4; i++) cluster.clients[0]?.ask()
+    for (let i = 0; i < 20 + 2 * seed; i++) cluster.world.scheduler.step(Number.POSITIVE_INFINITY)
+    cluster.powerOff(0, 1, 2)
+    cluster.restart(0, 1, 2)
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    cluster.run(100)
+    cluster.crash(0, 1, 2)
+    cluster.lines.length = 0
+    cluster.restart(0, 1, 2)
+    assert.deepEqual(
+      cluster.lines.filter((line) => line.includes('recovering-head')),
+      [],
+    )
+    renewSessions(cluster)
+    cluster.expectWhole()
+    expectLosses(cluster, 1)
+  }
+})
+
+test('a whole replica that missed a loss does not bring the commit number of before it back, nor leads without telling', () => {
+  for (const position of [1, 2]) {
+    const cluster = new Cluster(MEMORY)
+    const roles = cluster.roles()
+    const base = cluster.request(3)
+    cluster.expectCommit(base, 0, 1, 2)
+    cluster.run(500)
+    // c hears what is committed, and does not get it; then the others lose it.
+    const c = roles[position] as number
+    const others = roles.filter((index) => index !== c)
+    const bodies = cluster.drop({ to: c, command: Command.prepare })
+    for (let i = 0; i < 3; i++) cluster.clients[0]?.ask()
+    cluster.until(() => cluster.replica(c).commitMax === base + 3, 'the commit number')
+    cluster.isolate(c)
+    cluster.powerOff(...others)
+    for (const index of others) {
+      cluster.erase(index, base + 1, base + 2, base + 3)
+      cluster.node(index).acceptLoss = true
+    }
+    cluster.restart(...others)
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    cluster.expectStall(base + 3, ...others)
+    const leader = (cluster.world.primary() as { index: number }).index
+    cluster.crash(leader)
+    cluster.heal()
+    bodies()
+    cluster.until(() => cluster.world.primary() !== null, 'a primary out of the other one and the one that missed it')
+    cluster.restart(leader)
+    renewSessions(cluster)
+    cluster.expectWhole()
+    expectLosses(cluster, 1)
+  }
+})
