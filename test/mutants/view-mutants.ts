@@ -14,8 +14,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ),
   mutant('the end of the log is not made durable with the view that named it', 'view-promises: remembered', [
     REPLICA,
-    '        suffix: this.#buildSuffix(),\n        commitMax: lost ?',
-    '        commitMax: lost ?',
+    '        view,\n        logView: view,\n        suffix: this.#buildSuffix(),',
+    '        view,\n        logView: view,',
   ]),
   mutant('every vote shows the log as it is now', 60, [
     REPLICA,
