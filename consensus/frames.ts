@@ -23,16 +23,16 @@
 //   | commit          | commit          | op           | checkpointOp |            | digest (16)  |              |         |            |         |
 //   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view, loss epoch |
 //   | startView       | nonce           | op           | commitMax    | checkpointOp |            |              |         |            |         |
-//   | getView         | nonce           |              |              |            |              |              |         |            |         |
+//   | getView         | nonce           |              | op           | view       |              |              |         |            |         |
 //   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
 //   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
 //   | coldStart       | op              |              |              |            |              |              |         |            |         |
 //   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch |      |            |         |
-//   | notMember       | member (24): who holds the place of the addressee |     |              |              |         |            |         |
+//   | notMember       | member (24): who holds the place of replica, at 152: the addressee |              |              |         |            |         |
 //
 //   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
-//   in for a lost directory. startView: 160 is the addressee's member, once the op that made it one is committed. The body of
+//   in for a lost directory, 144 and 152 then say when the newest holder that it has heard of got the place. startView: 160 is the addressee's member, once the op that made it one is committed. The body of
 //   doViewChange ends with a block of 256 bytes: the members that the sender knows.
 
 export const FrameAt = {
@@ -62,8 +62,8 @@ export const FrameAt = {
     lossEpoch: 196,
   },
   startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152, member: 160, lossEpoch: 184 },
-  getView: { nonce: 128, replacement: 136 },
-  notMember: { member: 128 },
+  getView: { nonce: 128, replacement: 136, op: 144, view: 152 },
+  notMember: { member: 128, replica: 152 },
   coldStart: { op: 128 },
   coldVote: { op: 128, last: 136, end: 144, commitMax: 152, durableOp: 160, logView: 168, lossEpoch: 172 },
   getHeaders: { opMin: 128, opMax: 136 },

@@ -56,7 +56,7 @@ import {
   sameHeader,
 } from '../storage/header.ts'
 import { headerOf, type Journal, prepareIntact, sealFrame, stampFrame } from '../storage/journal.ts'
-import { getMember, isLater, MEMBER_SIZE, type Member, putMember } from '../storage/member.ts'
+import { getMember, isLater, MEMBER_SIZE, type Member, NOBODY, putMember } from '../storage/member.ts'
 import type { Superblock } from '../storage/superblock.ts'
 import { ClientTable, type Session, type StoredReply } from './client-table.ts'
 import { ColdStart, type ColdVote } from './cold-start.ts'
@@ -207,6 +207,7 @@ export interface ReplicaMemory {
   readonly suffix: readonly Header[]
   readonly doViewChanges: readonly Vote[]
   readonly self: Member
+  readonly holder: Pick<Member, 'view' | 'op'>
   readonly disputed: number
   readonly nonce: Uint32Array<ArrayBuffer>
   readonly wish: number
@@ -297,6 +298,8 @@ export class Replica implements ReplicaPort {
   #flushing = false
   /** Which directory speaks. Its view and op are known once it is told that it has joined. */
   #self: Member
+  /** Of a directory that stands in for a lost one: the newest holder of its place that it has heard of. */
+  #holder: Pick<Member, 'view' | 'op'> = NOBODY
   /** My checkpoint is damaged: I have my log, and vote with it, but nothing can be executed until I have another one. */
   #stateLost = false
   readonly #sync: StateSync
@@ -973,7 +976,10 @@ export class Replica implements ReplicaPort {
       return false
     }
     if (command === Command.notMember) return true
-    if (command === Command.getView && getU32(message.words, FrameAt.getView.replacement) === 1)
+    // A request that knows nothing of the holder may be one of a directory that was lost in its turn, and come late.
+    const asks = command === Command.getView && getU32(message.words, FrameAt.getView.replacement) === 1
+    const { op, view } = FrameAt.getView
+    if (asks && !isLater(known, { op: getU64(message.words, op), view: getU32(message.words, view) }))
       this.#proposeReplacement(from, sender.instance)
     else this.#sendNotMember(from, known)
     return false
@@ -983,12 +989,16 @@ export class Replica implements ReplicaPort {
     const frame = this.#frame(Command.notMember, this.#superblock.state.view)
     if (frame === null) return
     putMember(frame.words, FrameAt.notMember.member, holder)
+    setU32(frame.words, FrameAt.notMember.replica, to)
     this.#sendTo(to, frame)
   }
 
   /** A peer counts another directory in my place. If that came later, or was there first, I may not go on. */
   #onNotMember(message: Message, from: number): void {
+    // It came to the wrong one.
+    if (getU32(message.words, FrameAt.notMember.replica) !== this.index) return
     const holder = getMember(message.words, FrameAt.notMember.member)
+    if (this.replacement && isLater(holder, this.#holder)) this.#holder = holder
     if (this.replacement || holder.instance === this.#self.instance || isLater(this.#self, holder)) return
     this.#halt(
       'replaced',
@@ -999,11 +1009,14 @@ export class Replica implements ReplicaPort {
   /** The primary puts it into the log that a new directory takes the place of a lost one; once, as far as it can tell. */
   #proposeReplacement(replica: number, instance: number): void {
     if (!this.isPrimary || !this.#hasSpace()) return
+    const known = this.#superblock.state.members[replica] as Member
     // Executed or not: that it is, and durably known, takes a moment longer.
     for (let op = this.#journal.checkpointOp + 1; op <= this.op; op++) {
       const header = this.#journal.header(op)
-      if (header === null || !isReplacement(header) || headerView(header) !== this.view) continue
-      if (getU64(header, At.prepare.request) === replica && getU64(header, At.prepare.session) === instance) return
+      if (header === null || !isReplacement(header) || getU64(header, At.prepare.request) !== replica) continue
+      // The place is about to have another holder, of whom the next request must know.
+      if (isLater({ view: headerView(header), op }, known)) return
+      if (headerView(header) === this.view && getU64(header, At.prepare.session) === instance) return
     }
     this.#log.warn('replacing', { replica, instance, op: this.op + 1 })
     this.#prepareInternal(VsrOperation.replace, replica, instance)
@@ -2400,7 +2413,11 @@ export class Replica implements ReplicaPort {
     if (frame === null) return
     frame.words[FrameAt.getView.nonce >>> 2] = this.#nonce[0] as number
     frame.words[(FrameAt.getView.nonce >>> 2) + 1] = this.#nonce[1] as number
-    setU32(frame.words, FrameAt.getView.replacement, this.replacement ? 1 : 0)
+    if (this.replacement) {
+      setU32(frame.words, FrameAt.getView.replacement, 1)
+      setU64(frame.words, FrameAt.getView.op, this.#holder.op)
+      setU32(frame.words, FrameAt.getView.view, this.#holder.view)
+    }
     this.#sendTo(to, frame)
   }
 
@@ -2864,6 +2881,7 @@ export class Replica implements ReplicaPort {
       suffix: this.#suffix,
       doViewChanges: [...this.#doViewChanges.values()].map((entry) => entry.message),
       self: this.#self,
+      holder: this.#holder,
       disputed: this.#disputed,
       nonce: this.#nonce.slice(),
       wish: this.#wish,
@@ -2925,6 +2943,7 @@ export class Replica implements ReplicaPort {
       memory.doViewChanges.map((message) => [message.replica, { message, at: 0 }]),
     )
     this.#self = memory.self
+    this.#holder = memory.holder
     this.#disputed = memory.disputed
     this.#nonce = memory.nonce.slice()
     this.#wish = memory.wish

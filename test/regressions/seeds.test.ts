@@ -7,6 +7,7 @@ import { runSeed, type SwarmShape } from '../../simulator/swarm.ts'
 
 /** With the first kinds of faults only, of which the drawing stays as it is, and without readers. */
 const FIRST: SwarmShape = { durability: 'disk', faults: FIRST_FAULTS, readers: 0 }
+const LOST: SwarmShape = { durability: 'disk' }
 /** As seeds were drawn before disks could be lost. */
 const ALL: SwarmShape = { durability: 'disk', faults: FAULTS.slice(0, 42) }
 
@@ -51,6 +52,8 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     ALL,
   ],
   [20367, 'the same, after honest errors of disks', ALL],
+  [20476, 'a late request of a directory that was lost in its turn took the place from its successor', LOST],
+  [20492, 'who is no member was told to the wrong replica, which stopped', LOST],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 

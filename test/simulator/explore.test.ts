@@ -42,9 +42,12 @@ function search(scope: { operations: number; timeouts: number; crashes: number; 
   return new Search(new Cluster({ replicas: 3, invariants: INVARIANTS, ...scope }, quickChecksummer))
 }
 
-/** What loses an op with a defect below, and two smaller ones with what it leaves out. The first takes most of a minute. */
+/**
+ * Every order of one crash and one time-out, and two scopes with what it leaves out. The scope in which the defects below lose an
+ * op has a second time-out: all of it is more than a million states, most of a minute, and left to `galgo explore`.
+ */
 for (const [scope, atLeast] of [
-  ['--operations 1 --timeouts 2 --crashes 1', 1_000_000],
+  ['--operations 1 --timeouts 1 --crashes 1', 60_000],
   ['--operations 2 --timeouts 1 --crashes 0', 50_000],
   ['--operations 1 --timeouts 0 --crashes 1 --corruptions 1', 20_000],
 ] as const) {
