@@ -119,6 +119,7 @@ const REPAIRS_MAX = 8
 const PING_NORMAL = 1
 const PING_LOSSY = 2
 const PING_REPLACEMENT = 4
+const PING_STATE_LOST = 8
 /** Of files that other replicas ask for. */
 const BLOCK_SIZE_MAX = 512 * 1024
 const REPAIR_READS_MAX = 8
@@ -182,9 +183,10 @@ interface Peer {
   /** Time until which its wish counts, and the view it wishes for. */
   wishView: number
   wishUntil: number
-  /** As its last ping said: in order, and leading; without what it may have acknowledged. */
+  /** As its last ping said: in order, and leading; without what it may have acknowledged; without its checkpoint. */
   leads: boolean
   lossy: boolean
+  stateLost: boolean
   replacement: boolean
 }
 
@@ -372,6 +374,7 @@ export class Replica implements ReplicaPort {
         wishUntil: 0,
         leads: false,
         lossy: false,
+        stateLost: false,
         replacement: false,
       })
     }
@@ -1088,7 +1091,8 @@ export class Replica implements ReplicaPort {
       FrameAt.ping.status,
       (this.status === 'normal' ? PING_NORMAL : 0) |
         (state.lossy ? PING_LOSSY : 0) |
-        (state.replacement ? PING_REPLACEMENT : 0),
+        (state.replacement ? PING_REPLACEMENT : 0) |
+        (this.#stateLost ? PING_STATE_LOST : 0),
     )
     setU32(w, FrameAt.ping.pipeline, this.#pipelineMax)
     setU32(w, FrameAt.ping.slots, this.#journal.slots)
@@ -1111,6 +1115,7 @@ export class Replica implements ReplicaPort {
     const status = getU32(w, FrameAt.ping.status)
     peer.leads = (status & PING_NORMAL) !== 0 && this.#primaryOf(getU32(w, FrameAt.ping.logView)) === from
     peer.lossy = (status & PING_LOSSY) !== 0
+    peer.stateLost = (status & PING_STATE_LOST) !== 0
     peer.replacement = (status & PING_REPLACEMENT) !== 0
     if (view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
     if (view > this.view) this.#higherView(view)
@@ -2508,11 +2513,11 @@ export class Replica implements ReplicaPort {
     this.#askCold()
   }
 
-  /** Whoever has the newest checkpoint, for others can take it; of these, the first. */
+  /** Whoever has the newest checkpoint, for others can take it; of these, the first. One that is damaged nobody can take. */
   #isColdCoordinator(): boolean {
     if (this.#stateLost || this.#sync.active || this.replacement) return false
     return this.#peers.every((peer, r) => {
-      if (r === this.index || !this.#isLive(peer) || peer.replacement) return true
+      if (r === this.index || !this.#isLive(peer) || peer.replacement || peer.stateLost) return true
       return peer.checkpoint < this.checkpointOp || (peer.checkpoint === this.checkpointOp && r > this.index)
     })
   }

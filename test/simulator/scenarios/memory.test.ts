@@ -327,3 +327,26 @@ test('a whole replica that missed a loss does not bring the commit number of bef
     expectLosses(cluster, 1)
   }
 })
+
+test('all lose power, and the newest checkpoint is damaged: the others, who have the ops of it, go on without it', () => {
+  const cluster = new Cluster({ ...MEMORY, checkpointInterval: 4, journalSlots: 24 })
+  const [a, b, c] = cluster.roles()
+  let op = cluster.request()
+  while (op % 4 !== 3) op = cluster.request()
+  cluster.run(300)
+  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: a, command })
+  op = cluster.request()
+  cluster.run(100)
+  assert.deepEqual(
+    [a, b, c].map((index) => cluster.replica(index).checkpointOp),
+    [op, op - 4, op - 4],
+  )
+  cluster.powerOff(a, b, c)
+  cluster.node(a).disk.corrupt(`checkpoint.${op}`, 0)
+  cluster.heal()
+  cluster.restart(a, b, c)
+  cluster.expectCommit(op, b, c)
+  renewSessions(cluster)
+  cluster.expectWhole()
+  expectLosses(cluster, 1)
+})
