@@ -609,7 +609,11 @@ export class Replica implements ReplicaPort {
       const next = promised === null ? undefined : suffix[head - op - 1]
       const replaced =
         promised !== null && isReserved(promised) && next !== undefined && !isReserved(next) && !isParent(header, next)
-      if (!allowed || replaced) this.#journal.drop(op)
+      // Views along a log never fall: of an earlier view than an op below it, it stood in another log.
+      const below =
+        op <= head && op >= bottom ? suffix.find((other) => headerOp(other) < op && !isReserved(other)) : undefined
+      const older = below !== undefined && headerView(header) < headerView(below)
+      if (!allowed || replaced || older) this.#journal.drop(op)
     }
     for (const header of suffix) {
       const op = headerOp(header)

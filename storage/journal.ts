@@ -757,6 +757,7 @@ export class Journal {
     this.#afterSync = []
     this.#syncing = false
     this.#writesInFlight = memory.writesInFlight
+    this.#drained = null
     this.#failed = memory.failed
   }
 

@@ -33,6 +33,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [2233, 'a header that outlived its prepare in a power cut was taken for damage by the start after the next', MEMORY],
   [135, 'a replica that had just put a log together put another one together for the same view', MEMORY],
   [191, 'what a power cut left half done stopped a single node at a later start', MEMORY],
+  [
+    5250,
+    'an op of an earlier view came back after a start and was neither shown nor denied: two of three waited for the third',
+    MEMORY,
+  ],
   [5049, 'a segment ended while its repair waited: the end of its index was not made again', ALL],
   [5093, 'the simulator took a cluster for at rest while an operation hung since before the healing', ALL],
   [
