@@ -287,6 +287,9 @@ export class Replica implements ReplicaPort {
   #nonce = new Uint32Array(2)
   #wish = 0
   #behind = false
+  /** The commit number at which nothing has moved, and since when. */
+  #stalledAt = 0
+  #stalledSince = 0
   readonly #lazy: boolean
   readonly #boot: Uint32Array
   readonly #acceptLoss: boolean
@@ -2742,6 +2745,19 @@ export class Replica implements ReplicaPort {
     }
     this.#repairHeaders()
     if (this.#viewDurable) this.#repairPrepares()
+    this.#noteStall()
+  }
+
+  /** The next op is not to be had: those that held it have started from later checkpoints since. One of these is taken. */
+  #noteStall(): void {
+    const next = this.#journal.header(this.commitMin + 1)
+    const here = next !== null && this.#isPresent(next)
+    if (this.commitMin !== this.#stalledAt || this.commitMin >= this.commitMax || here) {
+      this.#stalledAt = this.commitMin
+      this.#stalledSince = this.#now
+    } else if (this.#now - this.#stalledSince > Timeouts.patience) {
+      if (this.#livePeers((peer) => peer.checkpoint > this.commitMin).length > 0) this.#declareBehind(this.commitMax)
+    }
   }
 
   /** Asks for the headers below the lowest one that is linked to the head. */
@@ -2917,6 +2933,8 @@ export class Replica implements ReplicaPort {
     this.#scrubDue = Number.POSITIVE_INFINITY
     this.#progressAt = 0
     this.#missingIn = 0
+    this.#stalledAt = 0
+    this.#stalledSince = 0
     this.#disputeUntil = 0
     this.#repairs = []
     this.#repairReads = 0

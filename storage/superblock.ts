@@ -316,7 +316,8 @@ export class Superblock {
       if (copy === undefined) return done('ok')
       this.#writeOne(copy, (result) => (result === 'ok' ? repair() : done('failed')))
     }
-    repair()
+    // What a process that was killed has written can be read, and need not be durable yet.
+    this.#disk.sync(SUPERBLOCK_FILE, (synced) => (synced === 'ok' ? repair() : done('failed')))
   }
 
   #decode(words: Uint32Array): void {

@@ -38,6 +38,12 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'an op of an earlier view came back after a start and was neither shown nor denied: two of three waited for the third',
     MEMORY,
   ],
+  [
+    22061,
+    'an op that the others had only in a checkpoint was waited for, not the checkpoint taken',
+    { durability: 'disk' },
+  ],
+  [700053, 'copies of a superblock that a killed process had written counted as durable', LOST],
   [5049, 'a segment ended while its repair waited: the end of its index was not made again', ALL],
   [5093, 'the simulator took a cluster for at rest while an operation hung since before the healing', ALL],
   [
