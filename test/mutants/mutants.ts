@@ -77,7 +77,7 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('what an earlier view left in the journal comes back at a start', 100, [
     REPLICA,
-    'if (!allowed || replaced) this.#journal.drop(op)',
+    'if (!allowed || replaced || older) this.#journal.drop(op)',
     '',
   ]),
   mutant(
