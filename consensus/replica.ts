@@ -2454,15 +2454,21 @@ export class Replica implements ReplicaPort {
     this.#proposeFence()
   }
 
+  /** Up to here every op is executed and written. */
+  #executedAndHeld(): number {
+    let held = Math.max(this.#syncedOp, this.#journal.checkpointOp)
+    for (let op = held + 1; op <= this.commitMin; op++) {
+      const header = this.#journal.header(op)
+      if (header === null || !this.#journal.holds(header)) break
+      held = op
+    }
+    return held
+  }
+
   /** Replicas take turns, so that an op is on some disk as soon as possible. */
   #flush(): void {
     if (this.#flushing || !this.#journal.unsynced) return
-    let synced = Math.max(this.#syncedOp, this.#journal.checkpointOp)
-    for (let op = synced + 1; op <= this.commitMin; op++) {
-      const header = this.#journal.header(op)
-      if (header === null || !this.#journal.holds(header)) break
-      synced = op
-    }
+    const synced = this.#executedAndHeld()
     this.#flushing = true
     this.#journal.flush(() => {
       this.#flushing = false
@@ -2474,7 +2480,11 @@ export class Replica implements ReplicaPort {
   close(done: () => void): void {
     if (!this.#lazy || this.#halted || this.status === 'recovering') return done()
     this.#halted = true
-    this.#journal.drain(() => this.#superblock.update({ clean: true }, done))
+    this.#journal.drain(() => {
+      // All that is executed is on this disk now, and has to be there after whatever comes next.
+      const durableOp = Math.max(this.#superblock.state.durableOp, this.#executedAndHeld())
+      this.#superblock.update({ clean: true, durableOp }, done)
+    })
   }
 
   /** Too few are left that have lost nothing, nobody leads, and all are there that may hold what the others lack. */

@@ -10,7 +10,7 @@ import { become, binaries, root, runtime } from './runtime.mjs'
 import { setup } from './setup.mjs'
 
 /** What never ends is ended; a quiet machine with two cores needs a sixth of it. */
-const GUARD_MS = 12 * 60_000
+const GUARD_MS = 14 * 60_000
 const LAYERS = ['bin', 'chaos', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter(
   (room) => existsSync(join(root, room)),
 )

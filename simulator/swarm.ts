@@ -36,6 +36,8 @@ import { World, type WorldOptions } from './world.ts'
 const SAFETY_MICROS_MAX = 30_000_000
 const LIVENESS_MICROS_MAX = 60_000_000
 const REST_MICROS_MAX = 2_000_000
+/** Two rounds of the scrubber over all that a run can write. */
+const SCRUB_MICROS_MAX = 300_000_000
 /** Of seeds that do not say, how many acknowledge from memory. */
 const MEMORY_SHARE = 0.15
 
@@ -254,17 +256,17 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     heal(ending)
     watcher.onHealed?.()
     world.views.healed()
-    // What a scrubber looks for is there once everything is written.
-    let scrubbed = ending.atlas.damaged === 0 ? () => true : null
-    const atRest = (): boolean => {
-      // An operation that hung before the healing holds its buffer until it ends.
-      if (!world.converged() || world.participants().some(({ index }) => ending.disks[index]?.hangs)) return false
-      scrubbed ??= scrubbing(world, machines)
-      return scrubbed()
-    }
-    if (!world.runUntil(atRest, LIVENESS_MICROS_MAX)) {
+    // An operation that hung before the healing holds its buffer until it ends.
+    const atRest = (): boolean =>
+      world.converged() && !world.participants().some(({ index }) => ending.disks[index]?.hangs)
+    const damaged = ending.atlas.damaged > 0
+    const micros = LIVENESS_MICROS_MAX
+    if (!world.runUntil(atRest, micros)) {
       outcome = 'liveness'
-      what = `the cluster did not finish within ${LIVENESS_MICROS_MAX / 1e6} s of virtual time after it was healed: ${describe(world)}`
+      what = `the cluster did not finish within ${micros / 1e6} s of virtual time after it was healed: ${describe(world)}`
+    } else if (damaged && !isScrubbed(world, machines, atRest)) {
+      outcome = 'liveness'
+      what = `what was damaged is not repaired after ${SCRUB_MICROS_MAX / 1e6} s of virtual time: ${describe(world)}`
     } else {
       closeDoors(world)
       checkEnd(world)
@@ -477,6 +479,12 @@ function countMarks(world: World, machines: ReadonlyMap<SimNode, StateMachine>):
       for (const { partitions } of topics)
         for (const { log } of partitions) for (let i = 1; i < log.segmentsCount; i++) world.mark('segment-roll')
   }
+}
+
+/** What a scrubber looks for is there once everything is written; how long it takes depends on how much that is. */
+function isScrubbed(world: World, machines: ReadonlyMap<SimNode, StateMachine>, atRest: () => boolean): boolean {
+  const scrubbed = scrubbing(world, machines)
+  return world.runUntil(() => atRest() && scrubbed(), SCRUB_MICROS_MAX)
 }
 
 /** Has every replica read everything that it stores since now, and repaired what it found? */

@@ -56,8 +56,9 @@ export interface Found {
 }
 
 /** The first of so many seeds, from 1 on, that fails there; null when all hold. */
-export async function firstFailure(directory: string, seeds: number): Promise<Found | null> {
-  const { out, err } = await runInfected(directory, ['test/mutants/hunt.ts', '1', String(seeds)])
+export async function firstFailure(directory: string, seeds: number, faults?: string): Promise<Found | null> {
+  const only = faults === undefined ? [] : [faults]
+  const { out, err } = await runInfected(directory, ['test/mutants/hunt.ts', '1', String(seeds), ...only])
   assert.notEqual(out, '', err)
   return JSON.parse(out) as Found | null
 }

@@ -9,6 +9,8 @@ export interface Mutant {
    * another test by its path below `test/`.
    */
   readonly seeds: number | string
+  /** Of seeds: three replicas, nobody reads, and only these faults happen, with commas. Everything that a seed draws when absent. */
+  readonly faults?: string
 }
 
 export const REPLICA = 'consensus/replica.ts'

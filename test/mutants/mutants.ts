@@ -120,11 +120,14 @@ export const MUTANTS: readonly Mutant[] = [
     'const snapshot = checkpoints.open(target.file, op, target.size, digest)',
     'const snapshot = target.file.slice(64, 64 + target.size)',
   ]),
-  mutant('fetched segments are written without a look', 300, [
-    'storage/segment-transfer.ts',
-    "    if (!whole) progress.position = progress.recordEnd\n    const end = progress.position\n    if (end === from) return this.#finish('damaged')",
-    '    if (!whole) progress.position = progress.recordEnd\n    const end = this.#pieceEnd',
-  ]),
+  {
+    ...mutant('fetched segments are written without a look', 20, [
+      'storage/segment-transfer.ts',
+      "    if (!whole) progress.position = progress.recordEnd\n    const end = progress.position\n    if (end === from) return this.#finish('damaged')",
+      '    if (!whole) progress.position = progress.recordEnd\n    const end = this.#pieceEnd',
+    ]),
+    faults: 'decay,rot,pause,crash,stall,slow-replica',
+  },
   mutant('a state transfer leaves out the last segment', 100, [
     'consensus/state-sync.ts',
     'const missing = all.filter((span) => this.#kept.get(span.name) !== span.size)',

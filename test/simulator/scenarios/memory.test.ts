@@ -16,7 +16,11 @@ function renewSessions(cluster: Cluster): void {
 /** The log told of a loss, as often as this. */
 function expectLosses(cluster: Cluster, epoch: number): void {
   assert.equal(cluster.world.loss.epoch, epoch)
-  for (const { replica } of cluster.world.nodes) assert.equal(replica?.lossEpoch, epoch)
+  for (const { replica, machine } of cluster.world.nodes) {
+    assert.equal(replica?.lossEpoch, epoch)
+    // And the state tells of it, which is what readers hear.
+    assert.equal(machine?.lossEpoch, epoch)
+  }
 }
 
 test('nothing is synced on the way to an acknowledgement, and everything soon after', () => {
@@ -153,12 +157,13 @@ test('what was synced once and nobody can show is not given up by anybody', () =
   const op = cluster.request(9)
   cluster.run(500)
   cluster.stop(0, 1, 2)
+  cluster.restart(0, 1, 2)
+  cluster.powerOff(0, 1, 2)
+  // As if the disks had kept what the superblock says, and lost the op all the same.
   for (const index of [0, 1, 2]) {
     cluster.corruptPrepare(index, op)
     cluster.corruptHeader(index, op)
   }
-  // As if the disks had kept what the superblock says, and lost the op all the same.
-  cluster.powerOff(0, 1, 2)
   cluster.restart(0, 1, 2)
   cluster.run(5000)
   assert.equal(cluster.world.primary(), null)
