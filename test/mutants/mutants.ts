@@ -184,11 +184,6 @@ export const MUTANTS: readonly Mutant[] = [
     "if (head < needed) return { kind: 'missing', op: head + 1 }",
     '',
   ]),
-  mutant('a log that was put together and is not whole yet is put together again', 'memory', [
-    REPLICA,
-    "if (leads && this.status !== 'recovering_head') return false",
-    "if (leads && this.status === 'normal') return false",
-  ]),
   mutant('a loss is not told', 'memory', [
     REPLICA,
     'if (!this.#lazy || this.lossEpoch <= this.#stateMachine.lossEpoch) return false',

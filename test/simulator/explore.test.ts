@@ -76,7 +76,7 @@ const FORGETS_VIEW = [
   ],
 ] as const
 const FORGETS_LOG = [
-  ['consensus/replica.ts', 'if (!allowed || replaced) this.#journal.drop(op)', 'this.#journal.drop(op)'],
+  ['consensus/replica.ts', 'if (!allowed || replaced || older) this.#journal.drop(op)', 'this.#journal.drop(op)'],
 ] as const
 
 for (const { defect, changes, invariants, checker } of [
