@@ -1760,7 +1760,7 @@ export class Replica implements ReplicaPort {
     this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
     if (isReplacement(header)) {
       this.#adoptReplacement(header, true, () => {})
-    } else if (client === '0.0.0.0' && operation === VsrOperation.fence) {
+    } else if (isFence(header)) {
       this.#stateMachine.fence(getU64(header, At.prepare.request))
       // What they were told may be untrue now: nobody goes on in a session of before.
       this.clients.clear()
@@ -3006,8 +3006,13 @@ function isNumbered(session: Session, operation: number): boolean {
   return session.exactlyOnce || operation < PARTITION_OPERATION_FIRST
 }
 
+/** An op of consensus itself: no client asked for it. */
+function isInternal(header: Header, operation: number): boolean {
+  return headerOperation(header) === operation && getKey(header, At.prepare.client) === '0.0.0.0'
+}
+
 function isReplacement(header: Header): boolean {
-  return headerOperation(header) === VsrOperation.replace && getKey(header, At.prepare.client) === '0.0.0.0'
+  return isInternal(header, VsrOperation.replace)
 }
 
 function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
@@ -3016,7 +3021,7 @@ function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): vo
 }
 
 function isFence(header: Header): boolean {
-  return headerOperation(header) === VsrOperation.fence && getKey(header, At.prepare.client) === '0.0.0.0'
+  return isInternal(header, VsrOperation.fence)
 }
 
 function clientsSize(snapshot: Uint8Array): number {

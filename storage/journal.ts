@@ -526,11 +526,10 @@ export class Journal {
    */
   open(checkpointHeader: Header, done: (recovery: JournalRecovery) => void, lossy = false): void {
     this.#checkpointOp = headerOp(checkpointHeader)
-    const bad = new Uint8Array(this.slots)
     this.#disk.sync(JOURNAL_FILE, (synced) => {
       if (synced !== 'ok') return this.#fault('journal sync at open', synced)
       this.#readHeaders(0, () =>
-        this.#readPrepares(0, bad, () => {
+        this.#readPrepares(0, () => {
           const recovery = this.#decide(checkpointHeader, lossy)
           if (lossy) this.#blankFaulty(0, () => done(recovery))
           else done(recovery)
@@ -560,14 +559,14 @@ export class Journal {
     return command === Command.prepare && headerOp(header) <= this.windowEnd
   }
 
-  #readPrepares(slot: number, bad: Uint8Array, done: () => void): void {
+  #readPrepares(slot: number, done: () => void): void {
     if (slot === this.slots) return done()
     const message = this.#pool.acquire(this.#frameSizeMax)
     assert(message !== null, 'no buffer for journal recovery')
     const position = this.#preparePosition(slot)
     const next = (): void => {
       message.unref()
-      this.#readPrepares(slot + 1, bad, done)
+      this.#readPrepares(slot + 1, done)
     }
     const accept = (): void => {
       const header = headerOf(message)
