@@ -110,6 +110,8 @@ export class Session {
   #heardAt = 0
   #pinged = false
   #ticker: Timer | null = null
+  /** How long the step that is being taken is waited for: connecting, logging in, the pause before the next try. */
+  #patience: Timer | null = null
   #lastCause: unknown
   #opening: { resolve: () => void; reject: (error: Error) => void; deadline: number } | null = null
 
@@ -207,6 +209,7 @@ export class Session {
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     if (this.#state === 'ready' && this.#writes.length === 0 && this.#queue.length === 0) {
+      let enough: Timer | undefined
       const goodbye = new Promise<void>((resolve) => {
         this.#number += 1
         const pending: Pending = {
@@ -223,9 +226,10 @@ export class Session {
         }
         this.#writes.push(pending)
         this.#sendFrame(pending)
-        this.#env.after(SILENCE_MS / 4, resolve)
+        enough = this.#env.after(SILENCE_MS / 4, resolve)
       })
       await goodbye
+      enough?.cancel()
     }
     this.#fail(closed())
   }
@@ -236,6 +240,7 @@ export class Session {
     this.#state = 'closed'
     this.#attempt += 1
     this.#ticker?.cancel()
+    this.#patience?.cancel()
     this.#wire?.close()
     this.#wire = null
     this.#opening?.reject(error)
@@ -273,7 +278,7 @@ export class Session {
     })
     const round = Math.floor(this.#failures / this.#servers.length)
     const patience = Math.min(CONNECT_MS_MAX, CONNECT_MS * 2 ** Math.min(round, 8))
-    this.#env.after(patience, () => {
+    this.#wait(patience, () => {
       if (current() && this.#state === 'connecting')
         this.#next(new Error(`${formatAddress(this.server)} did not accept a connection within ${patience} ms`))
     })
@@ -290,7 +295,7 @@ export class Session {
     const consistency = this.#reader ? 'any' : 'primary'
     this.#wire?.send(this.#header(Operation.register, 0, 0, consistency, body.length), body)
     const attempt = this.#attempt
-    this.#env.after(REGISTER_MS, () => {
+    this.#wait(REGISTER_MS, () => {
       if (this.#attempt === attempt && this.#state === 'registering')
         this.#next(new Error(`${formatAddress(this.server)} did not answer the login within ${REGISTER_MS} ms`))
     })
@@ -310,7 +315,7 @@ export class Session {
     const turn = this.#failures % this.#servers.length
     const pause = turn === 0 ? Math.min(BACKOFF_MS_MAX, BACKOFF_MS * 2 ** Math.min(round - 1, 10)) : 0
     const jitter = 0.5 + this.#env.random()
-    this.#env.after(pause * jitter, () => {
+    this.#wait(pause * jitter, () => {
       if (this.#attempt === attempt) this.#connect()
     })
   }
@@ -323,6 +328,7 @@ export class Session {
     this.#serverVersion = reply.serverVersion
     this.#failures = 0
     this.#state = 'ready'
+    this.#patience?.cancel()
     this.#opening?.resolve()
     this.#opening = null
     for (const pending of this.#writes) this.#sendFrame(pending)
@@ -475,6 +481,12 @@ export class Session {
   }
 
   // ---- time ----------------------------------------------------------------------------------------------------------
+
+  /** In place of what was waited for before: a timer that nobody waits for would keep the process of a closed client alive. */
+  #wait(milliseconds: number, action: () => void): void {
+    this.#patience?.cancel()
+    this.#patience = this.#env.after(milliseconds, action)
+  }
 
   #tick(): void {
     this.#ticker = this.#env.after(100, () => {

@@ -113,6 +113,11 @@ export class FakeCluster {
     },
   }
 
+  /** What the client still waits for: a timer keeps a process alive. */
+  get timersLeft(): number {
+    return this.#timers.length
+  }
+
   /** Lets time pass, timer by timer. */
   async run(milliseconds: number): Promise<void> {
     const until = this.#now + milliseconds

@@ -306,3 +306,22 @@ test('an idle client says goodbye', async () => {
   await cluster.result(client.close())
   assert.equal(cluster.asked.at(-1)?.operation, Operation.logout)
 })
+
+test('a client that was closed, or never got in, leaves no timer that keeps its process alive', async () => {
+  const { cluster, client } = await ready()
+  const producer = client.producer({ ...STREAM })
+  await cluster.result(producer.send({ payload: 'x' }))
+  await cluster.result(producer.close())
+  await cluster.result(client.close())
+  assert.equal(cluster.timersLeft, 0)
+
+  const empty = new FakeCluster()
+  for (const node of empty.nodes) node.state = 'down'
+  await rejects(empty.result(empty.connect({ timeoutMs: 2000 })), 'no-connection', /let this client in/)
+  assert.equal(empty.timersLeft, 0)
+
+  const deaf = new FakeCluster()
+  for (const node of deaf.nodes) node.state = 'deaf'
+  await rejects(deaf.result(deaf.connect({ timeoutMs: 300 })), 'no-connection', /let this client in/)
+  assert.equal(deaf.timersLeft, 0)
+})
