@@ -1,12 +1,15 @@
 #!/usr/bin/env node
-// The `galgo` command: runs src/cli/main.ts on a Node.js that understands TypeScript. Plain JavaScript for Node 20.
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { become, RUNTIME_HELP, runtime, stripsTypes } from '../scripts/runtime.mjs'
+// The `galgo` command. In a checkout it runs src/cli/main.ts on a Node.js that understands TypeScript, in an installed package
+// what that was compiled to. Plain JavaScript for Node 20.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { become, RUNTIME_HELP, root, runtime, stripsTypes } from '../scripts/runtime.mjs'
 
-const main = join(dirname(dirname(fileURLToPath(import.meta.url))), 'src', 'cli', 'main.ts')
+const source = join(root, 'src', 'cli', 'main.ts')
+const packaged = !existsSync(source)
+const main = packaged ? join(root, 'build', 'package', 'src', 'cli', 'main.js') : source
 
-if (stripsTypes()) {
+if (packaged || stripsTypes()) {
   process.argv[1] = main
   await import(main)
 } else {

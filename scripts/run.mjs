@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { delimiter, join, relative, sep } from 'node:path'
+import { buildPackage } from './build-package.mjs'
 import { become, binaries, root, runtime } from './runtime.mjs'
 import { setup } from './setup.mjs'
 
@@ -85,6 +86,8 @@ async function tests(filters, results, started) {
     console.log(`no test file${filters.length === 0 ? '' : ` has ${filters.join(' or ')} in its name`}`)
     return { name: 'tests', ok: false }
   }
+  // Some tests use what is published; they find it built.
+  buildPackage()
   console.log(`     tests   ${files.length} files`)
   const args = ['--test', '--test-reporter=spec', '--test-concurrency=2', '--test-timeout=120000', ...files]
   const closing = []

@@ -102,7 +102,7 @@ function buildSimulator(log) {
 }
 
 /** The newest modification time of matching files below a folder, 0 when there are none. */
-function newest(folder, pattern, recursive = true) {
+export function newest(folder, pattern, recursive = true) {
   if (!existsSync(folder)) return 0
   let time = 0
   for (const entry of readdirSync(folder, { recursive, withFileTypes: true })) {

@@ -1,4 +1,5 @@
 // The public names of the package that every platform has.
+/// <reference lib="esnext.disposable" preserve="true" />
 
 export {
   type BatchMessage,

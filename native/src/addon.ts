@@ -2,6 +2,7 @@
 // system it returns a negative errno instead of throwing.
 import { createRequire } from 'node:module'
 import { arch, platform } from 'node:os'
+import { fileURLToPath } from 'node:url'
 
 /** Changes with every change of the functions or of memory layouts that C and TypeScript share. */
 export const ADDON_ABI = 1
@@ -83,7 +84,7 @@ export type LoadedAddon =
   | { readonly addon: Addon; readonly reason: '' }
   | { readonly addon: null; readonly reason: string }
 
-const CURE = 'install a C compiler (cc) and run `npm run setup`'
+const CURE = `install a C compiler (cc) and run: node ${fileURLToPath(new URL('../build.mjs', import.meta.url))}`
 
 let loaded: LoadedAddon | undefined
 

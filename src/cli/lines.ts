@@ -1,5 +1,7 @@
 // Lines of a byte stream, as bytes: a message need not be text. Bounded by the longest line, whatever the input is.
 
+import { deferred } from './deferred.ts'
+
 /** A line longer than this cannot be a message of any cluster: the largest frame is 64 MiB. */
 export const LINE_SIZE_MAX = 64 * 1024 * 1024
 const NEWLINE = 10
@@ -48,7 +50,7 @@ function join(parts: readonly Uint8Array[], size: number): Uint8Array {
 /** Passes chunks on until the signal is aborted, also while the input is silent. */
 export async function* until<T>(stop: AbortSignal, input: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = input[Symbol.asyncIterator]()
-  const stopped = Promise.withResolvers<null>()
+  const stopped = deferred<null>()
   const onAbort = (): void => stopped.resolve(null)
   stop.addEventListener('abort', onAbort, { once: true })
   try {

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Browser } from 'playwright-core'
 import { build } from 'vite'
+import { buildPackage } from '../../scripts/build-package.mjs'
 import type { GalgoNode } from '../../src/server/node.ts'
 import { temporaryDirectory } from '../integration/processes.ts'
 import { startNode } from '../integration/transport-node.ts'
@@ -41,6 +42,7 @@ globalThis.refused = async (options) => {
 `
 
 async function bundle(): Promise<string> {
+  buildPackage()
   const built = await build({
     root: ROOT,
     configFile: false,

@@ -7,6 +7,7 @@
 //            sent in that second, not only for the one that happened to wait: no coordinated omission.
 //
 // Time comes in through `now` and `tick`, so the arithmetic is tested with a clock that stands still.
+import { deferred } from '../deferred.ts'
 import type { Recorder } from './recorder.ts'
 
 export interface Lane {
@@ -50,7 +51,7 @@ export class Load {
   readonly #recorder: Recorder
   readonly #states: LaneState[]
   readonly #intervalMs: number
-  readonly #done = Promise.withResolvers<void>()
+  readonly #done = deferred<void>()
   /** Request 0 of lane 0 is due now. */
   readonly startMs: number
   #sent = 0

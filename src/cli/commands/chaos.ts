@@ -1,6 +1,7 @@
 // galgo chaos: real nodes under faults and a checked load; brings its own flags.
 import { Command } from 'commander'
 import type { CommandContext } from '../program.ts'
+import { checkRuntime } from '../server.ts'
 
 export function chaosCommand({ io, action }: CommandContext): Command {
   return new Command('chaos')
@@ -12,6 +13,7 @@ export function chaosCommand({ io, action }: CommandContext): Command {
     .passThroughOptions()
     .action(
       action(async (argv: string[]) => {
+        checkRuntime(process.versions.node)
         const { runChaosCommand } = await import('../../../chaos/cli.ts')
         return await runChaosCommand(argv, {
           out: (text) => void io.out(text),
