@@ -33,14 +33,11 @@ export interface Failure {
 const NOT_FOUND: ReadonlySet<number> = new Set([
   Status.resourceNotFound,
   Status.streamIdNotFound,
-  Status.streamNameNotFound,
   Status.topicIdNotFound,
-  Status.topicNameNotFound,
   Status.partitionNotFound,
   Status.noPartitions,
   Status.consumerOffsetNotFound,
   Status.consumerGroupIdNotFound,
-  Status.consumerGroupNameNotFound,
 ])
 const EXISTS: ReadonlySet<number> = new Set([
   Status.streamNameAlreadyExists,

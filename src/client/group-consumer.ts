@@ -211,7 +211,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
     try {
       await join()
     } catch (error) {
-      if (typeof group === 'number' || !hasStatus(error, Status.consumerGroupNameNotFound)) throw error
+      if (typeof group === 'number' || !hasStatus(error, Status.consumerGroupIdNotFound)) throw error
       await this.#client.createGroup(stream, topic, group).catch((refused: unknown) => {
         // Another member was faster.
         if (!hasStatus(refused, Status.consumerGroupNameAlreadyExists)) throw refused
@@ -259,5 +259,5 @@ function isLost(error: unknown): boolean {
 /** There is nothing to leave any more. */
 function isGone(error: unknown): boolean {
   if (isLost(error) || (error instanceof GalgoError && error.code === 'closed')) return true
-  return hasStatus(error, Status.consumerGroupIdNotFound, Status.consumerGroupNameNotFound)
+  return hasStatus(error, Status.consumerGroupIdNotFound)
 }

@@ -590,7 +590,7 @@ export class StateMachine implements StateMachinePort {
 
   stream(id: Identifier): Lookup<StreamEntry> {
     const stream = findStream(this.#streams, id)
-    if (stream === null) return missing(typeof id === 'number' ? Status.streamIdNotFound : Status.streamNameNotFound)
+    if (stream === null) return missing(Status.streamIdNotFound)
     return { status: 0, found: stream }
   }
 
@@ -598,7 +598,7 @@ export class StateMachine implements StateMachinePort {
     const stream = this.stream(streamId)
     if (stream.found === null) return missing(stream.status)
     const topic = findTopic(stream.found, id)
-    if (topic === null) return missing(typeof id === 'number' ? Status.topicIdNotFound : Status.topicNameNotFound)
+    if (topic === null) return missing(Status.topicIdNotFound)
     return { status: 0, found: { stream: stream.found, topic } }
   }
 
@@ -615,7 +615,7 @@ export class StateMachine implements StateMachinePort {
     if (topic.found === null) return missing(topic.status)
     const group = findGroup(topic.found.topic, id)
     if (group !== null) return { status: 0, found: { topic: topic.found.topic, group } }
-    return missing(typeof id === 'number' ? Status.consumerGroupIdNotFound : Status.consumerGroupNameNotFound)
+    return missing(Status.consumerGroupIdNotFound)
   }
 
   /** Where the offset of a consumer or a group is kept. A group names its partition; a consumer that does not, means 0. */

@@ -137,7 +137,7 @@ test('flags win over the environment, the environment over the defaults', () => 
 test('each kind of failure has its exit code', () => {
   const sdk = (code: string, status?: number): Error =>
     Object.assign(new Error('no'), { name: 'GalgoError', code, status })
-  assert.equal(explain(sdk('stream-not-found', Status.streamNameNotFound)).exitCode, 3)
+  assert.equal(explain(sdk('stream-not-found', Status.streamIdNotFound)).exitCode, 3)
   assert.equal(explain(sdk('x', Status.partitionNotFound)).exitCode, 3)
   assert.equal(explain(sdk('x', Status.streamNameAlreadyExists)).exitCode, 6)
   assert.equal(explain(sdk('x', Status.invalidCredentials)).exitCode, 5)

@@ -289,6 +289,15 @@ export const GOLDENS: readonly Golden[] = [
     { stream: 3, topic: 'logs' },
     deleteTopic.decodeDeleteTopic,
     deleteTopic.encodeDeleteTopic,
+    { open: true },
+  ),
+  golden<getTopic.TopicRequest>(
+    'delete topic with a number of partitions',
+    `${STREAM_3} ${TOPIC_LOGS} 07000000`,
+    { stream: 3, topic: 'logs' },
+    deleteTopic.decodeDeleteTopic,
+    undefined,
+    { open: true, prefixes: [12, 13, 14, 15] },
   ),
   golden<getTopic.TopicDetails | null>(
     'get topic reply',

@@ -326,8 +326,8 @@ for (const transport of TRANSPORTS) {
       }
       await refusedWith(bystander.createStream('s'), Status.streamNameAlreadyExists)
       await refusedWith(bystander.createTopic('s', 't', { partitions: 1 }), Status.topicNameAlreadyExists)
-      await refusedWith(bystander.deleteStream('nobody'), Status.streamNameNotFound)
-      await refusedWith(bystander.deleteTopic('s', 'nothing'), Status.topicNameNotFound)
+      await refusedWith(bystander.deleteStream('nobody'), Status.streamIdNotFound)
+      await refusedWith(bystander.deleteTopic('s', 'nothing'), Status.topicIdNotFound)
       await refusedWith(
         bystander.sendBatch({ stream: 's', topic: 't', partition: 5 }, [{ payload: 'x' }]),
         Status.partitionNotFound,

@@ -435,7 +435,7 @@ test('what is not there: empty for get, a typed status for the rest', () => {
   assert.equal(client.write(Operation.sendMessages, send(HELLO, 0, 0, 7)).status, Status.topicIdNotFound)
   assert.equal(client.write(Operation.sendMessages, send(HELLO, 2)).status, Status.partitionNotFound)
   assert.equal(client.read(Code.pollMessages, poll({ stream: 7 })).status, Status.streamIdNotFound)
-  assert.equal(client.read(Code.pollMessages, poll({ topic: 'x' })).status, Status.topicNameNotFound)
+  assert.equal(client.read(Code.pollMessages, poll({ topic: 'x' })).status, Status.topicIdNotFound)
   assert.equal(client.read(Code.pollMessages, poll({ partition: 2 })).status, Status.partitionNotFound)
   assert.equal(
     client.write(

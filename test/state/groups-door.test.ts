@@ -124,7 +124,7 @@ test('groups are numbered from 0, no number twice; names in any case and length 
   assert.equal(create('a\u0000').outcome, Status.invalidConsumerGroupName)
   assert.equal(root.write(Operation.deleteConsumerGroup, group(2)).outcome, 0)
   assert.equal(root.write(Operation.deleteConsumerGroup, group(2)).outcome, Status.consumerGroupIdNotFound)
-  assert.equal(root.write(Operation.deleteConsumerGroup, group('x')).outcome, Status.consumerGroupNameNotFound)
+  assert.equal(root.write(Operation.deleteConsumerGroup, group('x')).outcome, Status.consumerGroupIdNotFound)
   assert.equal(create('later').outcome, 0)
   const listed = root.read(
     Code.listConsumerGroups,
@@ -331,7 +331,7 @@ test('partitions that come and go, purges, and the end of a topic reach its grou
     Operation.deleteTopic,
     written((w) => encodeGetTopic(w, PLACE)),
   )
-  assert.equal(a.read(Code.syncConsumerGroup, group()).status, Status.topicNameNotFound)
+  assert.equal(a.read(Code.syncConsumerGroup, group()).status, Status.topicIdNotFound)
   assert.deepEqual(decodeMeReply(a.read(Code.me).body).consumerGroups, [])
   assert.equal(rig.state.groups.size, 0)
   rig.assertNoLeaks()
@@ -343,7 +343,7 @@ test('a group that is deleted takes its offsets along: the next of its name begi
   assert.equal(store(a, 0, 2), 0)
   assert.equal(stored(root, 0), 2)
   root.write(Operation.deleteConsumerGroup, group())
-  assert.equal(a.read(Code.syncConsumerGroup, group()).status, Status.consumerGroupNameNotFound)
+  assert.equal(a.read(Code.syncConsumerGroup, group()).status, Status.consumerGroupIdNotFound)
   root.write(
     Operation.createConsumerGroup,
     written((w) => encodeCreateConsumerGroup(w, { ...PLACE, name: 'g' })),
@@ -370,7 +370,7 @@ test('whoever is no member may set the offset of a partition that nobody owns, a
 test('what is asked of groups that are not there, or of partitions that are not named, has a typed answer', () => {
   const { rig, root } = ready(1)
   for (const [id, status] of [
-    ['G', Status.consumerGroupNameNotFound],
+    ['G', Status.consumerGroupIdNotFound],
     [7, Status.consumerGroupIdNotFound],
   ] as const) {
     assert.equal(root.read(Code.pollMessages, pollBody(0, false, 1, id)).status, status)
@@ -380,7 +380,7 @@ test('what is asked of groups that are not there, or of partitions that are not 
     assert.equal(root.read(Code.syncConsumerGroup, group(id)).status, status)
     assert.equal(root.read(Code.getConsumerGroup, group(id)).body.remaining, 0)
   }
-  assert.equal(root.write(Operation.joinConsumerGroup, group('g', 'other')).outcome, Status.topicNameNotFound)
+  assert.equal(root.write(Operation.joinConsumerGroup, group('g', 'other')).outcome, Status.topicIdNotFound)
   assert.equal(root.read(Code.pollMessages, pollBody(null)).status, Status.notResolvedConsumer)
   assert.equal(root.read(Code.pollMessages, pollBody(0)).status, Status.consumerGroupMemberNotFound)
   for (const operation of [

@@ -96,7 +96,7 @@ test('ids are the lowest that are free; a directory is never used twice', () => 
   for (const name of ['a', 'b', 'c']) log.stream(name)
   const remove = written((w) => encodeGetStream(w, { stream: 'b' }))
   assert.equal(log.outcome(Operation.deleteStream, remove), 0)
-  assert.equal(log.outcome(Operation.deleteStream, remove), Status.streamNameNotFound)
+  assert.equal(log.outcome(Operation.deleteStream, remove), Status.streamIdNotFound)
   log.stream('d')
   log.stream('e')
   assert.deepEqual(
