@@ -82,6 +82,7 @@ export class Doors {
       credentials: CREDENTIALS,
       nodes: () => this.#world.nodes.map(() => null),
       facts: () => FACTS,
+      diagnostics: { collect: () => false },
     })
     node.door = dispatcher
     this.#byNode.set(node, { generation, dispatcher })

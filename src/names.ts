@@ -14,6 +14,7 @@ export {
   type Polled,
   type PollOptions,
   type ReadOptions,
+  type SnapshotOptions,
   type Stored,
 } from './client/client.ts'
 export { Consumer, type ConsumerOptions } from './client/consumer.ts'
@@ -36,6 +37,7 @@ export type { GroupRecord } from './protocol/commands/group-record.ts'
 export type { TokenRecord } from './protocol/commands/list-personal-access-tokens.ts'
 export type { Me } from './protocol/commands/me.ts'
 export type { PollFrom } from './protocol/commands/poll-messages.ts'
+export type { SnapshotCompression, SnapshotPart } from './protocol/commands/snapshot.ts'
 export type { Stats } from './protocol/commands/stats.ts'
 export type { StreamRecord } from './protocol/commands/stream-record.ts'
 export type { Assignment } from './protocol/commands/sync-consumer-group.ts'

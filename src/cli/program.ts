@@ -12,6 +12,7 @@ import { groupCommand } from './commands/group.ts'
 import { offsetCommand } from './commands/offset.ts'
 import { produceCommand } from './commands/produce.ts'
 import { exploreCommand, simCommand } from './commands/sim.ts'
+import { snapshotCommand } from './commands/snapshot.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
 import { streamCommand } from './commands/stream.ts'
@@ -87,6 +88,7 @@ ${EXIT_CODES_HELP}`,
   program.addCommand(recoverCommand(context))
   program.addCommand(startCommand(context))
   program.addCommand(statusCommand(context))
+  program.addCommand(snapshotCommand(context))
   program.commandsGroup('Streams and topics:')
   program.addCommand(streamCommand(context))
   program.addCommand(topicCommand(context))

@@ -68,6 +68,12 @@ import {
   encodeSendMessagesPrefix,
   type Partitioning,
 } from '../protocol/commands/send-messages.ts'
+import {
+  decodeSnapshotReply,
+  encodeSnapshot,
+  type SnapshotCompression,
+  type SnapshotPart,
+} from '../protocol/commands/snapshot.ts'
 import { decodeStatsReply, type Stats } from '../protocol/commands/stats.ts'
 import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import type { StreamRecord } from '../protocol/commands/stream-record.ts'
@@ -212,6 +218,13 @@ export interface NewUserOptions {
   readonly status?: UserStatus
   /** Without any, a user may do nothing but see itself. */
   readonly permissions?: Permissions
+}
+
+export interface SnapshotOptions extends ReadOptions {
+  /** `all` when absent. */
+  readonly parts?: readonly SnapshotPart[]
+  /** `deflated` when absent. */
+  readonly compression?: SnapshotCompression
 }
 
 /** Connects to whichever node leads the cluster and logs in, over this network. */
@@ -381,6 +394,12 @@ export class Client {
 
   stats(): Promise<Stats> {
     return this.#read(Code.stats, NOTHING, decodeStatsReply)
+  }
+
+  /** A ZIP file for support, without secrets: of the node that leads, or with `any` of whichever answers. */
+  snapshot({ parts = ['all'], compression = 'deflated', ...options }: SnapshotOptions = {}): Promise<Uint8Array> {
+    const write = (w: Writer): void => encodeSnapshot(w, { compression, parts })
+    return this.#read(Code.snapshot, write, decodeSnapshotReply, options)
   }
 
   me(): Promise<Me> {

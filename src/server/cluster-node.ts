@@ -4,6 +4,7 @@ import type { ConfigFlags } from './config.ts'
 import { loadConfig } from './config.ts'
 import { messageOf, ServerError, type ServerErrorCode } from './errors.ts'
 import { asLog, openLogger } from './log.ts'
+import { LogRing } from './log-ring.ts'
 import { GalgoNode } from './node.ts'
 import type { Expected, Role } from './replica-node.ts'
 
@@ -36,8 +37,9 @@ function stop(): void {
 async function start({ flags, expected }: NodeOrder): Promise<void> {
   try {
     const config = loadConfig(flags, process.env)
-    const log = asLog(openLogger(config.log, { pid: process.pid }))
-    node = await GalgoNode.open({ config, expected, log, onRole: (role) => say({ kind: 'role', role }) })
+    const recent = new LogRing()
+    const log = asLog(openLogger(config.log, { pid: process.pid }, recent))
+    node = await GalgoNode.open({ config, expected, log, recent, onRole: (role) => say({ kind: 'role', role }) })
     if (stopping) stop()
     say({ kind: 'ready', clientPort: node.clientPort, httpPort: node.httpPort })
     await node.ended

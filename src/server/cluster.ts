@@ -15,6 +15,7 @@ import { contentsOf, isFormatted, makeDirectory } from './data-directory.ts'
 import { directoryError, ServerError } from './errors.ts'
 import { clusterId, clusterIdText, formatNode } from './format.ts'
 import { asLog, openLogger } from './log.ts'
+import { LogRing } from './log-ring.ts'
 import { GalgoNode } from './node.ts'
 import type { Role } from './replica-node.ts'
 
@@ -219,8 +220,9 @@ async function format(
 
 async function runAlone(node: NodePlan, data: string, report: Report, stop: AbortSignal): Promise<number> {
   const config = loadConfig(node.order.flags, process.env)
-  const log = asLog(openLogger(config.log, { pid: process.pid }))
-  const running = await GalgoNode.open({ config, expected: node.order.expected, log })
+  const recent = new LogRing()
+  const log = asLog(openLogger(config.log, { pid: process.pid }, recent))
+  const running = await GalgoNode.open({ config, expected: node.order.expected, log, recent })
   const onStop = (): void => void running.stop().catch(() => {})
   stop.addEventListener('abort', onStop)
   if (stop.aborted) onStop()

@@ -3,13 +3,20 @@
 import { destination, type Logger, pino } from 'pino'
 import type { Log } from '../../consensus/ports.ts'
 import type { NodeConfig } from './config.ts'
+import type { LogRing } from './log-ring.ts'
 
 /** `code` names the event, in kebab-case, once and for all; everything that varies is in the fields. */
 export type ServerLog = Log
 
-export function openLogger(config: NodeConfig['log'], base: Readonly<Record<string, unknown>>): Logger {
+/** `recent` keeps the last lines too. */
+export function openLogger(
+  config: NodeConfig['log'],
+  base: Readonly<Record<string, unknown>>,
+  recent: LogRing,
+): Logger {
   const target =
     config.file === null ? { dest: 2, sync: true } : { dest: config.file, append: true, mkdir: true, sync: true }
+  const out = destination(target)
   return pino(
     {
       level: config.level,
@@ -18,7 +25,12 @@ export function openLogger(config: NodeConfig['log'], base: Readonly<Record<stri
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
     },
-    destination(target),
+    {
+      write(line: string) {
+        recent.write(line)
+        out.write(line)
+      },
+    },
   )
 }
 

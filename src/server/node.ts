@@ -5,14 +5,17 @@ import { resolve } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Lock } from 'io-uring-napi'
 import type { Log } from '../../consensus/ports.ts'
+import type { DiagnosticsOrder } from '../state/diagnostics.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Certificate, type KeyPair } from './certificates.ts'
 import type { NodeConfig } from './config.ts'
 import { assertFormatted, lockData } from './data-directory.ts'
+import { makeArchive } from './diagnostics.ts'
 import { messageOf, ServerError } from './errors.ts'
 import { Gateway } from './gateway.ts'
 import { type HttpServer, serveHttp } from './http.ts'
 import { SECRET_SIZE } from './introduction.ts'
+import type { LogRing } from './log-ring.ts'
 import type { Expected, Role } from './replica-node.ts'
 import type { FromWorker, ToWorker, WorkerInput } from './replica-worker.ts'
 import type { NodeStatus, ReplicaStatus } from './status.ts'
@@ -26,12 +29,15 @@ export interface NodeOptions {
   readonly config: NodeConfig
   readonly expected?: Expected | null
   readonly log: Log
+  /** What `log` keeps of its last lines, for support. */
+  readonly recent?: LogRing
   readonly onRole?: (role: Role) => void
 }
 
 export class GalgoNode {
   readonly #config: NodeConfig
   readonly #log: Log
+  readonly #recent: LogRing | null
   readonly #startedAt = Date.now()
   readonly #lock: Lock
   #worker: Worker | null = null
@@ -49,7 +55,7 @@ export class GalgoNode {
   static async open(options: NodeOptions): Promise<GalgoNode> {
     const config = { ...options.config, data: resolve(options.config.data) }
     assertFormatted(config.data)
-    const node = new GalgoNode(config, options.log, lockData(config.data))
+    const node = new GalgoNode(config, options, lockData(config.data))
     try {
       await node.#start(options)
       return node
@@ -59,9 +65,10 @@ export class GalgoNode {
     }
   }
 
-  private constructor(config: NodeConfig, log: Log, lock: Lock) {
+  private constructor(config: NodeConfig, { log, recent }: NodeOptions, lock: Lock) {
     this.#config = config
     this.#log = log
+    this.#recent = recent ?? null
     this.#lock = lock
     // Who opened the node may look at `ended` later.
     this.#ended.promise.catch(() => {})
@@ -137,6 +144,8 @@ export class GalgoNode {
             this.#statusWaiting.get(message.id)?.(message.status)
             this.#statusWaiting.delete(message.id)
             return
+          case 'diagnose':
+            return void this.#diagnose(worker, message.order, message.lines)
           case 'failed':
             this.#failure ??= new ServerError(message.code, message.message)
             // What the thread could still do would only be in the way.
@@ -190,6 +199,22 @@ export class GalgoNode {
         http: at(http, this.httpPort),
       },
     }
+  }
+
+  /** The thread is answered whatever happens: it waits for one archive at a time. */
+  async #diagnose(worker: Worker, order: DiagnosticsOrder, lines: readonly string[]): Promise<void> {
+    let archive: Uint8Array | null = null
+    try {
+      archive = await makeArchive(order, {
+        config: this.#config,
+        status: () => this.status(),
+        lines: [...(this.#recent?.lines ?? []), ...lines],
+      })
+      this.#log.info('snapshot-made', { parts: order.parts, bytes: archive?.length ?? 0 })
+    } catch (error) {
+      this.#log.error('snapshot-failed', { why: messageOf(error) })
+    }
+    worker.postMessage({ kind: 'diagnosed', archive } satisfies ToWorker)
   }
 
   async #askStatus(worker: Worker): Promise<ReplicaStatus | null> {

@@ -10,6 +10,7 @@ import { type Halt, Replica } from '../../consensus/replica.ts'
 import { CheckpointStore } from '../../storage/checkpoint-store.ts'
 import { Journal } from '../../storage/journal.ts'
 import { type Geometry, Superblock, type SuperblockOpen } from '../../storage/superblock.ts'
+import type { Diagnostics } from '../state/diagnostics.ts'
 import { Dispatcher } from '../state/dispatcher.ts'
 import { StateMachine } from '../state/state-machine.ts'
 import { type Address, formatAddress } from './address.ts'
@@ -62,6 +63,7 @@ export interface ReplicaNodeOptions {
   /** Of the gateway; null: there is none. */
   readonly secret: Uint8Array | null
   readonly log: Log
+  readonly diagnostics: Diagnostics
   readonly onRole: (role: Role) => void
   /** The replica stopped for good: the process must end with this error. */
   readonly onHalt: (error: ServerError) => void
@@ -268,6 +270,7 @@ export class ReplicaNode {
       credentials: config.root,
       nodes: () => this.#peers.nodes(),
       facts: () => hostFacts(config.data),
+      diagnostics: options.diagnostics,
     })
     this.#clients = new ClientListener({
       driver,

@@ -1,8 +1,10 @@
 // The replica thread: a ReplicaNode in a worker, and what the main thread says and hears.
 import { parentPort, workerData } from 'node:worker_threads'
+import type { Diagnostics, DiagnosticsOrder } from '../state/diagnostics.ts'
 import type { NodeConfig } from './config.ts'
 import { messageOf, ServerError, type ServerErrorCode } from './errors.ts'
 import { asLog, openLogger } from './log.ts'
+import { LogRing } from './log-ring.ts'
 import { type Expected, type ListeningPorts, ReplicaNode, type Role } from './replica-node.ts'
 import type { ReplicaStatus } from './status.ts'
 
@@ -13,7 +15,10 @@ export interface WorkerInput {
   readonly secret: Uint8Array | null
 }
 
-export type ToWorker = { readonly kind: 'status'; readonly id: number } | { readonly kind: 'stop' }
+export type ToWorker =
+  | { readonly kind: 'status'; readonly id: number }
+  | { readonly kind: 'diagnosed'; readonly archive: Uint8Array | null }
+  | { readonly kind: 'stop' }
 
 export type FromWorker =
   | {
@@ -25,6 +30,8 @@ export type FromWorker =
     }
   | { readonly kind: 'role'; readonly role: Role }
   | { readonly kind: 'status'; readonly id: number; readonly status: ReplicaStatus | null }
+  /** Answered once, with `diagnosed`; `lines` are the last of this thread's log. */
+  | { readonly kind: 'diagnose'; readonly order: DiagnosticsOrder; readonly lines: readonly string[] }
   /** The thread ends, for a reason that the operator can do something about. */
   | { readonly kind: 'failed'; readonly code: ServerErrorCode; readonly message: string }
   | { readonly kind: 'stopped' }
@@ -34,10 +41,21 @@ async function main(): Promise<void> {
   if (port === null) throw new Error('replica-worker.ts runs in a worker thread')
   const { config, expected, ports, secret } = workerData as WorkerInput
   const say = (message: FromWorker): void => port.postMessage(message)
-  const log = asLog(openLogger(config.log, { pid: process.pid, thread: 'replica' }))
+  const recent = new LogRing()
+  const log = asLog(openLogger(config.log, { pid: process.pid, thread: 'replica' }, recent))
   const fail = (error: ServerError): void => say({ kind: 'failed', code: error.code, message: error.message })
   let node: ReplicaNode | null = null
   let stopping = false
+
+  let diagnosed: ((archive: Uint8Array | null) => void) | null = null
+  const diagnostics: Diagnostics = {
+    collect(order, done) {
+      if (diagnosed !== null) return false
+      diagnosed = done
+      say({ kind: 'diagnose', order, lines: recent.lines })
+      return true
+    },
+  }
 
   const stop = async (): Promise<void> => {
     stopping = true
@@ -50,6 +68,11 @@ async function main(): Promise<void> {
     switch (message.kind) {
       case 'status':
         return say({ kind: 'status', id: message.id, status: node?.status() ?? null })
+      case 'diagnosed': {
+        const done = diagnosed
+        diagnosed = null
+        return done?.(message.archive)
+      }
       case 'stop':
         return void stop().catch((error: unknown) => {
           log.error('stop-failed', { what: messageOf(error) })
@@ -65,6 +88,7 @@ async function main(): Promise<void> {
       ports,
       secret,
       log,
+      diagnostics,
       onRole: (role) => say({ kind: 'role', role }),
       onHalt: fail,
     })

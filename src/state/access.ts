@@ -86,6 +86,7 @@ const CODES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [Code.describeOptions, ANYBODY],
   [Code.listPersonalAccessTokens, ANYBODY],
   [Code.stats, everywhere('server-read')],
+  [Code.snapshot, everywhere('server-read')],
   [Code.listClients, everywhere('server-read')],
   [Code.getClient, everywhere('server-read')],
   [Code.getUser, own('user-read')],

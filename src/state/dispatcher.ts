@@ -46,6 +46,7 @@ import { RESULT_OK_SIZE, writeResultOk } from '../protocol/result.ts'
 import { ruleOfOperation } from './access.ts'
 import { authorize } from './authorize.ts'
 import type { ClientConnection } from './connection.ts'
+import { DiagnosticRequests, type Diagnostics } from './diagnostics.ts'
 import { Door } from './door.ts'
 import { GroupWatch } from './group-watch.ts'
 import { type Admission, Logins } from './logins.ts'
@@ -78,6 +79,7 @@ export interface DispatcherOptions {
   /** Where clients find the nodes, by replica index; null for one that is not known yet. */
   readonly nodes: () => readonly (NodeAddress | null)[]
   readonly facts: () => HostFacts
+  readonly diagnostics: Diagnostics
 }
 
 /** Through the log under this number: a request that was refused at the door of an exactly-once session. */
@@ -144,6 +146,7 @@ export class Dispatcher implements ReplicaHost {
   readonly #logins: Logins
   readonly #secrets: SecretRequests
   readonly #retention: Retention
+  readonly #diagnostics: DiagnosticRequests
   readonly #doors = new Map<ClientConnection, Door>()
   readonly #byClient = new Map<string, Door>()
   /** Doors with waiting requests, in the order in which they began to wait. */
@@ -177,6 +180,9 @@ export class Dispatcher implements ReplicaHost {
       expel: (door, reason) => this.#endSession(door, door.clientId, reason),
     })
     this.#retention = new Retention(options)
+    this.#diagnostics = new DiagnosticRequests(options, this.#reads, (door, echo, status) =>
+      this.#status(door, echo, status),
+    )
     const { throttle } = this.#logins
     this.#secrets = new SecretRequests(
       { ...options, throttle },
@@ -729,6 +735,7 @@ export class Dispatcher implements ReplicaHost {
   /** Takes over the reference. */
   #serve(door: Door, message: Message, code: number): void {
     if (code === Code.pollMessages) return this.#polls.take(door, message)
+    if (code === Code.snapshot) return this.#diagnostics.take(door, message)
     this.#reply(door, echoOf(message), (writer) => {
       const reader = new Reader(message.bytes, HEADER_SIZE, message.size)
       this.#reads.answer(code, reader, writer, door)

@@ -1,6 +1,7 @@
 // Commands that only look: answered out of this node's state, without the log.
 import { ProtocolError, type Reader, type Writer } from '../protocol/bytes.ts'
 import {
+  type ClusterMetadata,
   type ClusterNode,
   decodeClusterMetadata,
   encodeClusterMetadataReply,
@@ -74,6 +75,7 @@ const LOCAL: ReadonlySet<number> = new Set([
   Code.ping,
   Code.me,
   Code.stats,
+  Code.snapshot,
   Code.clusterMetadata,
   Code.describeOptions,
   Code.listClients,
@@ -141,13 +143,10 @@ export class Reads {
         return encodeListPersonalAccessTokensReply(writer, state.identity.tokens(door.user))
       case Code.stats:
         decodeStats(reader)
-        return encodeStatsReply(writer, this.#stats())
+        return encodeStatsReply(writer, this.stats())
       case Code.clusterMetadata:
         decodeClusterMetadata(reader)
-        return encodeClusterMetadataReply(writer, {
-          name: this.#alone ? ALONE.cluster : 'galgo',
-          nodes: this.#nodes(door.connection.secure),
-        })
+        return encodeClusterMetadataReply(writer, this.cluster(door))
       case Code.listStreams:
         decodeListStreams(reader)
         return encodeListStreamsReply(writer, state.streams.map(streamRecord))
@@ -217,7 +216,7 @@ export class Reads {
     }
   }
 
-  #stats(): Stats {
+  stats(): Stats {
     const { state, facts, doors } = this.#options
     const { bytes, ...totals } = state.totals()
     return {
@@ -227,6 +226,11 @@ export class Reads {
       clients: [...doors()].length,
       consumerGroups: state.groups.size,
     }
+  }
+
+  /** As whoever came through this door may reach the nodes. */
+  cluster({ connection }: Door): ClusterMetadata {
+    return { name: this.#alone ? ALONE.cluster : 'galgo', nodes: this.#nodes(connection.secure) }
   }
 
   get #alone(): boolean {

@@ -1,9 +1,12 @@
 // The commands against one real node. Formats and codes are asserted here; what the server does is tested elsewhere.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { TestCluster } from '../integration/processes.ts'
+import { unzipSync } from 'fflate'
+import { TestCluster, temporaryDirectory } from '../integration/processes.ts'
 import { galgo, type Ran, type Surroundings } from './command-line.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -65,6 +68,26 @@ suite('commands against a node', () => {
     assert.equal((await run('stream delete nobody')).exitCode, 3)
     assert.equal((await run('topic create nobody x')).exitCode, 3)
     assert.equal((await run(`stream create ${'x'.repeat(256)}`)).exitCode, 1)
+  })
+
+  test('snapshot: a ZIP file for its owner, which is not written over', async (t) => {
+    const { path, remove } = temporaryDirectory()
+    t.after(remove)
+    const file = join(path, 'support.zip')
+    const made = (await json(`snapshot -o ${file} --parts configuration,logs`)) as { file: string; bytes: number }
+    assert.equal(made.file, file)
+    assert.equal(statSync(file).mode & 0o777, 0o600)
+    const archive = readFileSync(file)
+    assert.equal(archive.length, made.bytes)
+    const names = Object.keys(unzipSync(archive))
+    assert.deepEqual(names, ['about.json', 'status.json', 'cluster.json', 'config.json', 'log.jsonl'])
+    const again = await run(`snapshot -o ${file} --any-node`)
+    assert.equal(again.exitCode, 6)
+    assert.match(again.err, /exists already; name another one with -o\n$/)
+    assert.deepEqual(readFileSync(file), archive)
+    assert.match((await run('snapshot -o -')).out, /^PK/)
+    assert.match((await run(`snapshot -o ${path}/none/x.zip`)).err, /cannot write the snapshot: .*; name another file/)
+    assert.equal((await run('snapshot --parts logs,disk')).exitCode, 2)
   })
 
   test('topic: create, list, get, delete', async () => {

@@ -12,6 +12,7 @@ const COMMANDS = [
   'format',
   'start',
   'status',
+  'snapshot',
   'stream create',
   'stream list',
   'stream get',

@@ -21,6 +21,7 @@ import * as ping from '../../src/protocol/commands/ping.ts'
 import * as poll from '../../src/protocol/commands/poll-messages.ts'
 import * as register from '../../src/protocol/commands/register.ts'
 import * as send from '../../src/protocol/commands/send-messages.ts'
+import * as snapshot from '../../src/protocol/commands/snapshot.ts'
 import * as stats from '../../src/protocol/commands/stats.ts'
 import * as storeOffset from '../../src/protocol/commands/store-consumer-offset.ts'
 import { hex } from './bytes.ts'
@@ -188,6 +189,20 @@ export const GOLDENS: readonly Golden[] = [
     (writer, { partition, currentOffset, count }) =>
       poll.encodePollReplyPrefix(writer, partition, currentOffset, count),
     { open: true },
+  ),
+  golden<snapshot.SnapshotRequest>(
+    'snapshot of everything',
+    '02 01 64',
+    { compression: 'deflated', parts: ['all'] },
+    snapshot.decodeSnapshot,
+    snapshot.encodeSnapshot,
+  ),
+  golden<snapshot.SnapshotRequest>(
+    'snapshot of some parts, stored',
+    '01 06 010203040506',
+    { compression: 'stored', parts: ['files', 'processes', 'resources', 'test', 'logs', 'configuration'] },
+    snapshot.decodeSnapshot,
+    snapshot.encodeSnapshot,
   ),
   golden<register.Login>(
     'register by password',

@@ -9,6 +9,7 @@ import { freePorts } from '../../chaos/ports.ts'
 import { type ConfigFlags, type Environment, loadConfig } from '../../src/server/config.ts'
 import { formatNode } from '../../src/server/format.ts'
 import { silentLog } from '../../src/server/log.ts'
+import { LogRing } from '../../src/server/log-ring.ts'
 import { GalgoNode } from '../../src/server/node.ts'
 
 export const FRAME_SIZE_MAX = 64 * 1024
@@ -74,6 +75,7 @@ export async function startNode(
   flags: ConfigFlags,
   environment: Environment = {},
   log = silentLog,
+  recent = new LogRing(),
 ): Promise<GalgoNode> {
   const data = join(directory, 'data')
   mkdirSync(data)
@@ -81,7 +83,7 @@ export async function startNode(
   await formatNode({ data, cluster: 'test', replica: 0, replicas: 1, frameSizeMax: FRAME_SIZE_MAX, journalSlots: 128 })
   const fixed = { data, addresses: `127.0.0.1:${replica}`, client: '127.0.0.1:0', http: 'off', logLevel: 'silent' }
   const config = loadConfig({ ...fixed, ...flags }, environment)
-  return await GalgoNode.open({ config, log, expected: null })
+  return await GalgoNode.open({ config, log, recent, expected: null })
 }
 
 export const TRANSPORTS = ['tcp', 'tls', 'websocket', 'websocket over tls'] as const

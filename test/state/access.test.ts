@@ -22,6 +22,7 @@ import { encodeGetStream } from '../../src/protocol/commands/get-stream.ts'
 import { encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
 import { encodeGetUser } from '../../src/protocol/commands/get-user.ts'
 import { encodePollMessages } from '../../src/protocol/commands/poll-messages.ts'
+import { encodeSnapshot } from '../../src/protocol/commands/snapshot.ts'
 import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-consumer-offset.ts'
 import { encodeUpdatePermissions } from '../../src/protocol/commands/update-permissions.ts'
 import { encodeUpdateStream } from '../../src/protocol/commands/update-stream.ts'
@@ -195,7 +196,11 @@ const CODES: ReadonlyMap<number, Case> = new Map<number, Case>([
   [Code.getConsumerGroup, { allowed: POLL, body: group }],
   [Code.listConsumerGroups, { allowed: POLL, body: topic }],
   [Code.syncConsumerGroup, { allowed: POLL, body: group }],
-  ...[Code.snapshot, Code.flushUnsavedBuffer].map((code): [number, Case] => [code, { allowed: NOBODY, body: EMPTY }]),
+  [
+    Code.snapshot,
+    { allowed: READ_SERVERS, body: written((w) => encodeSnapshot(w, { compression: 'stored', parts: ['all'] })) },
+  ],
+  [Code.flushUnsavedBuffer, { allowed: NOBODY, body: EMPTY }],
 ])
 
 interface Role {

@@ -13,6 +13,7 @@ import { At, Command, clearHeader, getKey, getU32, getU64, setU32, setU64 } from
 import { HEADER_SIZE, type Message, MessagePool, SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { Operation } from '../../src/protocol/operations.ts'
 import type { ClientConnection } from '../../src/state/connection.ts'
+import type { DiagnosticsOrder } from '../../src/state/diagnostics.ts'
 import { Dispatcher } from '../../src/state/dispatcher.ts'
 import type { HostFacts, NodeAddress } from '../../src/state/reads.ts'
 import type {
@@ -423,6 +424,9 @@ export class Rig {
     { client: { host: 'b', port: 2 }, tlsPort: 22, websocketPort: 32, httpPort: 12 },
     { client: { host: 'c', port: 3 }, tlsPort: 23, websocketPort: 0, httpPort: 13 },
   ]
+  /** The archive that is being made. */
+  diagnosing: DiagnosticsOrder | null = null
+  archive: Uint8Array | null = Uint8Array.of(1, 2, 3)
   #clients = 0
 
   constructor(large = 6, durability: Durability = 'disk') {
@@ -463,6 +467,17 @@ export class Rig {
       credentials: { username: 'iggy', password: 'iggy' },
       nodes: () => this.nodes,
       facts: () => ({ ...FACTS, ...this.space }),
+      diagnostics: {
+        collect: (order, done) => {
+          if (this.diagnosing !== null) return false
+          this.diagnosing = order
+          this.scheduler.after(5, () => {
+            this.diagnosing = null
+            done(this.archive)
+          })
+          return true
+        },
+      },
     })
   }
 
