@@ -18,7 +18,7 @@
 //   confirm 22 / confirmed 23                   primary to all: "do I still lead?"; the answer repeats the round's number
 //
 //   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |
-//   | ping, pong      | op              | commit       | checkpointOp | sent ms    | digest (16)  |              | log_view, status | pipeline, slots | |
+//   | ping, pong      | op              | commit       | checkpointOp | sent ms    | digest (16)  |              | log_view, status | pipeline, slots | loss epoch |
 //   | prepareOk       | checksum (16)   |              | op           | commitMin  | checkpointOp |              |         |            |         |
 //   | commit          | commit          | op           | checkpointOp |            | digest (16)  |              |         |            |         |
 //   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view, loss epoch |
@@ -48,6 +48,7 @@ export const FrameAt = {
     status: 180,
     pipeline: 184,
     slots: 188,
+    lossEpoch: 192,
   },
   prepareOk: { checksum: 128, op: 144, commitMin: 152, checkpointOp: 160 },
   commit: { commit: 128, op: 136, checkpointOp: 144, digest: 160 },

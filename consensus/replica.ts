@@ -120,6 +120,7 @@ const PING_NORMAL = 1
 const PING_LOSSY = 2
 const PING_REPLACEMENT = 4
 const PING_STATE_LOST = 8
+const PING_VOTELESS = 16
 /** Of files that other replicas ask for. */
 const BLOCK_SIZE_MAX = 512 * 1024
 const REPAIR_READS_MAX = 8
@@ -183,9 +184,11 @@ interface Peer {
   /** Time until which its wish counts, and the view it wishes for. */
   wishView: number
   wishUntil: number
-  /** As its last ping said: in order, and leading; without what it may have acknowledged; without its checkpoint. */
+  /** As its last ping said: in order, and leading; without what it may have acknowledged; or whose log's end it cannot know. */
   leads: boolean
   lossy: boolean
+  voteless: boolean
+  /** Without its checkpoint. */
   stateLost: boolean
   replacement: boolean
 }
@@ -331,6 +334,8 @@ export class Replica implements ReplicaPort {
   /** The checkpoint in which another replica was last found to be wrong; until when a majority is waited for, 0: it is not. */
   #disputed = 0
   #disputeUntil = 0
+  /** The loss epoch in which the peers told their digests. */
+  #comparedEpoch = 0
   #repairs: RepairRequest[] = []
   #repairReads = 0
   #halted = false
@@ -377,6 +382,7 @@ export class Replica implements ReplicaPort {
         wishUntil: 0,
         leads: false,
         lossy: false,
+        voteless: false,
         stateLost: false,
         replacement: false,
       })
@@ -397,6 +403,7 @@ export class Replica implements ReplicaPort {
       pool: options.pool,
       checkpoints: options.checkpoints,
       somePeer: (op, but) => this.#peerAbove(op, but),
+      isDisputed: (op, digest) => this.#isDisputed(op, digest),
       statePart: (snapshot) => snapshot.subarray(4 + clientsSize(snapshot)),
       install: (received) => this.#installCheckpoint(received),
     })
@@ -980,8 +987,7 @@ export class Replica implements ReplicaPort {
     if (sender.instance === known.instance && !isLater(sender, known)) return true
     if (known.instance === 0 || isLater(sender, known)) {
       if (known.instance !== 0) this.#log.warn('member-replaced', { replica: from, op: sender.op, view: sender.view })
-      // Whatever the one before had reached, it is gone.
-      Object.assign(this.#peers[from] as Peer, { op: 0, commit: 0, checkpoint: 0 })
+      this.#forgetPeer(from)
       this.#superblock.adopt(from, sender, () => {})
       return false
     }
@@ -1043,7 +1049,16 @@ export class Replica implements ReplicaPort {
       if (!isLater(member, this.#self)) return done()
       return this.#halt('replaced', `op ${member.op} gave the place of replica ${this.index} to another data directory`)
     }
+    if (replica !== this.index && instance !== this.#superblock.state.members[replica]?.instance)
+      this.#forgetPeer(replica)
     this.#superblock.adopt(replica, member, done)
+  }
+
+  /** Another directory speaks for this peer from now on: whatever the one before had reached, it is gone. */
+  #forgetPeer(replica: number): void {
+    const peer = this.#peers[replica] as Peer
+    Object.assign(peer, { op: 0, commit: 0, checkpoint: 0 })
+    peer.digests.clear()
   }
 
   /** Is it durable that the directory of this op holds its place? */
@@ -1093,13 +1108,15 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.ping.sentMs, Math.floor(this.#now))
     copy128(w, FrameAt.ping.digest, state.checkpointDigest, 0)
     setU32(w, FrameAt.ping.logView, state.logView)
+    setU32(w, FrameAt.ping.lossEpoch, state.lossEpoch)
     setU32(
       w,
       FrameAt.ping.status,
       (this.status === 'normal' ? PING_NORMAL : 0) |
         (state.lossy ? PING_LOSSY : 0) |
         (state.replacement ? PING_REPLACEMENT : 0) |
-        (this.#stateLost ? PING_STATE_LOST : 0),
+        (this.#stateLost ? PING_STATE_LOST : 0) |
+        (this.status === 'recovering_head' ? PING_VOTELESS : 0),
     )
     setU32(w, FrameAt.ping.pipeline, this.#pipelineMax)
     setU32(w, FrameAt.ping.slots, this.#journal.slots)
@@ -1114,14 +1131,18 @@ export class Replica implements ReplicaPort {
   #notePing(message: Message, from: number): void {
     const w = message.words
     const peer = this.#peers[from] as Peer
+    const { state } = this.#superblock
     peer.op = getU64(w, FrameAt.ping.op)
     this.#noteProgress(peer, getU64(w, FrameAt.ping.commit), getU64(w, FrameAt.ping.checkpointOp))
     peer.commit = getU64(w, FrameAt.ping.commit)
-    this.#compareDigest(getU64(w, FrameAt.ping.checkpointOp), w, FrameAt.ping.digest, from)
+    // After a loss that one of both does not know of, their checkpoints may differ.
+    if (getU32(w, FrameAt.ping.lossEpoch) === state.lossEpoch)
+      this.#compareDigest(getU64(w, FrameAt.ping.checkpointOp), w, FrameAt.ping.digest, from)
     const view = getU32(w, At.view)
     const status = getU32(w, FrameAt.ping.status)
     peer.leads = (status & PING_NORMAL) !== 0 && this.#primaryOf(getU32(w, FrameAt.ping.logView)) === from
     peer.lossy = (status & PING_LOSSY) !== 0
+    peer.voteless = (status & PING_VOTELESS) !== 0
     peer.stateLost = (status & PING_STATE_LOST) !== 0
     peer.replacement = (status & PING_REPLACEMENT) !== 0
     if (view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
@@ -1145,18 +1166,18 @@ export class Replica implements ReplicaPort {
    * majority, for as long as others have had time to speak, cannot know who is right, and stops.
    */
   #compareDigest(checkpointOp: number, words: Uint32Array, at: number, from: number): void {
+    if (this.#comparedEpoch !== this.lossEpoch) {
+      // What they told of before a loss says nothing about what stands there now.
+      this.#comparedEpoch = this.lossEpoch
+      for (const { digests } of this.#peers) digests.clear()
+    }
     const told = (this.#peers[from] as Peer).digests
     told.set(checkpointOp, words.slice(at >>> 2, (at >>> 2) + 4))
     for (const op of told.keys()) if (told.size > DIGESTS_KEPT && op !== checkpointOp) told.delete(op)
     const own = this.#digests.get(checkpointOp)
     if (own === undefined) return
-    const agree = (digest: Uint32Array, offset: number): number =>
-      this.#peers.filter(({ digests }) => {
-        const theirs = digests.get(checkpointOp)
-        return theirs !== undefined && equal128(theirs, 0, digest, offset)
-      }).length
     const same = equal128(own, 0, words, at)
-    if (agree(own, 0) + 1 >= this.#quorum) {
+    if (this.#agreeing(checkpointOp, own, 0) + 1 >= this.#quorum) {
       this.#disputeUntil = 0
       if (!same && this.#disputed !== checkpointOp) {
         this.#log.error('peer-diverged', { checkpoint: checkpointOp, replica: from, what: 'it holds wrong data' })
@@ -1166,12 +1187,27 @@ export class Replica implements ReplicaPort {
     }
     if (same) return
     if (this.#disputeUntil === 0) this.#disputeUntil = this.#now + Timeouts.abdicate
-    if (agree(words, at) >= this.#quorum)
+    if (this.#agreeing(checkpointOp, words, at) >= this.#quorum)
       this.#haltDiverged(`replica ${from} and others have another checkpoint ${checkpointOp}`)
   }
 
+  /** Peers that told this digest of their checkpoint. */
+  #agreeing(checkpointOp: number, digest: Uint32Array, at: number): number {
+    return this.#peers.filter(({ digests }) => {
+      const theirs = digests.get(checkpointOp)
+      return theirs !== undefined && equal128(theirs, 0, digest, at)
+    }).length
+  }
+
+  /** Do peers differ over this checkpoint, with no majority for this one? Whoever takes it would decide who is right. */
+  #isDisputed(checkpointOp: number, digest: Uint32Array): boolean {
+    const told = this.#peers.filter(({ digests }) => digests.has(checkpointOp)).length
+    const agree = this.#agreeing(checkpointOp, digest, 0)
+    return agree < told && agree < this.#quorum
+  }
+
   #haltDiverged(how: string): void {
-    this.#halt('diverged', `${how}, and no majority has this replica's: somebody holds wrong data`)
+    this.#haltApart(`${how}, and no majority has this replica's: somebody holds wrong data`)
   }
 
   // ---- normal operation: primary -----------------------------------------------------------------------------------
@@ -1716,10 +1752,7 @@ export class Replica implements ReplicaPort {
       const header = this.#journal.header(op)
       if (header === null) return
       if (!isParent(this.#commitHeader, header)) {
-        return this.#halt(
-          'diverged',
-          `op ${op} of the cluster does not follow op ${op - 1} as this replica executed it`,
-        )
+        return this.#haltApart(`op ${op} of the cluster does not follow op ${op - 1} as this replica executed it`)
       }
       if (!this.#stateMachine.canExecute()) return
       if (this.#checkpointing && op % this.#checkpointInterval === 0) return
@@ -2180,7 +2213,7 @@ export class Replica implements ReplicaPort {
     }
     const lossEpoch = Math.max(...messages.map((vote) => vote.lossEpoch))
     const lost = lossEpoch > this.lossEpoch
-    if (lost && !this.#acceptsLoss(head)) return
+    if (lost && !this.#acceptsLoss(outcome.headers)) return
     // A quorum has kept everything after all.
     this.#cold = null
     this.#installLog(outcome.headers, outcome.commitMax)
@@ -2362,7 +2395,7 @@ export class Replica implements ReplicaPort {
     const newLog = this.#logView !== view || this.status === 'recovering_head'
     const lossEpoch = getU32(w, FrameAt.startView.lossEpoch)
     const lost = lossEpoch > this.lossEpoch
-    if (lost && !this.#acceptsLoss(op)) return
+    if (lost && !this.#acceptsLoss(headers)) return
     this.#cold = null
     this.view = view
     this.#pipeline = []
@@ -2487,22 +2520,25 @@ export class Replica implements ReplicaPort {
     })
   }
 
-  /** Too few are left that have lost nothing, nobody leads, and all are there that may hold what the others lack. */
+  /** Too few are left that may vote, power cuts are among the reasons, nobody leads, and all are there that may hold something. */
   get #mustStartCold(): boolean {
     // Who leads, or has put a log together and only waits for what others hold of it, has nothing to look for.
     const leads = this.#logView === this.view && this.#primaryOf(this.view) === this.index
     if (leads && this.status !== 'recovering_head') return false
     let present = 1
-    let whole = this.lossy ? 0 : 1
+    let voters = this.status === 'recovering_head' ? 0 : 1
+    let lossy = this.lossy
     let led = false
     this.#peers.forEach((peer, r) => {
       if (r === this.index || !this.#isLive(peer) || peer.replacement) return
       present += 1
-      if (!peer.lossy) whole += 1
+      if (!peer.voteless) voters += 1
+      lossy ||= peer.lossy
       led ||= peer.leads
     })
     const enough = this.#acceptLoss ? this.#quorum : this.replicaCount
-    return present >= enough && whole < this.#quorum && !led
+    // Damaged disks alone are no loss of power: then, as with durability `disk`, nobody goes on without what they may hold.
+    return present >= enough && voters < this.#quorum && lossy && !led
   }
 
   #tickColdStart(): void {
@@ -2696,12 +2732,25 @@ export class Replica implements ReplicaPort {
     return lossy ? this.op : Math.min(doubtOp, this.op)
   }
 
-  /** The others have gone on from op `head`: what was known to be committed is known no more. Not with less than is executed here. */
-  #acceptsLoss(head: number): boolean {
-    if (head >= this.commitMin) this.commitMax = this.commitMin
+  /** The others have gone on with another log: what was known to be committed is known no more. Not without what is executed here. */
+  #acceptsLoss(headers: readonly Header[]): boolean {
+    const head = headerOp(headers[0] as Header)
+    const executed = headers[head - this.commitMin]
+    const kept = head >= this.commitMin && (executed === undefined || sameHeader(executed, this.#commitHeader))
+    if (kept) this.commitMax = this.commitMin
     else
-      this.#halt('given-up', `the cluster went on from op ${head}, and this replica has executed ${this.commitMin} ops`)
-    return head >= this.commitMin
+      this.#halt(
+        'given-up',
+        `the cluster went on from op ${head} without all the ${this.commitMin} ops that this replica has executed`,
+      )
+    return kept
+  }
+
+  /** Replica and cluster have executed different ops: the cluster was told to go on without some of them, or somebody is wrong. */
+  #haltApart(what: string): void {
+    if (this.lossEpoch > this.#stateMachine.lossEpoch)
+      this.#halt('given-up', `the cluster went on without ops that this replica has executed: ${what}`)
+    else this.#halt('diverged', what)
   }
 
   /** Of what was certainly durable here before a loss, that which is part of the log after it. */
@@ -2946,6 +2995,7 @@ export class Replica implements ReplicaPort {
     this.#stalledAt = 0
     this.#stalledSince = 0
     this.#disputeUntil = 0
+    this.#comparedEpoch = 0
     this.#repairs = []
     this.#repairReads = 0
     this.#committing = false

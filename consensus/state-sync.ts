@@ -10,7 +10,8 @@
 // need the checkpoint store that is being read, nor write to segments into which an old write is still to land.
 //
 // Nothing that a peer gives is believed: the checkpoint must match its digest, every record its own checksum and place. The
-// digest is the peer's word, as its frames are; replicas compare the digests of equal checkpoints all the time.
+// digest is the peer's word, as its frames are; replicas compare the digests of equal checkpoints all the time, and one over
+// which they are heard to differ is not taken.
 import { assert } from '../src/protocol/assert.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { Command, copy128, getU64, setU64 } from '../src/protocol/frame.ts'
@@ -52,6 +53,8 @@ export interface StateSyncOptions extends BlockFetcherOptions {
   readonly blockSize: number
   /** A replica, other than `but` if there is a choice, that may have a checkpoint above `op`; -1 when nobody is known. */
   readonly somePeer: (op: number, but: number) => number
+  /** Do replicas differ over this checkpoint, and nobody can tell who is right? */
+  readonly isDisputed: (op: number, digest: Uint32Array) => boolean
   /** The state machine's part of a snapshot. */
   readonly statePart: (snapshot: Uint8Array) => Uint8Array
   readonly install: (received: Received) => void
@@ -208,11 +211,14 @@ export class StateSync {
     if (op <= this.#above || size > SNAPSHOT_SIZE_MAX) return
     if (!headerSealed(header, this.#options.checksummer) || headerOp(header) !== op) return
     const at = FrameAt.checkpoint.digest >>> 2
+    const digest = w.slice(at, at + 4)
+    if (this.#options.isDisputed(op, digest))
+      return this.#options.log.warn('state-transfer-disputed', { peer: from, op })
     this.#target = {
       op,
       size,
       header,
-      digest: w.slice(at, at + 4),
+      digest,
       file: new Uint8Array(CheckpointStore.fileSize(size)),
     }
     this.#phase = 'checkpoint'
@@ -265,6 +271,7 @@ export class StateSync {
       done: (outcome) => {
         if (this.#target !== target) return
         if (outcome === 'ok') {
+          if (this.#options.isDisputed(op, digest)) return this.#giveUp('checkpoint disputed')
           this.#phase = 'installing'
           return install({ op, header, digest, snapshot })
         }

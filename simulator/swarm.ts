@@ -258,7 +258,10 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     world.views.healed()
     // An operation that hung before the healing holds its buffer until it ends.
     const atRest = (): boolean =>
-      world.converged() && !world.participants().some(({ index }) => ending.disks[index]?.hangs)
+      // Who has not read its disk yet may hold what the others still lack.
+      world.everybodyIsBack &&
+      world.converged() &&
+      !world.participants().some(({ index }) => ending.disks[index]?.hangs)
     const damaged = ending.atlas.damaged > 0
     const micros = LIVENESS_MICROS_MAX
     if (!world.runUntil(atRest, micros)) {

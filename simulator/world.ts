@@ -352,6 +352,11 @@ export class World {
     return this.nodes.filter((node) => node.alive && node.opened && node.replica !== null && !node.leftBehind)
   }
 
+  /** All have read their disks, without those that are left behind for good. */
+  get everybodyIsBack(): boolean {
+    return this.nodes.every((node) => node.leftBehind || (node.alive && node.opened))
+  }
+
   /** Clients have their answers, replicas agree and have nothing left to do. */
   converged(): boolean {
     if (!this.clients.every((client) => client.idle) || !this.readers.every((reader) => reader.idle)) return false

@@ -193,7 +193,27 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('one other opinion is enough to stop', 'divergence', [
     REPLICA,
-    'if (agree(words, at) >= this.#quorum)',
-    'if (agree(words, at) >= 1)',
+    'if (this.#agreeing(checkpointOp, words, at) >= this.#quorum)',
+    'if (this.#agreeing(checkpointOp, words, at) >= 1)',
+  ]),
+  mutant('a checkpoint over which the others differ is taken', 'divergence: that was away', [
+    REPLICA,
+    'return agree < told && agree < this.#quorum',
+    'return agree < told && agree < 0',
+  ]),
+  mutant(
+    'who cannot know where its log ends counts as a voter after power cuts',
+    'memory: the whole one cannot lead alone',
+    [REPLICA, 'if (!peer.voteless) voters += 1', 'if (!peer.lossy) voters += 1'],
+  ),
+  mutant('damaged journals alone start the cluster anew', 'memory: two journals damaged', [
+    REPLICA,
+    'return present >= enough && voters < this.#quorum && lossy && !led',
+    'return present >= enough && voters < this.#quorum && !led',
+  ]),
+  mutant('who executed what the others went on without takes their log', 'memory: what the others were told', [
+    REPLICA,
+    'if (this.lossEpoch > this.#stateMachine.lossEpoch)',
+    'if (this.lossEpoch < 0)',
   ]),
 ]

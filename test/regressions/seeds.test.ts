@@ -65,6 +65,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [20367, 'the same, after honest errors of disks', ALL],
   [20476, 'a late request of a directory that was lost in its turn took the place from its successor', LOST],
   [20492, 'who is no member was told to the wrong replica, which stopped', LOST],
+  [5000172, 'the simulator took a cluster for at rest before all had read their disks', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 

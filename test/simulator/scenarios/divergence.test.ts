@@ -14,6 +14,16 @@ class Wrong extends Ledger {
   }
 }
 
+/** The same, but not from the start. */
+class TurningWrong extends Ledger {
+  static turned = false
+  override snapshot(): Uint8Array {
+    const snapshot = super.snapshot()
+    if (TurningWrong.turned) snapshot[0] = (snapshot[0] as number) ^ 1
+    return snapshot
+  }
+}
+
 const one = (wrong: number) => (index: number) => (index === wrong ? new Wrong() : new Ledger())
 
 for (const replicas of [3, 5]) {
@@ -44,5 +54,37 @@ test('two replicas differ and the third is away: nobody can know who is right, a
     cluster.request(15)
     cluster.until(() => cluster.world.halts.length === 2, 'both halts')
     assert.ok(cluster.world.halts.every(({ replica, reason }) => replica !== away && reason === 'diverged'))
+  }
+})
+
+test('a replica that was away does not take the checkpoint over which the others differ: it would decide who is right', () => {
+  for (const position of [0, 1]) {
+    let tried = 0
+    for (let seed = 1; seed <= 12; seed++) {
+      TurningWrong.turned = false
+      const first = new Cluster({ seed })
+      const wrong = first.roles()[position] as number
+      const cluster = new Cluster({
+        seed,
+        stateMachine: (index) => (index === wrong ? new TurningWrong() : new Ledger()),
+      })
+      cluster.world.unwatch(CheckpointChecker)
+      const away = cluster.roles()[2]
+      cluster.crash(away)
+      cluster.request(40)
+      const before = cluster.replica(wrong).checkpointOp
+      TurningWrong.turned = true
+      while (cluster.replica(wrong).checkpointOp === before) cluster.request()
+      const { checkpointOp } = cluster.replica(wrong)
+      cluster.restart(away)
+      cluster.run(5000)
+      const halted = cluster.world.halts.map(({ replica }) => replica).sort()
+      if (cluster.logged(away, 'state-transfer-disputed') || cluster.logged(away, 'state-transfer-interrupted'))
+        tried += 1
+      const taken = cluster.node(away).replica?.digestOf(checkpointOp) ?? null
+      const told = cluster.node(wrong).superblock?.state.checkpointDigest
+      assert.notDeepEqual(taken, told, `seed ${seed}: it has the wrong one, and ${halted.join(', ')} halted`)
+    }
+    assert.ok(tried > 0, 'nobody asked for it')
   }
 })

@@ -152,6 +152,46 @@ test('all lose power and one stays away: the others wait for what it may hold, u
   assert.equal(cluster.world.loss.epoch, 1)
 })
 
+test('one loses power, another one the end of its journal: the whole one cannot lead alone, so all put the log together', () => {
+  for (const position of [0, 1, 2]) {
+    const cluster = new Cluster({ ...MEMORY, seed: 3 + position })
+    const roles = cluster.roles()
+    const [whole, lossy, damaged] = [0, 1, 2].map((i) => roles[(i + position) % 3] as number) as [
+      number,
+      number,
+      number,
+    ]
+    const op = cluster.request(7)
+    cluster.expectCommit(op, 0, 1, 2)
+    cluster.powerOff(lossy)
+    cluster.crash(whole, damaged)
+    cluster.lose(damaged, op + 1)
+    cluster.restart(damaged, lossy)
+    cluster.expectStatus('recovering_head', damaged, lossy)
+    cluster.expectStall(op + 1, damaged, lossy)
+    assert.equal(cluster.world.loss.epoch, 0, 'nobody goes on without the third')
+    cluster.restart(whole)
+    cluster.expectCommit(op, 0, 1, 2)
+    renewSessions(cluster)
+    cluster.expectWhole()
+    assert.equal(cluster.world.loss.lost, 0)
+    expectLosses(cluster, 1)
+  }
+})
+
+test('two journals damaged at their ends and nobody without power: as with durability `disk`, nobody goes on', () => {
+  const cluster = new Cluster(MEMORY)
+  const op = cluster.request(7)
+  cluster.expectCommit(op, 0, 1, 2)
+  cluster.crash(0, 1, 2)
+  for (const index of [1, 2]) cluster.lose(index, op + 1)
+  cluster.restart(0, 1, 2)
+  cluster.expectStatus('recovering_head', 1, 2)
+  cluster.run(5000)
+  assert.equal(cluster.world.primary(), null)
+  assert.equal(cluster.world.loss.epoch, 0)
+})
+
 test('what was synced once and nobody can show is not given up by anybody', () => {
   const cluster = new Cluster(MEMORY)
   const op = cluster.request(9)
@@ -330,6 +370,36 @@ test('a whole replica that missed a loss does not bring the commit number of bef
     renewSessions(cluster)
     cluster.expectWhole()
     expectLosses(cluster, 1)
+  }
+})
+
+test('a replica that executed what the others were told to go on without stops, and is told so, however far they are by then', () => {
+  for (const more of [0, 3, 5, 30]) {
+    const cluster = new Cluster(MEMORY)
+    const [a, b, c] = cluster.roles()
+    const base = cluster.request(3)
+    cluster.expectCommit(base, a, b, c)
+    cluster.run(500)
+    cluster.expectCommit(cluster.request(4), c)
+    cluster.isolate(c)
+    cluster.powerOff(a, b)
+    for (const index of [a, b]) {
+      cluster.erase(index, base + 1, base + 2, base + 3, base + 4)
+      cluster.node(index).acceptLoss = true
+    }
+    cluster.restart(a, b)
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    renewSessions(cluster)
+    if (more > 0) cluster.request(more)
+    cluster.heal()
+    cluster.until(() => cluster.world.halts.length > 0, 'the halt')
+    cluster.crash(c)
+    cluster.request(20)
+    assert.deepEqual(
+      cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
+      [[c, 'given-up']],
+      `after ${more} more ops`,
+    )
   }
 })
 

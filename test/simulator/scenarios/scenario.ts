@@ -317,6 +317,7 @@ export class Cluster {
   lose(index: number, ...ops: number[]): void {
     this.corruptPrepare(index, ...ops)
     this.corruptHeader(index, ...ops)
+    this.world.loss.onJournalDamaged(this.node(index))
   }
 
   unreadablePrepare(index: number, op: number): void {
