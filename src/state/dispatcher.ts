@@ -665,7 +665,9 @@ export class Dispatcher implements ReplicaHost {
     while (this.#waiting.length > 0) {
       const door = this.#waiting[0] as Door
       if (!this.#pump(door)) return
-      if (this.#waiting[0] === door) this.#waiting.shift()
+      // A connection that is read again may bring at once what has to wait in its turn: then it keeps its place.
+      const done = door.waiting.length === 0 || door.preparing !== null
+      if (done && this.#waiting[0] === door) this.#waiting.shift()
     }
   }
 

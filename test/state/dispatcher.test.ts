@@ -584,6 +584,30 @@ test('without room requests wait in order, unread ones stay unread; each is answ
   rig.assertNoLeaks()
 })
 
+test('a connection that is read again and brings more than there is room for keeps its place among those that wait', () => {
+  const rig = new Rig()
+  const a = rig.client().login(true)
+  rig.replica.space = 0
+  const stream = (name: string): Uint8Array => written((w) => encodeCreateStream(w, { name }))
+  const post = (name: string): void =>
+    a.post({ operation: Operation.createStream, request: a.next(Operation.createStream), body: stream(name) })
+  post('one')
+  a.onResume = () => {
+    a.onResume = () => {}
+    post('two')
+  }
+  const before = a.answers.length
+  rig.replica.space = 1
+  rig.dispatcher.onSpace()
+  assert.equal(a.answers.length - before, 1)
+  assert.equal(a.paused, true, 'the second one waits')
+  rig.replica.space = Number.POSITIVE_INFINITY
+  rig.dispatcher.onSpace()
+  assert.equal(a.answers.length - before, 2)
+  assert.equal(a.paused, false)
+  rig.assertNoLeaks()
+})
+
 test('a client that writes on although it is told to wait loses its connection, not the node its memory', () => {
   const rig = new Rig()
   const client = ready(rig)

@@ -168,7 +168,7 @@ export class FakeReplica implements ReplicaPort {
   #apply(message: Message, op: number): ExecuteResult {
     const echo = message.words.slice(0, HEADER_SIZE / 4)
     setU64(message.words, At.prepare.op, op)
-    setU64(message.words, At.prepare.timestamp, 1000 + op)
+    setU64(message.words, At.prepare.timestamp, Math.max(1000 + op, this.#rig.wallMicros))
     const { status, body } = this.#rig.state.execute(message)
     message.words.set(echo)
     return { status, body: body.slice() }
@@ -282,6 +282,8 @@ export class TestClient implements ClientConnection {
   exactlyOnce = false
   closedByServer = false
   paused = false
+  /** What was received before the pause comes during the call. */
+  onResume = (): void => {}
   readonly answers: Answer[] = []
 
   constructor(rig: Rig, id: number, client = id, secure = false) {
@@ -307,6 +309,7 @@ export class TestClient implements ClientConnection {
 
   resume(): void {
     this.paused = false
+    this.onResume()
   }
 
   /** The client goes away. */
