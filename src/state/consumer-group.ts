@@ -33,10 +33,12 @@ export interface Share {
   readonly heir: number | null
   /** The op by which the owner got it. */
   readonly granted: number
+  /** Since when it is being taken from its owner, by the time of the log, µs; 0 while it is not. */
+  readonly since: number
 }
 
 type MemberRow = readonly [id: number, client: string, session: number]
-type ShareRow = readonly [owner: number, heir: number | null, granted: number]
+type ShareRow = readonly [owner: number, heir: number | null, granted: number, since: number]
 export type GroupRow = readonly [
   id: number,
   name: string,
@@ -76,14 +78,14 @@ export class ConsumerGroup {
     group.#generation = generation
     group.#nextMember = nextMember
     group.#members = members.map(([number, client, session]) => ({ id: number, client, session }))
-    group.#shares = shares.map(([owner, heir, granted]) => ({ owner, heir, granted }))
+    group.#shares = shares.map(([owner, heir, granted, since]) => ({ owner, heir, granted, since }))
     group.#revokes = group.#shares.some(({ heir }) => heir !== null)
     return group
   }
 
   image(): GroupRow {
     const members = this.#members.map(({ id, client, session }): MemberRow => [id, client, session])
-    const shares = this.#shares.map(({ owner, heir, granted }): ShareRow => [owner, heir, granted])
+    const shares = this.#shares.map(({ owner, heir, granted, since }): ShareRow => [owner, heir, granted, since])
     return [this.id, this.name, this.op, this.#generation, this.#nextMember, members, shares]
   }
 
@@ -132,19 +134,19 @@ export class ConsumerGroup {
     return share.granted
   }
 
-  join(client: string, session: number, op: number): void {
+  join(client: string, session: number, op: number, timestamp: number): void {
     if (this.member(session) !== null) return
     this.#members.push({ id: this.#nextMember, client, session })
     this.#nextMember += 1
-    this.rebalance(op)
+    this.rebalance(op, timestamp)
   }
 
   /** False when it was no member. */
-  leave(session: number, op: number): boolean {
+  leave(session: number, op: number, timestamp: number): boolean {
     const member = this.member(session)
     if (member === null) return false
     this.#members.splice(this.#members.indexOf(member), 1)
-    this.rebalance(op)
+    this.rebalance(op, timestamp)
     return true
   }
 
@@ -153,20 +155,22 @@ export class ConsumerGroup {
     const share = this.#shares[partition]
     if (share === undefined || share.heir === null || share.granted !== granted) return
     const heir = share.heir
-    this.#change(this.#shares.with(partition, { owner: heir, heir: null, granted: op }))
+    this.#change(this.#shares.with(partition, { owner: heir, heir: null, granted: op, since: 0 }))
   }
 
   /** All partitions are empty, and in new places: what was stored or read before belongs to no grant any more. */
   renew(op: number): void {
-    this.#change(this.#shares.map(({ owner, heir }) => ({ owner: heir ?? owner, heir: null, granted: op })))
+    this.#change(this.#shares.map(({ owner, heir }) => ({ owner: heir ?? owner, heir: null, granted: op, since: 0 })))
   }
 
   /** Spreads the partitions evenly over the members, with as few moves as there can be. */
-  rebalance(op: number): void {
+  rebalance(op: number, timestamp: number): void {
     const shares = this.#targets().map((target, partition): Share => {
       const before = this.#shares[partition]
-      if (before === undefined || !this.#has(before.owner)) return { owner: target, heir: null, granted: op }
-      return { owner: before.owner, heir: before.owner === target ? null : target, granted: before.granted }
+      if (before === undefined || !this.#has(before.owner)) return { owner: target, heir: null, granted: op, since: 0 }
+      const { owner, granted } = before
+      if (owner === target) return { owner, heir: null, granted, since: 0 }
+      return { owner, heir: target, granted, since: before.heir === null ? timestamp : before.since }
     })
     this.#change(shares)
   }

@@ -1,6 +1,8 @@
 // What the primary keeps in mind about the members of consumer groups, and proposes because of it: the end of a member that was
 // silent for too long, and that a partition goes to its heir once its owner has stored what it polled. Nothing of this is part
-// of the replicated state. A new primary knows nothing of what was polled before it led, and lets the time pass instead.
+// of the replicated state. A new primary knows nothing of what was polled before it led, and lets the time pass instead: that
+// of the log, which is the same at every primary, so that one failover after the other makes nobody wait for ever.
+import type { Clock } from '../../consensus/ports.ts'
 import { Writer } from '../protocol/bytes.ts'
 import { At, clearHeader, setU32 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type MessagePool } from '../protocol/message.ts'
@@ -12,6 +14,11 @@ import type { StateMachine } from './state-machine.ts'
 
 /** Clients ping every 5 s; any request counts. */
 export const MEMBER_SILENCE_MS = 36_000
+/**
+ * For a member that has not come to a new primary at all: shorter, since those that are alive come within moments, and a dead one
+ * would else outlive every primary that leads for less than the full time.
+ */
+export const ABSENCE_MS = 15_000
 /** So long may the owner of a partition take to store what it polled before the partition goes to another member. */
 export const REVOCATION_MS = 30_000
 /** Until a proposal that had no effect is made again. */
@@ -23,10 +30,18 @@ export interface GroupWatchOptions {
   readonly replica: ReplicaPort
   readonly state: StateMachine
   readonly pool: MessagePool
+  readonly clock: Clock
   /** When this node last heard of a client, ms; null when it has no connection to it. */
   readonly heard: (client: string) => number | null
   /** A member is about to be removed because it was silent. */
   readonly silent: (client: string) => void
+}
+
+interface Heard {
+  /** Last of it, ms. */
+  readonly at: number
+  /** Since this node leads. */
+  readonly here: boolean
 }
 
 interface Polled {
@@ -41,10 +56,12 @@ export class GroupWatch {
   #view = -1
   /** What was granted after this op, nobody has polled at another primary. */
   #ledFrom = 0
-  /** By session, ms. */
-  #heard = new Map<number, number>()
+  /** Since when it leads, ms. */
+  #ledAt = 0
+  /** By session. */
+  #heard = new Map<number, Heard>()
   #polled = new WeakMap<ConsumerGroup, Map<number, Polled>>()
-  /** Since when a partition is being revoked, ms. */
+  /** Since when this node knows that a partition is being revoked, ms. */
   #revoking = new Map<string, number>()
   /** When something was proposed, ms. */
   readonly #proposed = new Map<string, number>()
@@ -72,11 +89,12 @@ export class GroupWatch {
   }
 
   #leads(): boolean {
-    const { replica } = this.#options
+    const { clock, replica } = this.#options
     const view = replica.isPrimary ? replica.view : -1
     if (view === this.#view) return view >= 0
     this.#view = view
     this.#ledFrom = replica.commitMin
+    this.#ledAt = clock.monotonicMs()
     this.#heard.clear()
     this.#polled = new WeakMap()
     this.#revoking.clear()
@@ -85,12 +103,14 @@ export class GroupWatch {
   }
 
   #endSilent(now: number): void {
-    const heard = new Map<number, number>()
+    const heard = new Map<number, Heard>()
     for (const [session, { client }] of this.#options.state.groups.sessions) {
-      const before = this.#heard.get(session) ?? now
-      const last = Math.max(before, this.#options.heard(client) ?? before)
-      heard.set(session, last)
-      if (now - last < MEMBER_SILENCE_MS) continue
+      const before = this.#heard.get(session) ?? { at: now, here: false }
+      const last = this.#options.heard(client) ?? -1
+      const here = before.here || last >= this.#ledAt
+      const at = Math.max(before.at, last)
+      heard.set(session, { at, here })
+      if (now - at < (here ? MEMBER_SILENCE_MS : ABSENCE_MS)) continue
       const write = (writer: Writer): void => encodeMemberEnd(writer, { session })
       if (this.#propose(`member ${session}`, now, Operation.removeConsumerGroupMember, write))
         this.#options.silent(client)
@@ -100,6 +120,7 @@ export class GroupWatch {
 
   #completeRevocations(now: number): void {
     const revoking = new Map<string, number>()
+    const logNow = Math.max(this.#options.clock.wallMicros(), this.#options.state.timestamp)
     for (const group of this.#options.state.groups.active) {
       if (!group.revokes) continue
       group.shares.forEach((share, partition) => {
@@ -107,7 +128,8 @@ export class GroupWatch {
         const what = `revocation ${group.op} ${partition} ${share.granted}`
         const since = this.#revoking.get(what) ?? now
         revoking.set(what, since)
-        if (now - since < REVOCATION_MS && !this.#hasStored(group, share, partition)) return
+        const waited = Math.max(now - since, (logNow - share.since) / 1000)
+        if (waited < REVOCATION_MS && !this.#hasStored(group, share, partition)) return
         const entry = { groupOp: group.op, partition, granted: share.granted }
         const write = (writer: Writer): void => encodeRevocation(writer, entry)
         this.#propose(what, now, Operation.completeConsumerGroupRevocation, write)

@@ -59,26 +59,26 @@ export class Groups {
     this.#bySession.clear()
   }
 
-  join(group: ConsumerGroup, client: string, session: number, op: number): void {
+  join(group: ConsumerGroup, client: string, session: number, op: number, timestamp: number): void {
     if (group.member(session) !== null) return
     const joined = this.#bySession.get(session)?.groups.size ?? 0
     if (group.members.length >= MEMBERS_PER_GROUP_MAX || joined >= GROUPS_PER_SESSION_MAX)
       throw new ProtocolError(Status.featureUnavailable, statusSentence(Status.featureUnavailable))
-    group.join(client, session, op)
+    group.join(client, session, op, timestamp)
     this.#note(group, client, session)
   }
 
   /** False when it was no member. */
-  leave(group: ConsumerGroup, session: number, op: number): boolean {
-    if (!group.leave(session, op)) return false
+  leave(group: ConsumerGroup, session: number, op: number, timestamp: number): boolean {
+    if (!group.leave(session, op, timestamp)) return false
     this.#forget(group, session)
     return true
   }
 
   /** The session has ended, or nothing was heard of it for too long: it is no member of anything any more. */
-  endSession(session: number, op: number): void {
+  endSession(session: number, op: number, timestamp: number): void {
     const groups = this.#bySession.get(session)?.groups ?? []
-    for (const group of [...groups].sort((a, b) => a.op - b.op)) this.leave(group, session, op)
+    for (const group of [...groups].sort((a, b) => a.op - b.op)) this.leave(group, session, op, timestamp)
   }
 
   #note(group: ConsumerGroup, client: string, session: number): void {

@@ -97,8 +97,8 @@ import { isDue } from './retention.ts'
 import { decodeRoot } from './root.ts'
 import { decodeTruncations } from './truncation.ts'
 
-/** 4: consumer groups. */
-const SNAPSHOT_VERSION = 4
+/** 5: since when a partition is being taken from its owner. */
+const SNAPSHOT_VERSION = 5
 type Snapshot = readonly [
   version: number,
   catalog: CatalogImage,
@@ -257,7 +257,7 @@ export class StateMachine implements StateMachinePort {
   }
 
   endSession(session: number, op: number): void {
-    this.groups.endSession(session, op)
+    this.groups.endSession(session, op, this.#timestamp)
   }
 
   fence(epoch: number): void {
@@ -308,7 +308,7 @@ export class StateMachine implements StateMachinePort {
       case Operation.leaveConsumerGroup:
         return this.#leaveGroup(reader, session, op)
       case Operation.removeConsumerGroupMember:
-        return this.groups.endSession(decodeMemberEnd(reader).session, op)
+        return this.groups.endSession(decodeMemberEnd(reader).session, op, timestamp)
       case Operation.completeConsumerGroupRevocation: {
         const { groupOp, partition, granted } = decodeRevocation(reader)
         return this.groups.byOp(groupOp)?.completeRevocation(partition, granted, op)
@@ -446,7 +446,7 @@ export class StateMachine implements StateMachinePort {
     this.#forgetPartitions(removed)
     for (const { log } of removed) this.#garbage.push(namedGarbage(log.directory))
     if (topic.nextPartition >= topic.partitions.length) topic.nextPartition = 0
-    for (const group of topic.groups) group.rebalance(op)
+    for (const group of topic.groups) group.rebalance(op, this.#timestamp)
   }
 
   #deleteSegments(reader: Reader): void {
@@ -486,7 +486,7 @@ export class StateMachine implements StateMachinePort {
     for (let i = 0; i < count; i++)
       topic.partitions.push(newPartition(env, directory, topic.partitions.length, op, createdAt))
     this.#partitions += count
-    for (const group of topic.groups) group.rebalance(op)
+    for (const group of topic.groups) group.rebalance(op, this.#timestamp)
   }
 
   #forgetTopic(topic: TopicEntry): void {
@@ -578,12 +578,12 @@ export class StateMachine implements StateMachinePort {
 
   #joinGroup(reader: Reader, { words }: Message, op: number): void {
     const { group } = found(this.group(decodeJoinConsumerGroup(reader)))
-    this.groups.join(group, getKey(words, At.prepare.client), getU64(words, At.prepare.session), op)
+    this.groups.join(group, getKey(words, At.prepare.client), getU64(words, At.prepare.session), op, this.#timestamp)
   }
 
   #leaveGroup(reader: Reader, session: number, op: number): void {
     const { group } = found(this.group(decodeLeaveConsumerGroup(reader)))
-    if (!this.groups.leave(group, session, op)) throw refusal(Status.consumerGroupMemberNotFound)
+    if (!this.groups.leave(group, session, op, this.#timestamp)) throw refusal(Status.consumerGroupMemberNotFound)
   }
 
   // ---- what readers ask ----------------------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ function newGroup(partitions: number): { group: ConsumerGroup; home: GroupHome &
   return { group: new ConsumerGroup({ streamId: 0, topic: home }, 0, 'g', 1), home }
 }
 
+/** The time of an op. */
+const at = (op: number): number => 1_000_000 * op
+
 /** What each session may poll. */
 function owned(group: ConsumerGroup): Record<string, number[]> {
   return Object.fromEntries(group.members.map((member) => [member.session, group.partitionsOf(member)]))
@@ -22,12 +25,12 @@ function completeAll(group: ConsumerGroup, op: number): void {
 
 test('the first member gets everything at once; a second one what the first has let go of, and no more', () => {
   const { group } = newGroup(4)
-  group.join('a', 10, 11)
+  group.join('a', 10, 11, at(11))
   assert.deepEqual(owned(group), { 10: [0, 1, 2, 3] })
   assert.equal(group.generation, 1)
-  group.join('a', 10, 12)
+  group.join('a', 10, 12, at(12))
   assert.equal(group.generation, 1, 'it is a member already')
-  group.join('b', 20, 21)
+  group.join('b', 20, 21, at(21))
   assert.deepEqual(owned(group), { 10: [0, 1], 20: [] })
   assert.equal(group.generation, 2)
   assert.equal(group.mayStore(3, 10), true, 'what it has polled it may store')
@@ -43,23 +46,39 @@ test('the first member gets everything at once; a second one what the first has 
 
 test('whoever leaves, or its heir, holds nothing up', () => {
   const { group } = newGroup(4)
-  group.join('a', 10, 11)
-  group.join('b', 20, 21)
-  assert.equal(group.leave(20, 30), true)
+  group.join('a', 10, 11, at(11))
+  group.join('b', 20, 21, at(21))
+  assert.equal(group.leave(20, 30, at(30)), true)
   assert.deepEqual(owned(group), { 10: [0, 1, 2, 3] })
   assert.equal(group.shares[3]?.granted, 11, 'the owner never lost it')
-  group.join('c', 40, 41)
-  assert.equal(group.leave(10, 50), true)
+  group.join('c', 40, 41, at(41))
+  assert.equal(group.leave(10, 50, at(50)), true)
   assert.deepEqual(owned(group), { 40: [0, 1, 2, 3] })
-  assert.equal(group.leave(10, 51), false)
-  assert.equal(group.leave(40, 60), true)
+  assert.equal(group.leave(10, 51, at(51)), false)
+  assert.equal(group.leave(40, 60, at(60)), true)
   assert.deepEqual(group.shares, [])
+})
+
+test('a partition knows since when it is being taken from its owner, whoever is to get it in the end', () => {
+  const { group } = newGroup(2)
+  const since = (): number[] => group.shares.map((share) => share.since)
+  group.join('a', 10, 11, at(11))
+  group.join('b', 20, 21, at(21))
+  assert.deepEqual(since(), [0, at(21)])
+  group.leave(20, 30, at(30))
+  assert.deepEqual(since(), [0, 0], 'its owner keeps it')
+  group.join('c', 40, 41, at(41))
+  group.join('d', 50, 51, at(51))
+  group.leave(40, 60, at(60))
+  assert.deepEqual(group.shares[1], { owner: 0, heir: 3, granted: 11, since: at(41) }, 'another heir, the same wait')
+  group.completeRevocation(1, 11, 70)
+  assert.deepEqual(since(), [0, 0])
 })
 
 test('a purge renews every grant, also of what is on its way', () => {
   const { group } = newGroup(2)
-  group.join('a', 10, 11)
-  group.join('b', 20, 21)
+  group.join('a', 10, 11, at(11))
+  group.join('b', 20, 21, at(21))
   group.renew(30)
   assert.deepEqual(owned(group), { 10: [0], 20: [1] })
   assert.deepEqual(
@@ -84,13 +103,13 @@ test('whatever happens: shares are even, nothing moves without need, one owner a
         const before = group.shares.map((share) => ({ ...share }))
         const generation = group.generation
         const places = home.partitions.length
-        if (what === 'join') group.join(`c${n}`, n, op)
-        if (what === 'leave') group.leave(n, op)
+        if (what === 'join') group.join(`c${n}`, n, op, at(op))
+        if (what === 'leave') group.leave(n, op, at(op))
         if (what === 'complete') completeAll(group, op)
         if (what === 'resize') {
           home.partitions.length = 0
           for (let p = 0; p < n; p++) home.partitions.push(p)
-          group.rebalance(op)
+          group.rebalance(op, at(op))
         }
         if (what === 'restore') {
           const image = group.image()

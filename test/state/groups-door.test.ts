@@ -24,7 +24,7 @@ import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import type { Identifier } from '../../src/protocol/identifier.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
 import { readResult } from '../../src/protocol/result.ts'
-import { MEMBER_SILENCE_MS, REVOCATION_MS } from '../../src/state/group-watch.ts'
+import { ABSENCE_MS, MEMBER_SILENCE_MS, REVOCATION_MS } from '../../src/state/group-watch.ts'
 import { GROUPS_PER_TOPIC_MAX } from '../../src/state/limits.ts'
 import { type Answer, Rig, type TestClient } from './door.ts'
 import { sendBody, text, written } from './prepares.ts'
@@ -101,7 +101,9 @@ function stored(client: TestClient, partition: number): number | null {
 /** Time passes, and this node looks around; the clients are heard of. */
 function pass(rig: Rig, ms: number, ...heard: TestClient[]): void {
   for (let t = 0; t < ms; t += 1000) {
-    rig.now += Math.min(1000, ms - t)
+    const step = Math.min(1000, ms - t)
+    rig.now += step
+    rig.wallMicros += 1000 * step
     for (const client of heard) client.read(Code.ping)
     rig.settle()
   }
@@ -297,10 +299,40 @@ test('whoever is silent for too long is removed and told; any request counts; a 
   pass(other.rig, 10_000)
   other.rig.replica.isPrimary = true
   other.rig.replica.view = 3
-  pass(other.rig, MEMBER_SILENCE_MS - 1000)
+  pass(other.rig, ABSENCE_MS - 1000)
   assert.notEqual(sync(c), null)
+  pass(other.rig, MEMBER_SILENCE_MS - 1000)
+  assert.notEqual(sync(c), null, 'it came to the new one')
   pass(other.rig, MEMBER_SILENCE_MS + 1000)
   assert.equal(other.rig.state.group({ ...PLACE, group: 'g' }).found?.group.members.length, 0)
+})
+
+test('a member that died is removed also when no primary leads for long', () => {
+  const { rig } = ready(2)
+  const alive = join(rig)
+  const dead = join(rig)
+  for (let view = 3; view <= 9; view += 3) {
+    pass(rig, 20_000, alive)
+    rig.replica.view = view
+  }
+  assert.equal(dead.answers.at(-1)?.evicted, EvictionReason.staleClient)
+  assert.deepEqual(sync(alive)?.partitions, [0, 1])
+})
+
+test('a partition reaches its heir also when no primary leads for as long as its owner may take', () => {
+  const { rig } = ready(2)
+  const a = join(rig)
+  assert.deepEqual(poll(a, 1), [0, 1, 2])
+  const b = join(rig)
+  // The owner stores nothing, and each primary is followed by another one before its patience ends.
+  const third = REVOCATION_MS / 3
+  for (let view = 3; view <= 9; view += 3) {
+    assert.deepEqual(sync(b)?.partitions, [])
+    pass(rig, third + 100, a, b)
+    rig.replica.view = view
+  }
+  pass(rig, 100, a, b)
+  assert.deepEqual(sync(b)?.partitions, [1])
 })
 
 test('a primary that did not see what was polled before it led, lets the time pass', () => {
