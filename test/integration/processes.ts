@@ -172,8 +172,8 @@ export interface ClusterOptions {
   readonly frameSizeMax?: number
   readonly journalSlots?: number
   readonly durability?: 'disk' | 'memory'
-  /** Further ones of `galgo start`, for every node. */
-  readonly flags?: readonly string[]
+  /** Further ones of `galgo start`, for every node, or for each. */
+  readonly flags?: readonly string[] | ((index: number) => readonly string[])
 }
 
 export class TestCluster {
@@ -203,7 +203,7 @@ export class TestCluster {
           addresses: addresses.join(','),
           client: ports[count + index] as number,
           http: ports[2 * count + index] as number,
-          flags: options.flags ?? [],
+          flags: typeof options.flags === 'function' ? options.flags(index) : (options.flags ?? []),
         }),
       )
     }

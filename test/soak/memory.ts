@@ -1,0 +1,89 @@
+// The memory of the nodes, as the kernel counts it: sampled every second, by node, life and age.
+//
+// A node that is killed every minute never gets old, so two things are looked at: nodes of the same age, early and late in the
+// run (what grows with the state would show there), and in the calm end the slope of those that go on.
+import { readFileSync } from 'node:fs'
+
+const MIB = 2 ** 20
+/** Compilers, collectors and pools have settled by then. */
+const WARM_MS = 15_000
+
+interface Sample {
+  readonly at: number
+  readonly age: number
+  readonly rss: number
+}
+
+export class Memory {
+  /** By process. */
+  readonly #lives = new Map<number, Sample[]>()
+  peak = 0
+
+  /** Samples these processes, by id. */
+  look(pids: readonly number[], now: number): void {
+    for (const pid of pids) {
+      const rss = rssOf(pid)
+      if (rss === null) continue
+      const life = this.#lives.get(pid)
+      const age = life === undefined ? 0 : now - (life[0] as Sample).at
+      const sample = { at: now, age, rss }
+      if (life === undefined) this.#lives.set(pid, [sample])
+      else life.push(sample)
+      this.peak = Math.max(this.peak, rss)
+    }
+  }
+
+  /** MiB: the mean of what warm nodes held in the first and in the last third of these times. */
+  thirds(from: number, to: number): { readonly early: number; readonly late: number } | null {
+    const third = (to - from) / 3
+    const early = this.#warm(from, from + third)
+    const late = this.#warm(to - third, to)
+    return early.length === 0 || late.length === 0 ? null : { early: mean(early) / MIB, late: mean(late) / MIB }
+  }
+
+  /** MiB per minute, of each process that lived through all of these times. */
+  slopes(from: number, to: number): number[] {
+    const slopes: number[] = []
+    for (const life of this.#lives.values()) {
+      const samples = life.filter(({ at, age }) => at >= from && at <= to && age >= WARM_MS)
+      const [first] = samples
+      const last = samples.at(-1)
+      if (first === undefined || last === undefined || last.at - first.at < (to - from) / 2) continue
+      slopes.push((slope(samples) * 60_000) / MIB)
+    }
+    return slopes
+  }
+
+  #warm(from: number, to: number): number[] {
+    return [...this.#lives.values()].flatMap((life) =>
+      life.filter(({ at, age }) => at >= from && at <= to && age >= WARM_MS).map(({ rss }) => rss),
+    )
+  }
+}
+
+/** Bytes; null when there is no such process any more. */
+function rssOf(pid: number): number | null {
+  try {
+    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    return kib === undefined ? null : Number(kib) * 1024
+  } catch {
+    return null
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+/** Least squares, bytes per ms. */
+function slope(samples: readonly Sample[]): number {
+  const at = mean(samples.map((sample) => sample.at))
+  const rss = mean(samples.map((sample) => sample.rss))
+  let over = 0
+  let under = 0
+  for (const sample of samples) {
+    over += (sample.at - at) * (sample.rss - rss)
+    under += (sample.at - at) ** 2
+  }
+  return under === 0 ? 0 : over / under
+}
