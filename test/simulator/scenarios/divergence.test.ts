@@ -78,12 +78,11 @@ test('a replica that was away does not take the checkpoint over which the others
       const { checkpointOp } = cluster.replica(wrong)
       cluster.restart(away)
       cluster.run(5000)
-      const halted = cluster.world.halts.map(({ replica }) => replica).sort()
       if (cluster.logged(away, 'state-transfer-disputed') || cluster.logged(away, 'state-transfer-interrupted'))
         tried += 1
       const taken = cluster.node(away).replica?.digestOf(checkpointOp) ?? null
       const told = cluster.node(wrong).superblock?.state.checkpointDigest
-      assert.notDeepEqual(taken, told, `seed ${seed}: it has the wrong one, and ${halted.join(', ')} halted`)
+      assert.notDeepEqual(taken, told, `seed ${seed}: it has the wrong one`)
     }
     assert.ok(tried > 0, 'nobody asked for it')
   }
