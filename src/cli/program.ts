@@ -7,10 +7,13 @@ import { chaosCommand } from './commands/chaos.ts'
 import { clientCommand } from './commands/client.ts'
 import { clusterCommand } from './commands/cluster.ts'
 import { consumeCommand } from './commands/consume.ts'
+import { contextCommand } from './commands/context.ts'
 import { formatCommand, recoverCommand } from './commands/format.ts'
 import { groupCommand } from './commands/group.ts'
 import { offsetCommand } from './commands/offset.ts'
+import { partitionCommand, segmentCommand } from './commands/partition.ts'
 import { produceCommand } from './commands/produce.ts'
+import { meCommand, nodesCommand, optionsCommand, pingCommand, statsCommand } from './commands/server.ts'
 import { exploreCommand, simCommand } from './commands/sim.ts'
 import { snapshotCommand } from './commands/snapshot.ts'
 import { startCommand } from './commands/start.ts'
@@ -89,9 +92,17 @@ ${EXIT_CODES_HELP}`,
   program.addCommand(startCommand(context))
   program.addCommand(statusCommand(context))
   program.addCommand(snapshotCommand(context))
+  program.commandsGroup('Look at the cluster:')
+  program.addCommand(nodesCommand(context))
+  program.addCommand(pingCommand(context))
+  program.addCommand(statsCommand(context))
+  program.addCommand(meCommand(context))
   program.commandsGroup('Streams and topics:')
   program.addCommand(streamCommand(context))
   program.addCommand(topicCommand(context))
+  program.addCommand(partitionCommand(context))
+  program.addCommand(segmentCommand(context))
+  program.addCommand(optionsCommand(context))
   program.commandsGroup('Messages:')
   program.addCommand(produceCommand(context))
   program.addCommand(consumeCommand(context))
@@ -101,6 +112,8 @@ ${EXIT_CODES_HELP}`,
   program.addCommand(userCommand(context))
   program.addCommand(tokenCommand(context))
   program.addCommand(clientCommand(context))
+  program.commandsGroup('This command line:')
+  program.addCommand(contextCommand(context))
   program.commandsGroup('Measure and prove:')
   program.addCommand(benchCommand(context))
   program.addCommand(simCommand(context))

@@ -47,12 +47,19 @@ export function bytes(min: number, max: number): (text: string) => number {
   }
 }
 
-const TIME_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, '': 1000 }
+const TIME_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  '': 1000,
+}
 
-/** `500ms`, `10s`, `10`, `2m`. Milliseconds. */
+/** `500ms`, `10s`, `10`, `2m`, `7d`. Milliseconds. */
 export function duration(minMs: number, maxMs: number): (text: string) => number {
   return (text) => {
-    const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|)$/.exec(text.trim())
+    const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)$/.exec(text.trim())
     const value = match === null ? Number.NaN : Number(match[1]) * (TIME_UNITS[match[2] as string] as number)
     if (!(value >= minMs && value <= maxMs)) {
       throw new InvalidArgumentError(
@@ -60,6 +67,20 @@ export function duration(minMs: number, maxMs: number): (text: string) => number
       )
     }
     return value
+  }
+}
+
+/** One of these words, or what the parser makes of the text. */
+export function either<const T extends string, U>(words: readonly T[], parse: (text: string) => U) {
+  return (text: string): T | U => {
+    const word = words.find((known) => known === text)
+    if (word !== undefined) return word
+    try {
+      return parse(text)
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error
+      throw new InvalidArgumentError(`${error.message} Or ${words.join(' or ')}.`)
+    }
   }
 }
 

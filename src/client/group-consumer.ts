@@ -29,6 +29,8 @@ export interface GroupConsumerOptions {
   readonly signal?: AbortSignal
   /** Store the offset as messages are used; true when absent. Without it, `commit` does. */
   readonly autoCommit?: boolean
+  /** Before the offset of used messages is stored: what came of them must be safe once this resolves. */
+  readonly beforeStore?: () => void | Promise<unknown>
   /** Messages of one poll, at most; 1000 when absent. */
   readonly batchSize?: number
 }
@@ -177,6 +179,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   }
 
   async #storeUsed(): Promise<void> {
+    if (this.#used.size > 0) await this.#options.beforeStore?.()
     for (const [partition, offset] of this.#used) {
       this.#used.delete(partition)
       try {

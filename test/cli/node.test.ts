@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { unzipSync } from 'fflate'
-import { TestCluster, temporaryDirectory } from '../integration/processes.ts'
+import { TestCluster, temporaryDirectory, withClient } from '../integration/processes.ts'
 import { galgo, type Ran, type Surroundings } from './command-line.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -90,6 +90,56 @@ suite('commands against a node', () => {
     assert.equal((await run('snapshot --parts logs,disk')).exitCode, 2)
   })
 
+  test('topics keep what they are told to, and partitions come and go', async () => {
+    const kept = '--expiry 7d --size-max 10MiB --segment-size 1MiB'
+    const created = (await json(`topic create shop kept ${kept}`)) as Record<string, unknown>
+    assert.deepEqual([created.expiryMs, created.sizeMax], [7 * 86_400_000, 10 * 1024 ** 2])
+    const updated = (await json('topic update shop kept --expiry never')) as Record<string, unknown>
+    assert.deepEqual([updated.name, updated.expiryMs, updated.sizeMax], ['kept', null, 10 * 1024 ** 2])
+    assert.match((await run('topic update shop kept --size-max unlimited')).out, /for ever, up to any size\n$/)
+    assert.match((await run('topic update shop kept')).err, /nothing to change; give --expiry/)
+    assert.equal((await run('topic update shop none --expiry 1h')).exitCode, 3)
+    assert.equal((await run('topic create shop x --expiry soon')).exitCode, 2)
+
+    assert.equal((await run('partition create shop kept 2')).out, '2 partitions added to kept of shop\n')
+    assert.equal((await run('partition delete shop kept 1')).out, '1 partition removed from the end of kept of shop\n')
+    assert.equal(((await json('topic get shop kept')) as { partitions: unknown[] }).partitions.length, 2)
+    assert.deepEqual(await json('segment delete shop kept 1 3'), {
+      stream: 'shop',
+      topic: 'kept',
+      partition: 1,
+      segments: 3,
+    })
+    assert.equal((await run('segment delete shop kept 9 1')).exitCode, 3)
+    assert.equal((await run('partition create shop kept 0')).exitCode, 2)
+    await run('topic delete shop kept')
+  })
+
+  test('what a node tells: nodes, ping, stats, me, options, clients', async () => {
+    const { nodes } = (await json('nodes')) as { nodes: { role: string; status: string; tcp: number }[] }
+    assert.deepEqual(
+      nodes.map(({ role, status, tcp }) => [role, status, `127.0.0.1:${tcp}`]),
+      [['leader', 'healthy', cluster.servers[0]]],
+    )
+    for (const more of ['', ' --any-node']) {
+      const ping = (await json(`ping --count 3${more}`)) as Record<string, number>
+      assert.deepEqual([ping.node, ping.pings], [cluster.servers[0], 3])
+      assert.ok((ping.minMs as number) > 0 && (ping.minMs as number) <= (ping.maxMs as number))
+    }
+    const stats = (await json('stats')) as Record<string, unknown>
+    assert.deepEqual([stats.streams, stats.node], [1, cluster.servers[0]])
+    assert.match((await run('stats')).out, /^node +127\.0\.0\.1:\d+, galgo [^]*\nstreams +1\n/)
+    assert.deepEqual(Object.keys((await json('me')) as object), ['node', 'client', 'user', 'transport', 'address'])
+    const options = (await json('options')) as { option: string; default: unknown }[]
+    const standard = Object.fromEntries(options.map((row) => [row.option, row.default]))
+    assert.deepEqual([standard.message_expiry, standard.segment_size], [null, 1024 ** 3])
+    assert.equal((await run('client get 4000000')).exitCode, 3)
+    await withClient(cluster.servers, async (client) => {
+      const { clientId } = await client.me()
+      assert.match((await run(`client get ${clientId}`)).out, /^client +\d+\n[^]*\ngroups +none\n$/)
+    })
+  })
+
   test('topic: create, list, get, delete', async () => {
     const created = (await json('topic create shop returns --partitions 2')) as Record<string, unknown>
     assert.equal(created.partitions, 2)
@@ -168,6 +218,8 @@ suite('commands against a node', () => {
     assert.match((await run('offset get shop named --consumer c')).out, /stored offset +0\n[^]*lag +3\n/)
     assert.equal((await run('consume shop named --consumer c --count 1')).out, '2\n')
     assert.equal((await run('offset get shop named --consumer nobody')).exitCode, 3)
+    assert.match((await run('offset delete shop named --consumer c')).out, /has no stored offset in partition 0/)
+    assert.equal((await run('offset delete shop named --consumer c')).exitCode, 3)
   })
 
   test('follow waits for what is produced later, and Ctrl-C ends it', async () => {

@@ -1,14 +1,13 @@
 // galgo consume: messages to standard output, as text or as a JSON object a line.
 import { Command, Option } from 'commander'
 import type { Client, Consumer, PolledMessage } from '../../index.ts'
-import type { HeaderValue } from '../../protocol/user-headers.ts'
 import { asError, CliError, usage } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
 import type { CliIo } from '../io.ts'
 import { OutputBuffer } from '../output-buffer.ts'
 import type { CommandContext } from '../program.ts'
-import { time } from '../render/table.ts'
+import { printJson, printText } from '../render/message.ts'
 import { withClient } from '../sdk.ts'
 import { type From, from, whole } from '../values.ts'
 import { noTopic } from './topic.ts'
@@ -16,7 +15,6 @@ import { noTopic } from './topic.ts'
 /** A named consumer's offset is stored when so many messages were printed, or so much time has passed, since the last time. */
 const COMMIT_EVERY = 1000
 const COMMIT_INTERVAL_MS = 1000
-const NEWLINE = Uint8Array.of(10)
 
 interface ConsumeFlags extends ConnectionFlags {
   readonly partition?: number
@@ -24,6 +22,7 @@ interface ConsumeFlags extends ConnectionFlags {
   readonly count?: number
   readonly follow?: boolean
   readonly consumer?: string
+  readonly group?: string
 }
 
 export function consumeCommand({ io, action }: CommandContext): Command {
@@ -41,16 +40,24 @@ export function consumeCommand({ io, action }: CommandContext): Command {
     .addOption(new Option('--count <n>', 'end after so many messages').argParser(whole(1, Number.MAX_SAFE_INTEGER)))
     .option('--follow', 'wait for new messages instead of ending')
     .addOption(new Option('--consumer <name>', 'store the offset of what was printed under this name'))
+    .addOption(
+      new Option(
+        '--group <name>',
+        'as a member of this group, which shares the partitions; it is made when it is not there',
+      ).conflicts(['consumer', 'from', 'partition', 'linearizable', 'anyNode']),
+    )
     .addHelpText(
       'after',
       `
 Text prints payloads, each with a line feed. JSON prints an object a line: partition, offset, timestamp,
 originTimestamp, id, headers, payload; a payload that is no UTF-8 is { "base64": … }.
-Several partitions are printed one after the other, with --follow as messages come.
+Several partitions are printed one after the other, with --follow as messages come. A member of a group prints the partitions
+that are its own, stores the offset of what it has written, and leaves the group at the end, also on Ctrl-C.
 
 Examples:
   galgo consume shop orders --from first
   galgo consume shop orders --follow --consumer billing --format json
+  galgo consume shop orders --follow --group billing
   galgo consume shop orders --from time:2026-01-31T12:00:00Z --count 10`,
     )
     .action(
@@ -58,7 +65,12 @@ Examples:
         if (flags.from === 'next' && flags.consumer === undefined) {
           throw usage('--from next starts after a stored offset and needs the name it is stored under: --consumer NAME')
         }
-        return await withClient(flags, io, (client) => consume(client, io, stream, topic, flags))
+        const { group } = flags
+        return await withClient(flags, io, (client) =>
+          group === undefined
+            ? consume(client, io, stream, topic, flags)
+            : consumeAsMember(client, io, stream, topic, group, flags),
+        )
       }),
     )
 }
@@ -104,6 +116,35 @@ async function consume(client: Client, io: CliIo, stream: string, topic: string,
   await output.flush()
   // Ctrl-C is how one ends --follow.
   return io.stop.aborted && flags.follow !== true ? ExitCode.interrupted : ExitCode.ok
+}
+
+/** Offsets are stored as batches have been written, and once more before the group is left. */
+async function consumeAsMember(
+  client: Client,
+  io: CliIo,
+  stream: string,
+  topic: string,
+  group: string,
+  { count, follow = false, format }: ConsumeFlags,
+): Promise<number> {
+  const output = new OutputBuffer(io.out)
+  const print = format === 'json' ? printJson : printText
+  const consumer = client.groupConsumer({
+    stream: identifier(stream),
+    topic: identifier(topic),
+    group: identifier(group),
+    follow,
+    signal: io.stop,
+    beforeStore: () => output.flush(),
+    ...(count === undefined ? {} : { count }),
+  })
+  try {
+    for await (const message of consumer) await print(output, message)
+  } finally {
+    await consumer.close()
+  }
+  await output.flush()
+  return io.stop.aborted && !follow ? ExitCode.interrupted : ExitCode.ok
 }
 
 async function partitionsOf(client: Client, stream: string, topic: string, wanted?: number): Promise<number[]> {
@@ -178,43 +219,5 @@ class Progress {
     } finally {
       await this.#consumer.close()
     }
-  }
-}
-
-async function printText(output: OutputBuffer, message: PolledMessage): Promise<void> {
-  await output.write(message.payload)
-  await output.write(NEWLINE)
-}
-
-const encoder = new TextEncoder()
-
-async function printJson(output: OutputBuffer, message: PolledMessage): Promise<void> {
-  await output.write(encoder.encode(`${JSON.stringify(jsonMessage(message))}\n`))
-}
-
-export function jsonMessage(message: Readonly<Omit<PolledMessage, 'headerBytes'>>) {
-  return {
-    partition: message.partition,
-    offset: message.offset,
-    timestamp: time(message.timestamp),
-    originTimestamp: time(message.originTimestamp),
-    id: message.id.toString(16).padStart(32, '0'),
-    headers: Object.fromEntries(Object.entries(message.headers).map(([name, value]) => [name, jsonValue(value)])),
-    payload: jsonBytes(message.payload),
-  }
-}
-
-function jsonValue(value: HeaderValue): unknown {
-  if (typeof value === 'bigint') return value.toString()
-  return value instanceof Uint8Array ? jsonBytes(value) : value
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
-function jsonBytes(bytes: Uint8Array): string | { base64: string } {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    return { base64: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64') }
   }
 }

@@ -4,6 +4,7 @@ import { CliError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
+import { answer } from '../render/answer.ts'
 import { fields } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
 import { whole } from '../values.ts'
@@ -14,9 +15,10 @@ interface OffsetFlags extends ConnectionFlags {
 }
 
 export function offsetCommand(context: CommandContext): Command {
-  const offset = new Command('offset').description('read and set the stored offsets of consumers')
+  const offset = new Command('offset').description('read, set and delete the stored offsets of consumers')
   offset.addCommand(get(context))
   offset.addCommand(set(context))
+  offset.addCommand(remove(context))
   return offset
 }
 
@@ -80,6 +82,20 @@ function set({ io, action }: CommandContext): Command {
             : `stored offset ${offset} for ${row.consumer} in partition ${row.partition} of ${stream}/${topic}\n`,
         )
         return undefined
+      }),
+    )
+}
+
+function remove({ io, action }: CommandContext): Command {
+  return withPlace(new Command('delete'))
+    .description('forget the stored offset: the consumer begins anew')
+    .addHelpText('after', '\nExample:\n  galgo offset delete shop orders --consumer billing')
+    .action(
+      action(async (stream: string, topic: string, flags: OffsetFlags) => {
+        await withClient(flags, io, (client) => client.deleteOffset(place(stream, topic, flags)))
+        const row = { consumer: flags.consumer, partition: flags.partition, deleted: true }
+        const text = `${row.consumer} has no stored offset in partition ${row.partition} of ${stream}/${topic} any more\n`
+        return await answer(io, flags, row, text)
       }),
     )
 }

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { SNAPSHOT_PARTS, type SnapshotPart } from '../../protocol/commands/snapshot.ts'
 import { asError, CliError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
-import { type ConnectionFlags, withConnection } from '../flags.ts'
+import { type ConnectionFlags, withAnyNode, withConnection } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { size } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
@@ -15,7 +15,7 @@ interface SnapshotFlags extends ConnectionFlags {
 }
 
 export function snapshotCommand({ io, action }: CommandContext): Command {
-  return withConnection(new Command('snapshot'))
+  return withAnyNode(withConnection(new Command('snapshot')))
     .description('collect what support wants to see of a node into a ZIP file, without secrets')
     .addOption(
       new Option('-o, --output <file>', 'where to write it, - for standard output (galgo-snapshot-TIME.zip here)'),
@@ -25,7 +25,6 @@ export function snapshotCommand({ io, action }: CommandContext): Command {
         .argParser(partList)
         .default(['all'], 'all'),
     )
-    .addOption(new Option('--any-node', 'of whichever node of --servers answers, not of the one that leads'))
     .addHelpText(
       'after',
       `

@@ -1,38 +1,95 @@
-// galgo topic: create, list, get, rename, purge, delete.
+// galgo topic: create, list, get, rename, update, purge, delete.
 import { Command, Option } from 'commander'
+import type { TopicUpdate } from '../../index.ts'
 import type { TopicRecord } from '../../protocol/commands/topic-record.ts'
-import { CliError } from '../errors.ts'
+import { CliError, usage } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
+import { answer } from '../render/answer.ts'
 import { fields, size, table, time } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
-import { whole } from '../values.ts'
+import { bytes, duration, either, oneOf, whole } from '../values.ts'
 
-const PARTITIONS_MAX = 1000
+export const PARTITIONS_MAX = 1000
+/** 2^32 seconds: more the wire does not carry. */
+const EXPIRY_MAX_MS = 0xffff_ffff * 1000
 
 export function topicCommand(context: CommandContext): Command {
-  const topic = new Command('topic').description('create, list, look at, rename, empty and delete topics')
+  const topic = new Command('topic').description('create, list, look at, change, empty and delete topics')
   topic.addCommand(create(context))
   topic.addCommand(list(context))
   topic.addCommand(get(context))
   topic.addCommand(rename(context))
+  topic.addCommand(update(context))
   topic.addCommand(purge(context))
   topic.addCommand(remove(context))
   return topic
 }
 
+interface RetentionFlags {
+  readonly expiry?: number | 'never' | 'default'
+  readonly sizeMax?: number | 'unlimited' | 'default'
+  readonly compression?: 'none' | 'gzip'
+}
+
+function withRetention(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--expiry <time>', 'how long messages are kept, like 7d; never, or default').argParser(
+        either(['never', 'default'], duration(1, EXPIRY_MAX_MS)),
+      ),
+    )
+    .addOption(
+      new Option(
+        '--size-max <size>',
+        'how much the topic may hold before its oldest go; unlimited, or default',
+      ).argParser(either(['unlimited', 'default'], bytes(1, Number.MAX_SAFE_INTEGER))),
+    )
+    .addOption(
+      new Option('--compression <label>', 'none or gzip, a label for clients').argParser(oneOf('none', 'gzip')),
+    )
+}
+
+/** 0 is the default of the cluster, infinity no limit. */
+function retentionOf({ expiry, sizeMax, compression }: RetentionFlags): TopicUpdate {
+  const limit = (value: number | string): number =>
+    typeof value === 'number' ? value : value === 'default' ? 0 : Number.POSITIVE_INFINITY
+  return {
+    ...(expiry === undefined ? {} : { messageExpiry: limit(expiry) * 1000 }),
+    ...(sizeMax === undefined ? {} : { maxTopicSize: limit(sizeMax) }),
+    ...(compression === undefined ? {} : { compressionAlgorithm: compression }),
+  }
+}
+
+interface CreateFlags extends ConnectionFlags, RetentionFlags {
+  readonly partitions: number
+  readonly segmentSize?: number
+}
+
 function create({ io, action }: CommandContext): Command {
-  return withConnection(new Command('create'))
+  return withRetention(withConnection(new Command('create')))
     .description('create a topic')
     .argument('<stream>', 'name or id')
     .argument('<topic>', 'its name, 1 to 255 bytes')
     .addOption(new Option('--partitions <n>', 'how many partitions').argParser(whole(1, PARTITIONS_MAX)).default(1))
-    .addHelpText('after', '\nExample:\n  galgo topic create shop orders --partitions 3')
+    .addOption(
+      new Option('--segment-size <size>', 'messages go by whole segments; 1MiB to 1GiB, 1GiB when absent').argParser(
+        bytes(1024 ** 2, 1024 ** 3),
+      ),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  galgo topic create shop orders --partitions 3\n  galgo topic create shop clicks --expiry 7d --size-max 10GiB --segment-size 64MiB',
+    )
     .action(
-      action(async (stream: string, name: string, flags: ConnectionFlags & { partitions: number }) => {
+      action(async (stream: string, name: string, flags: CreateFlags) => {
         const topic = await withClient(flags, io, (client) =>
-          client.createTopic(identifier(stream), name, { partitions: flags.partitions }),
+          client.createTopic(identifier(stream), name, {
+            partitions: flags.partitions,
+            ...retentionOf(flags),
+            ...(flags.segmentSize === undefined ? {} : { segmentSize: flags.segmentSize }),
+          }),
         )
         const row = topicRow(topic)
         await io.out(
@@ -120,6 +177,36 @@ function rename({ io, action }: CommandContext): Command {
         await withClient(flags, io, (client) => client.updateTopic(identifier(stream), identifier(topic), name))
         await io.out(flags.format === 'json' ? `${JSON.stringify({ renamed: name })}\n` : `topic ${topic} is ${name}\n`)
         return undefined
+      }),
+    )
+}
+
+function update({ io, action }: CommandContext): Command {
+  return withRetention(withConnection(new Command('update')))
+    .description('change how long, and how much, a topic keeps; what is not named stays as it is')
+    .argument('<stream>', 'name or id')
+    .argument('<topic>', 'name or id')
+    .addHelpText('after', '\nExample:\n  galgo topic update shop orders --expiry 7d --size-max unlimited')
+    .action(
+      action(async (stream: string, topic: string, flags: ConnectionFlags & RetentionFlags) => {
+        const change = retentionOf(flags)
+        if (Object.keys(change).length === 0)
+          throw usage('nothing to change; give --expiry, --size-max or --compression')
+        const row = await withClient(flags, io, async (client) => {
+          const place = [identifier(stream), identifier(topic)] as const
+          const found = await client.getTopic(...place)
+          if (found === null) throw noTopic(stream, topic)
+          // The wire sends the name along with every change.
+          await client.updateTopic(...place, found.topic.name, change)
+          const changed = await client.getTopic(...place)
+          return topicRow((changed ?? found).topic)
+        })
+        return await answer(
+          io,
+          flags,
+          row,
+          `topic ${row.name} keeps messages ${row.expiryMs === null ? 'for ever' : `for ${row.expiryMs / 1000} s`}, up to ${row.sizeMax === null ? 'any size' : size(row.sizeMax)}\n`,
+        )
       }),
     )
 }

@@ -3,9 +3,8 @@ import { Command, Option } from 'commander'
 import type { UserRecord } from '../../protocol/commands/user-record.ts'
 import { CliError, usage } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
-import { type ConnectionFlags, connectionOf, identifier, withConnection } from '../flags.ts'
+import { type ConnectionFlags, connectionOf, firstLine, identifier, withConnection } from '../flags.ts'
 import type { CliIo } from '../io.ts'
-import { lines } from '../lines.ts'
 import type { CommandContext } from '../program.ts'
 import { fields, table, time } from '../render/table.ts'
 import { type Grant, grant, permissionsOf, RIGHTS_HELP, rightsOf } from '../rights.ts'
@@ -42,13 +41,10 @@ function withGrants(command: Command): Command {
   return command.addOption(new Option('--allow <right>', 'a right, repeatable; see below').argParser(grant))
 }
 
-/** Standard input keeps a password out of the list of processes and the shell's history. */
 async function newPassword(flags: PasswordFlags, io: CliIo): Promise<string> {
   const given = flags.newPassword ?? io.environment.GALGO_NEW_PASSWORD
-  if (given !== undefined) return given
-  if (!io.inputIsTerminal) {
-    for await (const line of lines(io.input)) return new TextDecoder().decode(line).replace(/\r$/, '')
-  }
+  const secret = given ?? (await firstLine(io))
+  if (secret !== null) return secret
   throw usage('no new password; write it to standard input, or into GALGO_NEW_PASSWORD')
 }
 
