@@ -13,6 +13,8 @@ import { type Header, headerOp, headerView, isParent, sameHeader } from '../stor
 export interface ColdVote {
   readonly replica: number
   readonly logView: number
+  /** From here to its head the ops are linked: of the log of its log view. Below may stand what that log has replaced. */
+  readonly chainedFrom: number
   /** The last op that it has executed. */
   readonly executed: Header
   readonly commitMax: number
@@ -79,15 +81,15 @@ export class ColdStart {
 /** An op that somebody can show, and that follows from the base by ops that somebody can show. */
 interface Link {
   readonly header: Header
-  /** The last view whose log it is shown in. */
+  /** The last view in whose log it certainly stands. */
   logView: number
   readonly previous: Link | null
 }
 
 /**
  * Head first. The log of a later view holds every op that an earlier one has committed, so the longest that the latest shows
- * comes first, and then whatever follows it elsewhere. What a power cut brought back, of before the slot was written anew, is
- * a branch on which nothing grows; what a replica has executed is right, whoever shows something else.
+ * comes first, and then whatever follows it elsewhere. What a power cut brought back, of before the slot was written anew, and
+ * what a replica has not had replaced yet of the log before, is a branch on which nothing grows; what a replica has executed is right, whoever shows something else.
  */
 function longestLog(votes: readonly ColdVote[], base: Header): Header[] {
   const executed = new Map(votes.map((vote) => [headerOp(vote.executed), vote.executed]))
@@ -99,7 +101,7 @@ function longestLog(votes: readonly ColdVote[], base: Header): Header[] {
     links.push(...next)
     layer = next
   }
-  const latest = Math.max(...votes.map(({ logView }) => logView))
+  const latest = Math.max(...links.map(({ logView }) => logView))
   const trunk = longest(links.filter(({ logView }) => logView === latest))
   const head = longest(trunk === null ? links : links.filter((link) => descends(link, trunk)))
   const headers: Header[] = []
@@ -116,9 +118,11 @@ function layerOf(
   executed: Header | null,
 ): Link[] {
   const layer: Link[] = []
-  for (const { headers, logView } of votes) {
-    const header = headers.get(op)
+  for (const vote of votes) {
+    const header = vote.headers.get(op)
     if (header === undefined || (executed !== null && !sameHeader(executed, header))) continue
+    const linked = op >= vote.chainedFrom || op <= headerOp(vote.executed)
+    const logView = linked ? vote.logView : headerView(header)
     const known = layer.find((link) => sameHeader(link.header, header))
     if (known !== undefined) {
       known.logView = Math.max(known.logView, logView)

@@ -28,7 +28,7 @@
 //   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
 //   | coldStart       | op              |              |              |            |              |              |         |            |         |
-//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch |      |            |         |
+//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom |            |         |
 //   | notMember       | member (24): who holds the place of replica, at 152: the addressee |              |              |         |            |         |
 //
 //   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
@@ -66,7 +66,16 @@ export const FrameAt = {
   getView: { nonce: 128, replacement: 136, op: 144, view: 152 },
   notMember: { member: 128, replica: 152 },
   coldStart: { op: 128 },
-  coldVote: { op: 128, last: 136, end: 144, commitMax: 152, durableOp: 160, logView: 168, lossEpoch: 172 },
+  coldVote: {
+    op: 128,
+    last: 136,
+    end: 144,
+    commitMax: 152,
+    durableOp: 160,
+    logView: 168,
+    lossEpoch: 172,
+    chainedFrom: 176,
+  },
   getHeaders: { opMin: 128, opMax: 136 },
   getPrepare: { checksum: 128, op: 144 },
   confirm: { round: 128 },

@@ -2604,6 +2604,7 @@ export class Replica implements ReplicaPort {
 
   #coldVote(from: number, to: number): ColdVote {
     const state = this.#superblock.state
+    this.#advanceChain()
     const headers = new Map<number, Header>()
     for (let op = from; op <= to; op++) {
       const header = this.#journal.header(op)
@@ -2612,6 +2613,7 @@ export class Replica implements ReplicaPort {
     return {
       replica: this.index,
       logView: state.logView,
+      chainedFrom: this.#chainedFrom,
       executed: this.#commitHeader,
       commitMax: Math.max(this.commitMax, state.commitMax),
       durableOp: Math.max(state.durableOp, this.durableOp),
@@ -2659,6 +2661,7 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.coldVote.durableOp, vote.durableOp)
     setU32(w, FrameAt.coldVote.logView, vote.logView)
     setU32(w, FrameAt.coldVote.lossEpoch, vote.lossEpoch)
+    setU64(w, FrameAt.coldVote.chainedFrom, vote.chainedFrom)
     this.#sendTo(to, frame)
   }
 
@@ -2677,6 +2680,7 @@ export class Replica implements ReplicaPort {
     cold.add({
       replica: from,
       logView: getU32(w, FrameAt.coldVote.logView),
+      chainedFrom: getU64(w, FrameAt.coldVote.chainedFrom),
       executed,
       commitMax: getU64(w, FrameAt.coldVote.commitMax),
       durableOp: getU64(w, FrameAt.coldVote.durableOp),

@@ -15,12 +15,17 @@ const five = newHeader(5, 3, four, 4)
 /** Of a primary that was alone: truncated since. */
 const staleThree = newHeader(3, 2, two, 2)
 const staleFour = newHeader(4, 2, staleThree, 2)
+const oldFive = newHeader(5, 1, four, 4)
+/** Of another view, after ops that never were in its log. */
+const newThree = newHeader(3, 3, two, 2)
+const newFour = newHeader(4, 3, newThree, 3)
 
 function says(replica: number, shown: readonly Header[], change: Partial<ColdVote> = {}): ColdVote {
   const headers = new Map(shown.map((header) => [headerOp(header), header]))
   return {
     replica,
     logView: 1,
+    chainedFrom: 2,
     executed: base,
     commitMax: 1,
     durableOp: 1,
@@ -84,4 +89,14 @@ test('what a power cut brought back from before a slot was written anew is a bra
   const brought = says(0, [two, staleThree], { logView: 3 })
   assert.equal(decide(brought, says(1, [three, four], { logView: 3 }), says(2, [])), 'head 4, commit 1, epoch 1')
   assert.equal(decide(brought, says(1, [three], { executed: three }), says(2, [])), 'head 3, commit 1, epoch 1')
+})
+
+test('what a replica of the latest view still holds of a log that was replaced does not win over the log of a later view', () => {
+  // It knows the head of view 4, and nothing yet of what leads there: below stand ops that view 3 has replaced.
+  const behind = says(0, [two, three, four, oldFive], { logView: 4, chainedFrom: 6 })
+  const logOfThree = [two, newThree, newFour]
+  assert.equal(decide(behind, says(1, logOfThree, { logView: 3 }), says(2, [])), 'head 4, commit 1, epoch 1')
+  // What it has executed stands in every later log.
+  const executed = says(0, [two, three, four], { logView: 4, chainedFrom: 6, executed: four })
+  assert.equal(decide(executed, says(1, [two, staleThree], { logView: 3 }), says(2, [])), 'head 4, commit 1, epoch 1')
 })
