@@ -206,7 +206,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'memory: the whole one cannot lead alone',
     [REPLICA, 'if (!peer.voteless) voters += 1', 'if (!peer.lossy) voters += 1'],
   ),
-  mutant('what a later log has replaced counts as part of it', 'consensus/cold-start.test.ts', [
+  mutant('what a later log has replaced counts as part of it', 'consensus/cold-start', [
     'consensus/cold-start.ts',
     'const logView = linked ? vote.logView : headerView(header)',
     'const logView = vote.logView',
