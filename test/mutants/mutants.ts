@@ -120,15 +120,12 @@ export const MUTANTS: readonly Mutant[] = [
     'const snapshot = checkpoints.open(target.file, op, target.size, digest)',
     'const snapshot = target.file.slice(64, 64 + target.size)',
   ]),
-  {
-    ...mutant('fetched segments are written without a look', 20, [
-      'storage/segment-transfer.ts',
-      "    if (!whole) progress.position = progress.recordEnd\n    const end = progress.position\n    if (end === from) return this.#finish('damaged')",
-      '    if (!whole) progress.position = progress.recordEnd\n    const end = this.#pieceEnd',
-    ]),
-    faults: 'decay,rot,pause,crash,stall,slow-replica',
-  },
-  mutant('a state transfer leaves out the last segment', 100, [
+  mutant('fetched segments are written without a look', 'segments: damaged at one of the others', [
+    'storage/segment-transfer.ts',
+    "    if (!whole) progress.position = progress.recordEnd\n    const end = progress.position\n    if (end === from) return this.#finish('damaged')",
+    '    if (!whole) progress.position = progress.recordEnd\n    const end = this.#pieceEnd',
+  ]),
+  mutant('a state transfer leaves out the last segment', 'segments: away for long', [
     'consensus/state-sync.ts',
     'const missing = all.filter((span) => this.#kept.get(span.name) !== span.size)',
     'const missing = all.filter((span) => this.#kept.get(span.name) !== span.size).slice(1)',
@@ -194,7 +191,11 @@ export const MUTANTS: readonly Mutant[] = [
     'if (this.replacement || holder.instance === this.#self.instance || isLater(this.#self, holder)) return',
     'if (holder.instance !== 0) return',
   ]),
-  mutant('the scrubber looks at nothing', 100, ['storage/scrubber.ts', "onDamage(span, 'records')", '']),
+  mutant('the scrubber looks at nothing', 'segments: rots while nobody reads', [
+    'storage/scrubber.ts',
+    "onDamage(span, 'records')",
+    '',
+  ]),
   mutant('a linearizable read counts answers to questions that were asked before it', 'linearizable-reads', [
     'consensus/read-barrier.ts',
     'if (round !== this.#round || this.#asked.length === 0) return',
