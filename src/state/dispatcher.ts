@@ -47,7 +47,7 @@ import { ruleOfOperation } from './access.ts'
 import { authorize } from './authorize.ts'
 import type { ClientConnection } from './connection.ts'
 import { DiagnosticRequests, type Diagnostics } from './diagnostics.ts'
-import { Door } from './door.ts'
+import { Door, type Undecided } from './door.ts'
 import { GroupWatch } from './group-watch.ts'
 import { type Admission, Logins } from './logins.ts'
 import { faultOfNewName } from './names.ts'
@@ -519,7 +519,7 @@ export class Dispatcher implements ReplicaHost {
 
   /** Answers what was asked before, and takes the reference over; null when it was not, 'busy' when that cannot be said now. */
   #recall(door: Door, message: Message): SubmitOutcome | null {
-    const echo = echoOf(message)
+    const echo = this.#undecided(door, echoOf(message))
     door.undecided.push(echo)
     const known = this.#replica.recall(message)
     if (known === null || known === 'busy') this.#forgetUndecided(door, echo)
@@ -551,7 +551,7 @@ export class Dispatcher implements ReplicaHost {
   /** False when there is no room: the caller keeps the reference. */
   #submit(door: Door, message: Message): boolean {
     const echo = echoOf(message)
-    const answered = this.#answeredAs(message, echo)
+    const answered = this.#undecided(door, this.#answeredAs(message, echo))
     // Noted before: the reply may come during the call.
     door.undecided.push(answered)
     let outcome = this.#replica.submit(message)
@@ -569,8 +569,15 @@ export class Dispatcher implements ReplicaHost {
     return true
   }
 
+  /** As it is noted before it is given to the replica. */
+  #undecided(door: Door, echo: RequestEcho): Undecided {
+    const { operation } = echo
+    const numbered = door.exactlyOnce || !(isPartition(operation) || operation === Operation.logout)
+    return { ...echo, numbered, op: this.#replica.op + 1 }
+  }
+
   /** What became of a request; it is noted as undecided. */
-  #onOutcome(door: Door, message: Message, answered: RequestEcho, outcome: SubmitOutcome): void {
+  #onOutcome(door: Door, message: Message, answered: Undecided, outcome: SubmitOutcome): void {
     if (outcome === 'accepted') {
       if (door.undecided.length > UNDECIDED_MAX) this.#end(door, 'client-asks-too-much')
       return
@@ -609,9 +616,13 @@ export class Dispatcher implements ReplicaHost {
     message.unref()
   }
 
-  #forgetUndecided(door: Door, request: Numbered): void {
-    const i = door.undecided.findIndex((other) => sameRequest(other, request))
+  /** False when it was not noted. With `op`, of those that have the same number only the one that became that op. */
+  #forgetUndecided(door: Door, request: Numbered, op: number | null = null): boolean {
+    const i = door.undecided.findIndex(
+      (other) => sameRequest(other, request) && (other.numbered || op === null || other.op === op),
+    )
     if (i >= 0) door.undecided.splice(i, 1)
+    return i >= 0
   }
 
   /** A reply out of the log, for whichever connection the client speaks through now. */
@@ -619,7 +630,10 @@ export class Dispatcher implements ReplicaHost {
     const door = this.#byClient.get(client)
     if (door === undefined || door.gone) return
     const operation = message.bytes[At.reply.operation] as number
-    this.#forgetUndecided(door, { operation, request: getU64(message.words, At.reply.request) })
+    const asked = { operation, request: getU64(message.words, At.reply.request) }
+    const expected = this.#forgetUndecided(door, asked, getU64(message.words, At.reply.op))
+    // Answered already, with 57: who does not number its requests would take this for the answer to a later one.
+    if (!expected && !door.exactlyOnce) return
     if (operation === Operation.register && getU32(message.words, At.reply.status) === Status.ok) {
       const reader = new Reader(message.bytes, HEADER_SIZE + 4, message.size)
       door.user = reader.u32()

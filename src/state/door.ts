@@ -6,6 +6,14 @@ import type { ClientConnection } from './connection.ts'
 import type { RequestEcho } from './replies.ts'
 import type { Job } from './secret-requests.ts'
 
+/** What a client waits for out of the log. */
+export interface Undecided extends RequestEcho {
+  /** Its number names no other request: its session numbers such requests. */
+  readonly numbered: boolean
+  /** Which it becomes if the replica accepts it. */
+  readonly op: number
+}
+
 export class Door {
   readonly connection: ClientConnection
   /** Set by the first login that was accepted. */
@@ -22,7 +30,7 @@ export class Door {
   /** It did not ask for such a session, but this node does not lead: it gets to know who does, and 58 for the rest. */
   visits = false
   /** Given to the replica and not answered. */
-  readonly undecided: RequestEcho[] = []
+  readonly undecided: Undecided[] = []
   /** Not taken yet, in order. */
   readonly waiting: Message[] = []
   /** The request whose password or token is dealt with now: those that wait are behind it. */

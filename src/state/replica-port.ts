@@ -56,6 +56,8 @@ export interface ReplicaPort {
   readonly isPrimary: boolean
   /** Of the durable log_view; -1 when unknown. */
   readonly primaryIndex: number
+  /** The last op that stands in the log here. */
+  readonly op: number
   /** The last executed op. */
   readonly commitMin: number
   /**

@@ -661,6 +661,33 @@ test('a primary that is deposed: 57 for what it had taken, 58 for what waited, n
   rig.assertNoLeaks()
 })
 
+test('a batch that was answered with 57 and is stored after all does not acknowledge another one', () => {
+  const rig = new Rig()
+  const client = ready(rig)
+  rig.replica.hold = true
+  const produce = (payload: string): void =>
+    client.post({ operation: Operation.sendMessages, request: 2, body: send([text(payload)]) })
+  const before = client.answers.length
+  const answers = (): number[] => client.answers.slice(before).map(({ status }) => status)
+  produce('a')
+  rig.replica.depose()
+  assert.deepEqual(answers(), [Status.transientNotCommitted])
+  // It leads again before the op was cut: the batch is repeated, and then another one follows, all with the same number.
+  rig.replica.isPrimary = true
+  produce('a')
+  rig.replica.release(1)
+  assert.equal(answers().length, 1, 'nobody waits for the first one any more')
+  rig.replica.release(1)
+  assert.equal(answers().length, 2)
+  produce('b')
+  assert.equal(answers().length, 2, 'b is acknowledged before it is stored')
+  rig.replica.release(1)
+  assert.deepEqual(answers(), [Status.transientNotCommitted, 0, 0])
+  rig.replica.hold = false
+  assert.deepEqual(polled(client.read(Code.pollMessages, poll())).payloads, ['a', 'a', 'b'])
+  rig.assertNoLeaks()
+})
+
 test('a node that does not lead: 58 for what needs the primary, answers for what concerns the node', () => {
   const rig = new Rig()
   const client = ready(rig)

@@ -62,7 +62,7 @@ export class FakeReplica implements ReplicaPort {
   readonly submitted: { operation: number; body: Uint8Array }[] = []
   readonly #inFlight = new Map<string, number>()
   readonly #rig: Rig
-  #op = 0
+  op = 0
 
   constructor(rig: Rig) {
     this.#rig = rig
@@ -89,8 +89,8 @@ export class FakeReplica implements ReplicaPort {
     if (this.space === 0) return 'busy'
     this.space -= 1
     this.submitted.push({ operation, body: message.bytes.slice(HEADER_SIZE, message.size) })
-    this.#op += 1
-    this.held.push({ message, op: this.#op })
+    this.op += 1
+    this.held.push({ message, op: this.op })
     if (!this.hold) this.release()
     return 'accepted'
   }
