@@ -83,6 +83,7 @@ export class Doors {
       nodes: () => this.#world.nodes.map(() => null),
       facts: () => FACTS,
       diagnostics: { collect: () => false },
+      upstream: null,
     })
     node.door = dispatcher
     this.#byNode.set(node, { generation, dispatcher })

@@ -5,6 +5,7 @@
 //   replication needs  3 P      prepares that the replica may hold (its cache)
 //                      P p      prepares that wait for a slow peer (see peer-bus.ts)
 //                      2 p + 16 frames being received from peers, repair reads, replies
+//   relays add         8        answers of who leads, for clients of this node (relays.ts), where there are other nodes
 //   clients add        `large`  requests being received, polls being answered (limits.large_buffers)
 //
 // A client's frame is taken only while more than `clientReserve` are free. So clients can hold no more than 2 P + large at
@@ -16,6 +17,8 @@ import { type MessageClass, MessagePool, SECTOR_SIZE } from '../protocol/message
 
 /** Buffers that only the replica itself may take: repair reads, control frames, replies. */
 export const PEER_RESERVE = 16
+/** Buffers that clients leave to the answers that another node has for them: else those who wait could hold them all. */
+export const RELAY_RESERVE = 8
 /** What one `receive` may bring of small frames. */
 export const CHUNK_SIZE = 16 * 1024
 
@@ -38,9 +41,10 @@ export function planPool(
 ): PoolPlan {
   const { pipelineMax, frameSizeMax } = geometry
   const peers = geometry.replicaCount - 1
-  const count = 3 * pipelineMax + pipelineMax * peers + 2 * peers + PEER_RESERVE + large
+  const relays = peers > 0 ? RELAY_RESERVE : 0
+  const count = 3 * pipelineMax + pipelineMax * peers + 2 * peers + PEER_RESERVE + relays + large
   const clientReserve = count - 2 * pipelineMax - large
-  assert(clientReserve >= PEER_RESERVE + pipelineMax)
+  assert(clientReserve - relays >= PEER_RESERVE + pipelineMax)
   const classes = [...SMALL_CLASSES.filter(({ size }) => size < frameSizeMax), { size: frameSizeMax, count }]
   return { classes, clientReserve, bytes: classes.reduce((sum, c) => sum + c.size * c.count, 0) }
 }
@@ -105,6 +109,7 @@ export interface SocketMemory {
   readonly bufferCount: number
   readonly chunks: ChunkPool
   readonly peerQueue: StarvedQueue
+  readonly relayQueue: StarvedQueue
   readonly clientQueue: StarvedQueue
   readonly clientReserve: number
 }
@@ -120,8 +125,13 @@ export function allocateSocketMemory(
     pool: new MessagePool(plan.classes, (size) => driver.allocate(size)),
     bufferCount: plan.classes.reduce((sum, { count }) => sum + count, 0),
     // One to receive into for each connection, half as many again to send from, and some for connections that are closing.
-    chunks: new ChunkPool(driver, Math.ceil(1.5 * (limits.connections + 4 * geometry.replicaCount)) + 64),
+    // Each client may have a relay, to another node or from one.
+    chunks: new ChunkPool(
+      driver,
+      Math.ceil(1.5 * ((geometry.replicaCount > 1 ? 2 : 1) * limits.connections + 4 * geometry.replicaCount)) + 64,
+    ),
     peerQueue: new StarvedQueue(),
+    relayQueue: new StarvedQueue(),
     clientQueue: new StarvedQueue(),
     clientReserve: plan.clientReserve,
   }

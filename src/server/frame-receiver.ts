@@ -53,11 +53,11 @@ export class FrameReceiver {
   readonly #socket: number
   readonly #pool: MessagePool
   readonly #chunks: ChunkPool
-  readonly #starvedQueue: StarvedQueue
-  readonly #reserve: number
+  #starvedQueue: StarvedQueue
+  #reserve: number
   readonly #frameTimeoutMs: number
   readonly #idleTimeoutMs: number
-  readonly #sink: FrameSink
+  #sink: FrameSink
   readonly #received: (result: number) => void
   /** Raised once the client has proved who it is. */
   sizeMax: number
@@ -98,6 +98,19 @@ export class FrameReceiver {
   /** Begins to receive. */
   start(): void {
     this.#run()
+  }
+
+  /** Whose stream it is has turned out: from the next frame on. */
+  handOver({
+    sink,
+    starved,
+    reserve,
+    sizeMax,
+  }: Pick<ReceiverOptions, 'sink' | 'starved' | 'reserve' | 'sizeMax'>): void {
+    this.#sink = sink
+    this.#starvedQueue = starved
+    this.#reserve = reserve
+    this.sizeMax = sizeMax
   }
 
   /** The next frame is a first one again. */

@@ -16,6 +16,9 @@
 //   | 166 |   2  | WebSocket port, 0: none            |
 //   | 256 |   n  | client host, UTF-8, at most 255 bytes |
 //
+// A relay (relays.ts) begins with a frame like a hello, with a third command; its body says for which client it is. From then on
+// the connection is that client's.
+//
 // Every frame is checked before it is handed on: sealed, of this cluster and release, from the replica that said hello. One
 // that is not ends the connection. A connection that claims an index which another live one has is refused.
 //
@@ -26,6 +29,8 @@ import type { Log } from '../../consensus/ports.ts'
 import { Replica } from '../../consensus/replica.ts'
 import { sealFrame, stampFrame } from '../../storage/journal.ts'
 import type { Geometry } from '../../storage/superblock.ts'
+import { assert } from '../protocol/assert.ts'
+import { ProtocolError, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
 import { At, Command, clearHeader, commandOf, equal128, getU32, setU32 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../protocol/message.ts'
@@ -33,10 +38,12 @@ import { type Address, formatAddress } from './address.ts'
 import { PEER_RESERVE, type SocketMemory } from './buffers.ts'
 import { FrameReceiver, type StreamEnd } from './frame-receiver.ts'
 import { FrameSender } from './frame-sender.ts'
+import { decodeRelayIntroduction, encodeRelayIntroduction, type RelayIntroduction } from './relay-introduction.ts'
 
 /** Not a command of the protocol: hello is between the transports. */
 export const HELLO_COMMAND = 0x40
 export const REFUSAL_COMMAND = 0x41
+export const RELAY_COMMAND = 0x43
 const HelloAt = {
   nonce: 128,
   replicaCount: 136,
@@ -69,6 +76,8 @@ export const PeerTimeouts = {
 } as const
 const FRAMES_MAX = 4096
 const TEXT_MAX = 255
+/** Connections that have not said yet whose they are: relays come many at once, after a change of the leader. */
+const UNNAMED_MAX = 64
 const FRAME_TIMEOUT_MS = 10_000
 /** Time between two ticks beyond this was a stall of this process and does not count against a peer. */
 const TICK_MAX = 100
@@ -98,6 +107,8 @@ export interface PeerHandler {
   onReplicaDisconnected(replica: number): void
   /** Takes over the reference. */
   onMessage(message: Message): void
+  /** A relay; false: it is refused. What comes next on its connection is for who takes the receiver. */
+  onRelay(replica: number, socket: number, receiver: FrameReceiver, introduction: RelayIntroduction): boolean
 }
 
 export interface PeerBusOptions {
@@ -171,7 +182,7 @@ export class PeerBus {
   }
 
   accept(socket: number, address: string): void {
-    const room = this.#unnamed.size < 2 * this.#links.length && this.#options.memory.chunks.free > 0
+    const room = this.#unnamed.size < UNNAMED_MAX && this.#options.memory.chunks.free > 0
     if (!this.#running || !room) return this.#options.driver.close(socket)
     this.#open(socket, address, null)
   }
@@ -232,10 +243,24 @@ export class PeerBus {
 
   /** Sends a hello (`text` is the client host) or a refusal (`text` says why). */
   #introduce(link: Link, command: number, text: string): void {
-    const { memory, geometry, self, release, nonce, checksummer } = this.#options
-    const body = new TextEncoder().encode(text).subarray(0, TEXT_MAX)
-    const message = memory.pool.acquire(HEADER_SIZE + body.length)
+    const message = this.#introduction(command, new TextEncoder().encode(text).subarray(0, TEXT_MAX))
     if (message === null) return link.end('no buffer is free for a hello')
+    link.send(message)
+    message.unref()
+  }
+
+  /** The first frame of a relay; null when no buffer is free. */
+  introduceRelay(introduction: RelayIntroduction): Message | null {
+    const writer = new Writer()
+    encodeRelayIntroduction(writer, introduction)
+    assert(writer.length <= TEXT_MAX)
+    return this.#introduction(RELAY_COMMAND, writer.written())
+  }
+
+  #introduction(command: number, body: Uint8Array): Message | null {
+    const { memory, geometry, self, release, nonce, checksummer } = this.#options
+    const message = memory.pool.acquire(HEADER_SIZE + body.length)
+    if (message === null) return null
     clearHeader(message)
     stampFrame(message, geometry.cluster, command, this.#index, 0, HEADER_SIZE + body.length)
     const w = message.words
@@ -252,12 +277,12 @@ export class PeerBus {
     setU32(w, HelloAt.tlsPort, self.tlsPort | (self.websocketPort << 16))
     message.bytes.set(body, HEADER_SIZE)
     sealFrame(message, checksummer)
-    link.send(message)
-    message.unref()
+    return message
   }
 
   /** Takes over the reference. */
   #onHello(link: Link, message: Message): void {
+    if (commandOf(message) === RELAY_COMMAND) return this.#onRelay(link, message)
     const refusal = this.#refusal(link, message)
     if (refusal !== null) {
       message.unref()
@@ -296,6 +321,24 @@ export class PeerBus {
     this.#options.handler.onReplicaConnected(replica)
   }
 
+  /** Takes over the reference. */
+  #onRelay(link: Link, message: Message): void {
+    const refusal = this.#refusal(link, message)
+    let introduction: RelayIntroduction | null = null
+    try {
+      introduction = decodeRelayIntroduction(message.bytes.subarray(HEADER_SIZE, message.size))
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+    }
+    const replica = message.bytes[At.replica] as number
+    message.unref()
+    if (refusal !== null || introduction === null) return link.end(refusal ?? 'it introduces nobody')
+    this.#unnamed.delete(link)
+    const { socket, receiver } = link
+    if (this.#options.handler.onRelay(replica, socket, receiver, introduction)) link.leave()
+    else link.end(null)
+  }
+
   /** Says why, if the other side is who listens for it, and closes. */
   #refuse(link: Link, why: string): void {
     if (link.dialed !== null) return link.end(why)
@@ -310,7 +353,8 @@ export class PeerBus {
     const w = message.words
     if (!Replica.intact(message, checksummer, geometry.frameSizeMax)) return 'its first frame is not sealed'
     if (commandOf(message) === REFUSAL_COMMAND) return `it refuses this node: ${textOf(message)}`
-    if (commandOf(message) !== HELLO_COMMAND) return 'its first frame is not a hello'
+    const relay = commandOf(message) === RELAY_COMMAND
+    if (commandOf(message) !== HELLO_COMMAND && !relay) return 'its first frame is not a hello'
     if (!equal128(w, At.cluster, geometry.cluster, 0)) return 'it belongs to another cluster'
     if (getU32(w, At.release) !== release)
       return `it runs release ${getU32(w, At.release)} of the replica protocol, this one ${release}`
@@ -332,6 +376,7 @@ export class PeerBus {
     if (replica >= geometry.replicaCount) return `it claims to be replica ${replica} of ${geometry.replicaCount}`
     if (link.dialed !== null && replica !== link.dialed)
       return `replica ${replica} answers at the address of replica ${link.dialed}`
+    if (relay) return link.dialed === null ? null : 'it answers a hello with a relay'
     if (link.dialed === null && replica < this.#index) return `replica ${replica} dialed, but this one dials it`
     return null
   }
@@ -402,9 +447,9 @@ class Link {
   nonce = -1
   heardAt: number
   linkedAt = 0
+  readonly socket: number
+  readonly receiver: FrameReceiver
   readonly #driver: IoDriver
-  readonly #socket: number
-  readonly #receiver: FrameReceiver
   readonly #sender: FrameSender
   readonly #events: LinkEvents
   #closeBy: number
@@ -425,9 +470,9 @@ class Link {
     this.heardAt = now
     this.#closeBy = now + PeerTimeouts.hello
     this.#driver = driver
-    this.#socket = socket
+    this.socket = socket
     this.#events = events
-    this.#receiver = new FrameReceiver({
+    this.receiver = new FrameReceiver({
       driver,
       socket,
       pool: memory.pool,
@@ -443,7 +488,7 @@ class Link {
         onFrame: (message) => {
           if (this.replica < 0) {
             events.onHello(message)
-            if (this.replica >= 0) this.#receiver.sizeMax = geometry.frameSizeMax
+            if (this.replica >= 0) this.receiver.sizeMax = geometry.frameSizeMax
           } else events.onFrame(message)
         },
         onEnd: (end) => this.end(describe(end)),
@@ -463,7 +508,7 @@ class Link {
   }
 
   start(): void {
-    this.#receiver.start()
+    this.receiver.start()
   }
 
   name(replica: number, nonce: number, now: number): void {
@@ -490,7 +535,7 @@ class Link {
 
   /** Reads nothing more and closes once everything is sent. */
   endSoon(): void {
-    this.#receiver.pause()
+    this.receiver.pause()
     this.#refused = true
     this.#closeBy = Math.min(this.#closeBy, this.heardAt + PeerTimeouts.refusal)
     if (this.#sender.idle) this.end(null)
@@ -502,13 +547,19 @@ class Link {
     this.#events.onEnd(why)
   }
 
+  /** The socket and its receiver are somebody else's now. */
+  leave(): void {
+    this.#ended = true
+    this.#sender.close()
+  }
+
   /** Without telling anybody. */
   close(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#receiver.close()
+    this.receiver.close()
     this.#sender.close()
-    this.#driver.close(this.#socket)
+    this.#driver.close(this.socket)
   }
 }
 

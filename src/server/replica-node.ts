@@ -24,6 +24,7 @@ import { listenError, messageOf, ServerError } from './errors.ts'
 import { clusterIdText } from './format.ts'
 import { hostFacts } from './host-facts.ts'
 import { PeerBus } from './peer-bus.ts'
+import { Relays } from './relays.ts'
 import { SystemSecrets } from './secrets.ts'
 import type { ReplicaStatus } from './status.ts'
 import { PROTOCOL_VERSION, RELEASE, VERSION } from './version.ts'
@@ -81,6 +82,8 @@ export class ReplicaNode {
   readonly #dispatcher: Dispatcher
   readonly #clients: ClientListener
   readonly #peers: PeerBus
+  /** null: it is alone. */
+  readonly #relays: Relays | null
   readonly #listeners: readonly Listener[]
   readonly #clientPort: number
   readonly #relayPort: number
@@ -246,15 +249,34 @@ export class ReplicaNode {
         onReplicaConnected: (replica) => this.#replica.onReplicaConnected(replica),
         onReplicaDisconnected: (replica) => {
           this.#replica.onReplicaDisconnected(replica)
+          this.#relays?.lost(replica)
           this.#noteRole()
         },
         onMessage: (message) => {
           this.#replica.onMessage(message)
           this.#afterEvent()
         },
+        onRelay: (...relay) => this.#relays?.accept(...relay) ?? false,
       },
       log,
     })
+    this.#relays =
+      config.addresses.length === 1
+        ? null
+        : new Relays({
+            driver,
+            memory: this.#memory,
+            ...config.limits,
+            frameSizeMax: geometry.frameSizeMax,
+            addresses: config.addresses,
+            handler: {
+              openRelayed: (connection, voucher) => this.#dispatcher.openRelayed(connection, voucher),
+              onFrame: (connection, message) => this.#dispatcher.onFrame(connection, message),
+              closed: (connection) => this.#dispatcher.closed(connection),
+            },
+            isLinked: (replica) => this.#peers.isLinked(replica),
+            introduce: (introduction) => this.#peers.introduceRelay(introduction),
+          })
     this.#dispatcher = new Dispatcher({
       replica: this.#replica,
       state: stateMachine,
@@ -271,6 +293,7 @@ export class ReplicaNode {
       nodes: () => this.#peers.nodes(),
       facts: () => hostFacts(config.data),
       diagnostics: options.diagnostics,
+      upstream: this.#relays,
     })
     this.#clients = new ClientListener({
       driver,
@@ -295,7 +318,11 @@ export class ReplicaNode {
     this.#ticks += 1
     this.#peers.tick()
     this.#replica.tick()
-    if (this.#ticks % TICKS_PER_SWEEP === 0) this.#clients.sweep(this.#driver.now())
+    if (this.#ticks % TICKS_PER_SWEEP === 0) {
+      const now = this.#driver.now()
+      this.#clients.sweep(now)
+      this.#relays?.sweep(now)
+    }
     this.#afterEvent()
     this.#noteRole()
   }
@@ -303,6 +330,7 @@ export class ReplicaNode {
   /** Buffers may have become free. */
   #afterEvent(): void {
     this.#memory.peerQueue.retry()
+    this.#memory.relayQueue.retry()
     this.#memory.clientQueue.retry()
     this.#dispatcher.onBuffers()
   }
@@ -318,6 +346,7 @@ export class ReplicaNode {
 
   #onHalt(reason: Halt, what: string): void {
     if (this.#timer !== null) clearInterval(this.#timer)
+    this.#relays?.stop()
     this.#peers.stop()
     this.#clients.closeAll()
     this.#options.onHalt(haltError(reason, what, this.#geometry.replica, this.#options.config.data))
@@ -379,17 +408,20 @@ export class ReplicaNode {
     this.#stopping = true
     for (const listener of this.#listeners) listener.close()
     this.#clients.quiesce()
+    this.#relays?.quiesce()
     const replica = this.#replica
     const executed = (): boolean => !replica.isPrimary || replica.commitMin === replica.op
     await this.#until(() => executed() && this.#journal.busy === 0)
     this.#clients.closeAll()
-    await this.#until(() => this.#clients.size === 0)
+    this.#relays?.closeAll()
+    await this.#until(() => this.#clients.size === 0 && (this.#relays?.size ?? 0) === 0)
     let closed = false
     replica.close(() => {
       closed = true
     })
     await this.#until(() => closed)
     if (this.#timer !== null) clearInterval(this.#timer)
+    this.#relays?.stop()
     this.#peers.stop()
     this.#secrets.drop()
     this.#disk.close()

@@ -7,6 +7,7 @@
 //                                         ─▶ Replica.submit ─▶ accepted: `undecided` until the reply comes
 //                                                         ─▶ busy: waits, its connection is paused
 //                                                         ─▶ else: a status at once
+// Where another node leads, logins, reads and writes of clients that do not look for it go there: forwards.ts.
 //
 // Every request is answered, once: with its reply, with 58 if it was certainly not taken, or with 57 if this node stopped
 // leading before it knew. Whatever a client sends ends in a typed status, or in the end of its own connection.
@@ -48,7 +49,9 @@ import { authorize } from './authorize.ts'
 import type { ClientConnection } from './connection.ts'
 import { DiagnosticRequests, type Diagnostics } from './diagnostics.ts'
 import { Door, type Undecided } from './door.ts'
+import { Forwards } from './forwards.ts'
 import { GroupWatch } from './group-watch.ts'
+import { keyOf } from './identity.ts'
 import { type Admission, Logins } from './logins.ts'
 import { faultOfNewName } from './names.ts'
 import { Polls } from './polls.ts'
@@ -59,6 +62,7 @@ import { Retention } from './retention.ts'
 import { carriesSecret, checkSecretRequest, type Job, SecretRequests } from './secret-requests.ts'
 import type { Secrets } from './secrets.ts'
 import type { StateMachine } from './state-machine.ts'
+import type { Upstream, Voucher } from './upstream.ts'
 
 export interface DispatcherOptions {
   readonly replica: ReplicaPort
@@ -80,6 +84,8 @@ export interface DispatcherOptions {
   readonly nodes: () => readonly (NodeAddress | null)[]
   readonly facts: () => HostFacts
   readonly diagnostics: Diagnostics
+  /** The way to who leads; null: clients have to find it by themselves. */
+  readonly upstream: Upstream | null
 }
 
 /** Through the log under this number: a request that was refused at the door of an exactly-once session. */
@@ -147,6 +153,7 @@ export class Dispatcher implements ReplicaHost {
   readonly #secrets: SecretRequests
   readonly #retention: Retention
   readonly #diagnostics: DiagnosticRequests
+  readonly #forwards: Forwards
   readonly #doors = new Map<ClientConnection, Door>()
   readonly #byClient = new Map<string, Door>()
   /** Doors with waiting requests, in the order in which they began to wait. */
@@ -169,7 +176,7 @@ export class Dispatcher implements ReplicaHost {
       truncated: (door, echo, from) => this.#status(door, echo, Status.logTruncated, from),
       mayWait: (door, message) => this.#mayWait(door, message),
     })
-    this.#reads = new Reads({ ...options, doors: () => this.#doors.values() })
+    this.#reads = new Reads({ ...options, doors: () => this.#ownDoors() })
     this.#logins = new Logins(options, {
       admit: (door, message, admission) => this.#admit(door, message, admission),
       refuse: (door, message, status) => {
@@ -183,6 +190,13 @@ export class Dispatcher implements ReplicaHost {
     this.#diagnostics = new DiagnosticRequests(options, this.#reads, (door, echo, status) =>
       this.#status(door, echo, status),
     )
+    this.#forwards = new Forwards(options, {
+      status: (door, echo, status) => this.#status(door, echo, status),
+      end: (door, code) => this.#end(door, code),
+      close: (door) => this.#close(door),
+      bind: (door, key, clientId) => this.#bind(door, key, clientId, false),
+      loggedOut: (door) => this.#loggedOut(door),
+    })
     const { throttle } = this.#logins
     this.#secrets = new SecretRequests(
       { ...options, throttle },
@@ -193,28 +207,53 @@ export class Dispatcher implements ReplicaHost {
   // ---- connections ---------------------------------------------------------------------------------------------------
 
   open(connection: ClientConnection): void {
+    this.#open(connection, false)
+  }
+
+  /** A client of another node, which passes on what it says because this one leads; `voucher`: the session that it has there. */
+  openRelayed(connection: ClientConnection, voucher: Voucher | null): void {
+    const door = this.#open(connection, true)
+    if (voucher === null) return
+    const key = getKey(voucher.client, 0)
+    const known = this.#replica.userOf(key)
+    // Else its next request finds that it has no session.
+    if (known !== null && known !== voucher.user) return
+    this.#bind(door, key, voucher.client, false)
+    door.session = voucher.session
+    door.user = voucher.user
+    door.token = voucher.token
+  }
+
+  #open(connection: ClientConnection, relayed: boolean): Door {
     const { durability, state } = this.#options
-    this.#doors.set(
-      connection,
-      durability === 'disk'
-        ? new Door(connection)
-        : new Door(connection, (reply) => markMemory(reply, state.lossEpoch)),
-    )
+    const mark = (reply: Message): void => markMemory(reply, state.lossEpoch)
+    const door = new Door(connection, durability === 'disk' ? undefined : mark, relayed)
+    this.#doors.set(connection, door)
+    return door
+  }
+
+  /** Of clients that are connected to this node. */
+  *#ownDoors(): Iterable<Door> {
+    for (const door of this.#doors.values()) if (!door.relayed) yield door
   }
 
   closed(connection: ClientConnection): void {
     const door = this.#doors.get(connection)
     if (door === undefined) return
     this.#doors.delete(connection)
+    const speaks = door.client !== '' && this.#byClient.get(door.client) === door
+    if (speaks) this.#byClient.delete(door.client)
+    // Clients that cannot resume a session begin another one next time: this one is of no use to anybody. Of another node's
+    // client, that node says when it has gone; what has ended may be the way to it alone.
+    const ends = speaks && !door.exactlyOnce && !door.relayed && door.session !== 0
+    if (ends && this.#replica.isPrimary) this.#logOut(door)
+    else if (ends) this.#forwards.hangUp(door)
     this.#forget(door)
-    if (door.client === '' || this.#byClient.get(door.client) !== door) return
-    this.#byClient.delete(door.client)
-    // Clients that cannot resume a session begin another one next time: this one is of no use to anybody.
-    if (!door.exactlyOnce && door.session !== 0) this.#logOut(door)
   }
 
   #forget(door: Door): void {
     door.gone = true
+    this.#forwards.forget(door)
     this.#logins.forget(door)
     if (door.preparing !== null) this.#secrets.cancel(door.preparing)
     door.preparing = null
@@ -241,6 +280,7 @@ export class Dispatcher implements ReplicaHost {
     const door = this.#doors.get(connection)
     if (door === undefined || door.gone) return message.unref()
     door.heardAt = this.#options.clock.monotonicMs()
+    this.#forwards.look()
     const { size, words } = message
     const whole = size >= HEADER_SIZE && size <= Math.min(message.capacity, this.#options.frameSizeMax)
     if (!whole || commandOf(message) !== Command.request || isZero128(words, At.request.client)) {
@@ -258,7 +298,6 @@ export class Dispatcher implements ReplicaHost {
     if (operation === Operation.logout && (door.session === 0 || door.reader)) {
       door.session = 0
       door.reader = false
-      door.visits = false
       this.#status(door, echoOf(message), Status.ok)
       return message.unref()
     }
@@ -333,25 +372,25 @@ export class Dispatcher implements ReplicaHost {
       return this.#evict(door, message, EvictionReason.incompatibleProtocol, PROTOCOL_VERSION, PROTOCOL_VERSION)
     const client = getKey(w, At.request.client)
     if (door.session !== 0 && door.client !== client) return this.#evict(door, message, EvictionReason.sessionError)
-    const reader = asksToRead(message) || this.#onlyVisits(login)
+    const reader = asksToRead(message)
     if (door.session !== 0 && door.reader !== reader) return this.#evict(door, message, EvictionReason.sessionError)
+    if (!reader && !isExactlyOnce(login.context) && this.#forwards.takes(door)) {
+      const token = login.kind === 'token' ? keyOf(this.#options.secrets.digest(login.token)) : null
+      return this.#forwards.take(door, message, token)
+    }
     // From here on no password and no token is in the buffer.
     message.bytes.fill(0, HEADER_SIZE, message.size)
     this.#logins.take(door, message, login, reader)
   }
 
-  /** Clients that know no session that outlives a connection look for the leader by what any node tells them after a login. */
-  #onlyVisits({ context }: Login): boolean {
-    return !this.#replica.isPrimary && !isExactlyOnce(context)
-  }
-
   /** The login is right: what stands in the log is whose it is. */
   #admit(door: Door, message: Message, { login, user, token }: Admission): void {
-    if (asksToRead(message) || this.#onlyVisits(login)) return this.#openReader(door, message, user.id, token)
+    if (asksToRead(message)) return this.#openReader(door, message, user.id, token)
     const exactlyOnce = isExactlyOnce(login.context)
     encodeRegisterEntry(new Writer(message.bytes, HEADER_SIZE), { userId: user.id, exactlyOnce })
     setU32(message.words, At.size, HEADER_SIZE + REGISTER_ENTRY_SIZE)
-    this.#bind(door, message, getKey(message.words, At.request.client), exactlyOnce)
+    const at = At.request.client >>> 2
+    this.#bind(door, getKey(message.words, At.request.client), message.words.slice(at, at + 4), exactlyOnce)
     door.token = token
     this.#take(door, message)
   }
@@ -360,14 +399,12 @@ export class Dispatcher implements ReplicaHost {
   #openReader(door: Door, message: Message, userId: number, token: string | null): void {
     const echo = echoOf(message)
     const client = getKey(message.words, At.request.client)
-    const visits = !asksToRead(message)
     message.unref()
     if (!this.#replica.servesReads) return this.#status(door, echo, Status.transientNotAccepted)
     door.client = client
     door.clientId = echo.client
     door.session = READER_SESSION
     door.reader = true
-    door.visits = visits
     door.user = userId
     door.token = token
     const { serverVersion } = this.#options.facts()
@@ -375,7 +412,7 @@ export class Dispatcher implements ReplicaHost {
     this.#reply(door, echo, (writer) => encodeRegisterReply(writer, body))
   }
 
-  #bind(door: Door, message: Message, client: string, exactlyOnce: boolean): void {
+  #bind(door: Door, client: string, clientId: Uint32Array, exactlyOnce: boolean): void {
     const before = this.#byClient.get(client)
     if (before !== undefined && before !== door) {
       // The client came back over another connection: the old one is dead, even if nobody has noticed.
@@ -383,9 +420,8 @@ export class Dispatcher implements ReplicaHost {
       this.#close(before)
     }
     if (this.#byClient.get(door.client) === door) this.#byClient.delete(door.client)
-    const at = At.request.client >>> 2
     door.client = client
-    door.clientId = message.words.slice(at, at + 4)
+    door.clientId = clientId
     door.exactlyOnce = exactlyOnce
     this.#byClient.set(client, door)
   }
@@ -402,11 +438,8 @@ export class Dispatcher implements ReplicaHost {
       this.#status(door, echoOf(message), Status.invalidCommand)
       return message.unref()
     }
-    if (door.visits && !this.#replica.isPrimary) {
-      this.#status(door, echoOf(message), Status.transientNotAccepted)
-      return message.unref()
-    }
     if (door.reader || !this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
+    if (this.#forwards.takes(door)) return this.#forwards.take(door, message)
     if (operation !== Operation.logout && !this.#stillWelcome(door, message)) return
     const w = message.words
     if (getU64(w, At.request.request) === 0) {
@@ -642,11 +675,15 @@ export class Dispatcher implements ReplicaHost {
     if (operation === Operation.createPersonalAccessToken) this.#deliverToken(door, message)
     else door.send(message)
     if (operation === Operation.logout) {
-      door.session = 0
-      this.#byClient.delete(client)
-      door.client = ''
+      this.#loggedOut(door)
       this.#endOrphans(door)
     }
+  }
+
+  #loggedOut(door: Door): void {
+    door.session = 0
+    if (this.#byClient.get(door.client) === door) this.#byClient.delete(door.client)
+    door.client = ''
   }
 
   /** The token goes out with this reply, and with no other: replicas keep none that could be repeated. */
@@ -687,7 +724,10 @@ export class Dispatcher implements ReplicaHost {
 
   onPrimaryLost(): void {
     for (const door of this.#doors.values()) {
-      for (const echo of door.undecided.splice(0)) this.#status(door, echo, Status.transientNotCommitted)
+      for (const echo of door.undecided.splice(0)) {
+        this.#forwards.doubt(door, echo)
+        this.#status(door, echo, Status.transientNotCommitted)
+      }
     }
     this.#waiting = []
     for (const door of this.#doors.values()) {
@@ -715,18 +755,26 @@ export class Dispatcher implements ReplicaHost {
     const code = getU32(message.words, At.request.code)
     if (code === Code.loginUser || code === Code.loginWithPersonalAccessToken)
       return this.#evict(door, message, EvictionReason.malformedLogin)
-    if (code === Code.ping) return this.#serve(door, message, code)
+    if (code === Code.ping) {
+      this.#forwards.ping(door)
+      return this.#serve(door, message, code)
+    }
     if (door.session === 0) return this.#refuseRead(door, message, Status.unauthenticated)
     if (!this.#speaksFor(door, message)) return this.#evict(door, message, EvictionReason.noSession)
+    const consistency = getU32(message.words, At.request.consistency)
+    const forwarded = !isLocal(code) && !door.reader && consistency !== Consistency.any && this.#forwards.takes(door)
+    if (forwarded) return this.#forwards.take(door, message)
     if (!this.#stillWelcome(door, message)) return
     if (isLocal(code)) return this.#serve(door, message, code)
-    const consistency = getU32(message.words, At.request.consistency)
     if (consistency > Consistency.any) return this.#refuseRead(door, message, Status.invalidCommand)
     const mayAnswer = consistency === Consistency.any ? this.#replica.servesReads : this.#replica.isPrimary
     if (!mayAnswer) return this.#refuseRead(door, message, Status.transientNotAccepted)
     // Which sessions are alive, only who leads can say.
-    if (!door.reader && this.#replica.isPrimary && !this.#replica.hasSession(door.client, door.session))
+    if (!door.reader && this.#replica.isPrimary && !this.#replica.hasSession(door.client, door.session)) {
+      // One that another node vouches for may begin with an op that is not executed here yet.
+      if (door.session > this.#replica.commitMin) return this.#refuseRead(door, message, Status.transientNotAccepted)
       return this.#evict(door, message, EvictionReason.noSession)
+    }
     if (consistency === Consistency.linearizable) return this.#confirmRead(door, message, code)
     this.#serve(door, message, code)
   }
@@ -791,10 +839,12 @@ export class Dispatcher implements ReplicaHost {
     this.#polls.retry()
     this.#logins.retry()
     this.#secrets.retry()
+    this.#forwards.look()
     const now = this.#options.clock.monotonicMs()
     if (now < this.#sweepDue) return
     this.#sweepDue = now + SWEEP_MS
     this.#sweep()
+    this.#forwards.sweep()
     this.#retention.look()
     this.#groups.step(now)
     if (now < this.#diskDue) return

@@ -5,6 +5,7 @@ import { ROOT_USER } from './access.ts'
 import type { ClientConnection } from './connection.ts'
 import type { RequestEcho } from './replies.ts'
 import type { Job } from './secret-requests.ts'
+import type { UpstreamLink } from './upstream.ts'
 
 /** What a client waits for out of the log. */
 export interface Undecided extends RequestEcho {
@@ -13,6 +14,19 @@ export interface Undecided extends RequestEcho {
   /** Which it becomes if the replica accepts it. */
   readonly op: number
 }
+
+/** What a client waits for from who leads. */
+export interface Forwarded extends RequestEcho {
+  /** ms. */
+  readonly at: number
+  /** Holds a password or a token until it is answered. */
+  readonly login: Message | null
+  /** The key of the token that it logs in with. */
+  readonly token: string | null
+}
+
+/** So many, and nothing more is read from the client until some are answered. */
+export const FORWARDED_HIGH = 16
 
 export class Door {
   readonly connection: ClientConnection
@@ -27,8 +41,14 @@ export class Door {
   exactlyOnce = false
   /** Its session is this node's alone: reads, no writes. */
   reader = false
-  /** It did not ask for such a session, but this node does not lead: it gets to know who does, and 58 for the rest. */
-  visits = false
+  /** It speaks for a client of another node, which knows that client and says who it is. */
+  readonly relayed: boolean
+  /** Where what this node cannot answer goes, while another one leads. */
+  upstream: UpstreamLink | null = null
+  /** Given to who leads and not answered. */
+  readonly forwarded: Forwarded[] = []
+  /** Answered with 57 because nobody knows what became of it. */
+  readonly doubtful: RequestEcho[] = []
   /** Given to the replica and not answered. */
   readonly undecided: Undecided[] = []
   /** Not taken yet, in order. */
@@ -50,9 +70,10 @@ export class Door {
   readonly #mark: (reply: Message) => void
 
   /** `mark`: completes every reply that goes out. */
-  constructor(connection: ClientConnection, mark: (reply: Message) => void = () => {}) {
+  constructor(connection: ClientConnection, mark: (reply: Message) => void = () => {}, relayed = false) {
     this.connection = connection
     this.#mark = mark
+    this.relayed = relayed
   }
 
   /** Sends a frame; the caller keeps its reference. */
@@ -75,7 +96,7 @@ export class Door {
 
   /** Reads again, if nothing waits. */
   resume(): void {
-    if (!this.paused || this.gone || this.waits > 0) return
+    if (!this.paused || this.gone || this.waits > 0 || this.forwarded.length >= FORWARDED_HIGH) return
     this.paused = false
     this.connection.resume()
   }

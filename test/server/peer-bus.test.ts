@@ -71,6 +71,7 @@ class Node {
           world.note(() => this.received.push({ from, command: commandOf(message), size: message.size }))
           message.unref()
         },
+        onRelay: () => false,
       },
       log: {
         debug() {},

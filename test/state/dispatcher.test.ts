@@ -18,7 +18,6 @@ import { decodePollReply, encodePollMessages, type PollMessages } from '../../sr
 import { EXACTLY_ONCE_CONTEXT, encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
 import { encodeSendMessagesPrefix } from '../../src/protocol/commands/send-messages.ts'
 import { decodeStatsReply } from '../../src/protocol/commands/stats.ts'
-import { READER_SESSION } from '../../src/protocol/consistency.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { At, Command, getU32, setU32 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
@@ -152,30 +151,6 @@ test('a login on a node that does not lead: 58 where a session is asked for, wor
   assert.equal(client.tryLogin(undefined, EXACTLY_ONCE_CONTEXT).status, Status.transientNotAccepted)
   rig.replica.isPrimary = true
   client.login(true)
-  rig.assertNoLeaks()
-})
-
-test('other clients may visit a node that does not lead: it tells them who does, and has 58 for the rest', () => {
-  const rig = new Rig()
-  ready(rig)
-  rig.replica.isPrimary = false
-  rig.replica.primaryIndex = 1
-  const submitted = rig.replica.submitted.length
-  const client = rig.client().login()
-  assert.equal(client.session, READER_SESSION)
-  const { nodes } = decodeClusterMetadataReply(client.read(Code.clusterMetadata).body)
-  assert.deepEqual(
-    nodes.map(({ role }) => role),
-    ['follower', 'leader', 'follower'],
-  )
-  assert.equal(client.read(Code.listStreams).status, Status.transientNotAccepted)
-  assert.equal(client.write(Operation.sendMessages, send()).status, Status.transientNotAccepted)
-  assert.equal(client.write(Operation.createStream, createStream('x')).status, Status.transientNotAccepted)
-  assert.equal(rig.client().tryLogin({ username: 'iggy', password: 'wrong' }).status, Status.transientNotAccepted)
-  assert.equal(rig.replica.submitted.length, submitted, 'the log hears nothing of it')
-  rig.replica.isPrimary = true
-  assert.equal(client.write(Operation.sendMessages, send()).evicted, EvictionReason.noSession)
-  rig.client().login()
   rig.assertNoLeaks()
 })
 

@@ -25,6 +25,7 @@ import type {
 } from '../../src/state/replica-port.ts'
 import { StateMachine } from '../../src/state/state-machine.ts'
 import { FakeSecrets } from './fake-secrets.ts'
+import { FakeUpstream } from './fake-upstream.ts'
 import { checksummer, written } from './prepares.ts'
 import { type Ask, requestFrame } from './request-frame.ts'
 
@@ -417,6 +418,7 @@ export class Rig {
   readonly logged: string[] = []
   readonly logText: string[] = []
   readonly secrets = new FakeSecrets((action) => this.scheduler.after(5, action))
+  readonly upstream = new FakeUpstream(this)
   /** Of the disk, bytes. */
   space = { freeDiskSpace: 1e12, totalDiskSpace: 2e12 }
   /** ms. */
@@ -481,6 +483,7 @@ export class Rig {
           return true
         },
       },
+      upstream: this.upstream,
     })
   }
 
@@ -497,9 +500,12 @@ export class Rig {
   }
 
   settle(): void {
-    while (this.scheduler.step(Number.POSITIVE_INFINITY));
-    this.dispatcher.onBuffers()
-    while (this.scheduler.step(Number.POSITIVE_INFINITY));
+    const { leader } = this.upstream
+    do {
+      while (this.scheduler.step(Number.POSITIVE_INFINITY));
+      leader?.settle()
+      this.dispatcher.onBuffers()
+    } while (this.scheduler.step(Number.POSITIVE_INFINITY))
   }
 
   /** Every buffer is back. */
