@@ -54,9 +54,16 @@ module.exports = {
     },
     {
       name: 'simulator-imports-only-pure-rooms',
+      comment: 'Its command lines read flags as all others do.',
       severity: 'error',
-      from: { path: '^simulator/' },
+      from: { path: '^simulator/', pathNot: '^simulator/(cli|cli-flags|explore/cli)\\.ts$' },
       to: { path: '^(native|test|src/(server|client|cli))/' },
+    },
+    {
+      name: 'command-lines-of-the-simulator-import-no-more-than-flags',
+      severity: 'error',
+      from: { path: '^simulator/(cli|cli-flags|explore/cli)\\.ts$' },
+      to: { path: '^(native|test|src/(server|client|cli))/', pathNot: '^src/cli/(values|own-flags)\\.ts$' },
     },
     {
       name: 'native-stands-alone',

@@ -1,17 +1,9 @@
 // `galgo chaos`: a run from the command line, its result as text or JSON. The exit codes are those of `galgo sim`.
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import { oneOf, whole } from '../src/cli/values.ts'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type OwnIo, ownCommand, parseFlags } from '../src/cli/own-flags.ts'
+import { listOf, oneOf, whole } from '../src/cli/values.ts'
 import { type Outcome, type Progress, type RunResult, runChaos } from './run.ts'
 import { FAULTS, type FaultName } from './schedule.ts'
-
-export interface ChaosIo {
-  readonly out: (text: string) => void
-  readonly err: (text: string) => void
-  /** Ends the run early, and everything that it started. */
-  readonly stop: AbortSignal
-  /** Lines may be written over. */
-  readonly isTerminal: boolean
-}
 
 export const EXIT_CODES: Readonly<Record<Outcome, number>> = {
   held: 0,
@@ -20,7 +12,6 @@ export const EXIT_CODES: Readonly<Record<Outcome, number>> = {
   safety: 129,
   interrupted: 130,
 }
-const USAGE_ERROR = 2
 const SEED_MAX = 2 ** 48 - 1
 const MINUTES_MAX = 24 * 60
 
@@ -34,15 +25,9 @@ interface Options {
 }
 
 /** Runs `galgo chaos` with these arguments and answers the exit code of the process. */
-export async function runChaosCommand(argv: readonly string[], io: ChaosIo): Promise<number> {
-  const command = define(io)
-  try {
-    command.parse(argv as string[], { from: 'user' })
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
-    throw error
-  }
-  const options = command.opts<Options>()
+export async function runChaosCommand(argv: readonly string[], io: OwnIo): Promise<number> {
+  const options = parseFlags<Options>(defineCommand(io), argv)
+  if (typeof options === 'number') return options
   const seed = options.seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number)
   const text = options.format === 'text'
   const show = new ProgressLine(io)
@@ -68,8 +53,8 @@ export async function runChaosCommand(argv: readonly string[], io: ChaosIo): Pro
   return EXIT_CODES[result.outcome]
 }
 
-function define(io: ChaosIo): Command {
-  return new Command('galgo chaos')
+export function defineCommand(io: OwnIo): Command {
+  return ownCommand('galgo chaos', io)
     .description(
       'Three real nodes behind a proxy that misbehaves, killed, paused and damaged under a load that is checked.',
     )
@@ -77,7 +62,7 @@ function define(io: ChaosIo): Command {
     .addOption(
       new Option('--seed <n>', 'draws the schedule of faults; a random one when absent').argParser(whole(0, SEED_MAX)),
     )
-    .addOption(new Option('--faults <list>', `only these, with commas: ${FAULTS.join(', ')}`).argParser(faultList))
+    .addOption(new Option('--faults <list>', `only these, with commas: ${FAULTS.join(', ')}`).argParser(listOf(FAULTS)))
     .option('--data <dir>', 'an empty or new directory to run in; a temporary one when absent')
     .option('--keep', 'leave data and logs also when everything held', false)
     .addOption(new Option('--format <format>', 'text or json').argParser(oneOf('text', 'json')).default('text'))
@@ -85,16 +70,14 @@ function define(io: ChaosIo): Command {
       'after',
       '\nExit codes: 0 everything held, 127 a node ended by itself, 128 the cluster did not come back, 129 a promise was\nbroken, 130 stopped before the end. What failed leaves its data and logs.\n\nExamples:\n  galgo chaos\n  galgo chaos --minutes 60 --faults kill,isolate,stall',
     )
-    .exitOverride()
-    .configureOutput({ writeOut: io.out, writeErr: io.err })
 }
 
 /** One line, written over on a terminal, a new one every ten seconds elsewhere. */
 class ProgressLine {
-  readonly #io: ChaosIo
+  readonly #io: OwnIo
   #timer: NodeJS.Timeout | null = null
 
-  constructor(io: ChaosIo) {
+  constructor(io: OwnIo) {
     this.#io = io
   }
 
@@ -160,12 +143,4 @@ function minutes(text: string): number {
   if (!(value > 0 && value <= MINUTES_MAX) || text.trim() === '')
     throw new InvalidArgumentError(`It must be a number of minutes above 0, up to ${MINUTES_MAX}.`)
   return value
-}
-
-function faultList(text: string): FaultName[] {
-  return text.split(',').map((name) => {
-    const fault = FAULTS.find((known) => known === name.trim())
-    if (fault === undefined) throw new InvalidArgumentError(`"${name}" is none of ${FAULTS.join(', ')}.`)
-    return fault
-  })
 }

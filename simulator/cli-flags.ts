@@ -1,20 +1,13 @@
 // The flags of `galgo sim`: what they mean, what goes together, and the command that replays a run.
 import { availableParallelism } from 'node:os'
-import { Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
+import { type OwnIo, ownCommand } from '../src/cli/own-flags.ts'
+import { listOf, oneOf, oneOfNumbers, whole } from '../src/cli/values.ts'
 import type { Durability } from '../src/protocol/durability.ts'
 import { FAULTS, type FaultName, FRAME_FAULTS, type FrameFault } from './faults/fault.ts'
 import type { Outcome, SwarmShape } from './swarm.ts'
 
-export interface SimulatorIo {
-  readonly out: (text: string) => void
-  readonly err: (text: string) => void
-  /** Ends after the seeds that have begun. */
-  readonly stop: AbortSignal
-  /** Lines of standard error may be written over. */
-  readonly isTerminal: boolean
-  /** Of that terminal. */
-  readonly columns?: number
-}
+export type SimulatorIo = OwnIo
 
 export interface Flags {
   readonly seed?: number
@@ -39,8 +32,6 @@ export interface Flags {
 
 export const EXIT_CODES: Readonly<Record<Outcome, number>> = { held: 0, crash: 127, liveness: 128, safety: 129 }
 
-export const USAGE_ERROR = 2
-
 /** Seeds are whole numbers below this. */
 const SEED_END = 2 ** 48
 const DURATION_MAX = 3600
@@ -57,7 +48,7 @@ Examples:
   galgo sim --shrink 42              the few faults that make a seed fail`
 
 export function defineCommand(io: SimulatorIo): Command {
-  return new Command('galgo sim')
+  return ownCommand('galgo sim', io)
     .description('Run whole clusters under random faults in virtual time; the same seed gives the same run.')
     .option('--seed <n>', 'run this one seed and print a summary', whole(0, SEED_END - 1))
     .option('--explain [seed]', 'run one seed and tell what happened', whole(0, SEED_END - 1))
@@ -65,8 +56,8 @@ export function defineCommand(io: SimulatorIo): Command {
     .option('--seeds <n>', 'how many seeds to run; until stopped when absent', whole(1, 1e9))
     .option('--from <n>', 'first of them; a random one when absent', whole(0, SEED_END - 1))
     .option('--jobs <n>', 'seeds at a time', whole(1, 256), availableParallelism())
-    .option('--replicas <n>', '1, 3 or 5; drawn by the seed when absent', replicaCount)
-    .option('--durability <class>', 'disk or memory; drawn by the seed when absent', durabilityClass)
+    .option('--replicas <n>', '1, 3 or 5; drawn by the seed when absent', oneOfNumbers(1, 3, 5))
+    .option('--durability <class>', 'disk or memory; drawn by the seed when absent', oneOf('disk', 'memory'))
     .option('--readers <n>', 'clients that read; drawn by the seed when absent', whole(0, 32))
     .option(
       '--duration <s>',
@@ -76,7 +67,7 @@ export function defineCommand(io: SimulatorIo): Command {
     .option('--clients <n>', 'how many; drawn by the seed when absent', whole(1, 8))
     .option('--requests <n>', 'of all clients together; drawn by the seed when absent', whole(2, 1e9))
     .option('--variant <n>', 'the same faults at the same times, other delays and losses of frames', whole(0, 1000))
-    .option('--faults <list>', `only these, with commas: ${FAULTS.join(', ')}`, faultList)
+    .option('--faults <list>', `only these, with commas: ${FAULTS.join(', ')}`, listOf(FAULTS))
     .option(
       '--only <list>',
       `of the faults of a seed only these: numbers, and ${FRAME_FAULTS.join(', ')}; "none" for none`,
@@ -84,11 +75,8 @@ export function defineCommand(io: SimulatorIo): Command {
     )
     .option('--log', 'with --seed: an event per line', false)
     .option('--events <a..b>', 'with --seed: the events with these numbers, one per line', range)
-    .option('--format <format>', 'text or json', format, 'text')
-    .allowExcessArguments(false)
+    .option('--format <format>', 'text or json', oneOf('text', 'json'), 'text')
     .addHelpText('after', EXAMPLES)
-    .exitOverride()
-    .configureOutput({ writeOut: io.out, writeErr: io.err })
 }
 
 /** What is wrong with the flags together; null when nothing is. */
@@ -142,23 +130,6 @@ export function replay(seed: number, shape: SwarmShape): string {
   return parts.join(' ')
 }
 
-export function whole(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (!Number.isInteger(value) || value < min || value > max || text.trim() === '')
-      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
-    return value
-  }
-}
-
-function faultList(text: string): FaultName[] {
-  return text.split(',').map((name) => {
-    const fault = FAULTS.find((known) => known === name.trim())
-    if (fault === undefined) throw new InvalidArgumentError(`"${name}" is none of ${FAULTS.join(', ')}.`)
-    return fault
-  })
-}
-
 function onlyList(text: string): (number | FrameFault)[] {
   if (text === 'none') return []
   return text.split(',').map((part) => {
@@ -176,19 +147,4 @@ function range(text: string): { from: number; to: number } {
   if (match === null || from > to)
     throw new InvalidArgumentError('It must be two numbers of events, the smaller first: 100..200.')
   return { from, to }
-}
-
-function durabilityClass(text: string): Durability {
-  if (text !== 'disk' && text !== 'memory') throw new InvalidArgumentError('It must be disk or memory.')
-  return text
-}
-
-function replicaCount(text: string): number {
-  if (!['1', '3', '5'].includes(text)) throw new InvalidArgumentError('It must be 1, 3 or 5.')
-  return Number(text)
-}
-
-export function format(text: string): string {
-  if (text !== 'text' && text !== 'json') throw new InvalidArgumentError('It must be text or json.')
-  return text
 }

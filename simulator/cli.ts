@@ -1,23 +1,15 @@
 // `galgo sim`: seeds from the command line, results as text or JSON. The exit code tells what kind of failure came first.
-import { CommanderError } from 'commander'
+import { parseFlags } from '../src/cli/own-flags.ts'
 import { explainSeed } from './cli-explain.ts'
-import { conflict, defineCommand, type Flags, type SimulatorIo, shapeOf, USAGE_ERROR } from './cli-flags.ts'
+import { conflict, defineCommand, type Flags, type SimulatorIo, shapeOf } from './cli-flags.ts'
 import { runMany } from './cli-fleet.ts'
 import { runOne } from './cli-seed.ts'
 import { shrinkSeed } from './cli-shrink.ts'
 
 /** Runs `galgo sim` with these arguments and answers the exit code of the process. */
 export async function runSimulatorCommand(argv: readonly string[], io: SimulatorIo): Promise<number> {
-  const command = defineCommand(io)
-  try {
-    command.parse(argv as string[], { from: 'user' })
-    const wrong = conflict(command.opts<Flags>())
-    if (wrong !== null) command.error(`error: ${wrong}`)
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
-    throw error
-  }
-  const flags = command.opts<Flags>()
+  const flags = parseFlags<Flags>(defineCommand(io), argv, conflict)
+  if (typeof flags === 'number') return flags
   const shape = shapeOf(flags)
   const seedOf = (mode: number | true): number => (mode === true ? (flags.seed as number) : mode)
   if (flags.explain !== undefined) return explainSeed(seedOf(flags.explain), shape, flags.format, io)

@@ -1,8 +1,10 @@
 // `galgo explore`: a scope from the command line; the way to a violation as sentences, or how much was walked without one.
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { format, type SimulatorIo, USAGE_ERROR, whole } from '../cli-flags.ts'
+import { type Command, InvalidArgumentError } from 'commander'
+import { ownCommand, parseFlags, USAGE_ERROR } from '../../src/cli/own-flags.ts'
+import { listOf, oneOf, oneOfNumbers, whole } from '../../src/cli/values.ts'
+import type { SimulatorIo } from '../cli-flags.ts'
 import { quickChecksummer } from '../quick-checksummer.ts'
-import { Cluster, INVARIANTS, type Invariant } from './cluster.ts'
+import { Cluster, INVARIANTS } from './cluster.ts'
 import { exitCode, Report, type WalkOptions } from './report.ts'
 import { type Path, Search } from './search.ts'
 import { parsePath, retrace } from './trace.ts'
@@ -13,14 +15,8 @@ interface Options extends WalkOptions {
 
 /** Runs `galgo explore` with these arguments and answers the exit code of the process. */
 export async function runExploreCommand(argv: readonly string[], io: SimulatorIo): Promise<number> {
-  const command = define(io)
-  try {
-    command.parse(argv as string[], { from: 'user' })
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_ERROR
-    throw error
-  }
-  const options = command.opts<Options>()
+  const options = parseFlags<Options>(defineCommand(io), argv)
+  if (typeof options === 'number') return options
   const search = new Search(new Cluster(options, quickChecksummer))
   if (options.replay !== undefined) return replay(search, options.replay, io)
   const report = new Report(search, options, io)
@@ -28,12 +24,12 @@ export async function runExploreCommand(argv: readonly string[], io: SimulatorIo
   return report.finish()
 }
 
-function define(io: SimulatorIo): Command {
-  return new Command('galgo explore')
+export function defineCommand(io: SimulatorIo): Command {
+  return ownCommand('galgo explore', io)
     .description(
       'Walk through every order of deliveries, losses, repetitions, time-outs, crashes and finished writes of a small cluster, breadth first: the replicas are the real ones.',
     )
-    .option('--replicas <n>', '3 or 5', replicaCount, 3)
+    .option('--replicas <n>', '3 or 5', oneOfNumbers(3, 5), 3)
     .option('--operations <n>', 'requests that may be made', whole(0, 4), 1)
     .option('--timeouts <n>', 'time-outs that may make a replica wish for another view', whole(0, 20), 2)
     .option('--crashes <n>', 'crashes, each with a restart', whole(0, 20), 1)
@@ -43,7 +39,9 @@ function define(io: SimulatorIo): Command {
       whole(0, 20),
       0,
     )
-    .option('--invariants <list>', `only these, with commas: ${INVARIANTS.join(', ')}`, invariantList, [...INVARIANTS])
+    .option('--invariants <list>', `only these, with commas: ${INVARIANTS.join(', ')}`, listOf(INVARIANTS), [
+      ...INVARIANTS,
+    ])
     .option(
       '--states-max <n>',
       'end after so many states; 40 bytes each, and more for the replicas',
@@ -54,13 +52,11 @@ function define(io: SimulatorIo): Command {
     .option('--walks <n>', 'then so many random walks to where no moves are left', whole(0, 1e9), 0)
     .option('--seed <n>', 'of the random walks', whole(0, 2 ** 48), 1)
     .option('--replay <path>', 'only this way, as printed with a violation', path)
-    .option('--format <format>', 'text or json', format, 'text')
+    .option('--format <format>', 'text or json', oneOf('text', 'json'), 'text')
     .addHelpText(
       'after',
       '\nExit codes: 0 nothing was broken, 127 a replica failed an assertion or halted, 129 a promise was broken.\n\nExamples:\n  galgo explore\n  galgo explore --operations 2 --timeouts 3 --crashes 2 --minutes 30\n  galgo explore --corruptions 1 --timeouts 2 --format json',
     )
-    .exitOverride()
-    .configureOutput({ writeOut: io.out, writeErr: io.err })
 }
 
 function replay(search: Search, path: Path, io: SimulatorIo): number {
@@ -79,17 +75,4 @@ function path(text: string): Path {
   const parsed = parsePath(text)
   if (parsed === null) throw new InvalidArgumentError('It must be steps like 0.2,1.0.')
   return parsed
-}
-
-function invariantList(text: string): Invariant[] {
-  return text.split(',').map((name) => {
-    const invariant = INVARIANTS.find((known) => known === name.trim())
-    if (invariant === undefined) throw new InvalidArgumentError(`"${name}" is none of ${INVARIANTS.join(', ')}.`)
-    return invariant
-  })
-}
-
-function replicaCount(text: string): number {
-  if (text !== '3' && text !== '5') throw new InvalidArgumentError('It must be 3 or 5.')
-  return Number(text)
 }

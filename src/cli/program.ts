@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { benchCommand } from './commands/bench.ts'
-import { chaosCommand } from './commands/chaos.ts'
 import { clientCommand } from './commands/client.ts'
 import { clusterCommand } from './commands/cluster.ts'
+import { completionCommand } from './commands/completion.ts'
 import { consumeCommand } from './commands/consume.ts'
 import { contextCommand } from './commands/context.ts'
 import { formatCommand, recoverCommand } from './commands/format.ts'
@@ -14,7 +14,7 @@ import { offsetCommand } from './commands/offset.ts'
 import { partitionCommand, segmentCommand } from './commands/partition.ts'
 import { produceCommand } from './commands/produce.ts'
 import { meCommand, nodesCommand, optionsCommand, pingCommand, statsCommand } from './commands/server.ts'
-import { exploreCommand, simCommand } from './commands/sim.ts'
+import { chaosCommand, exploreCommand, simCommand } from './commands/sim.ts'
 import { snapshotCommand } from './commands/snapshot.ts'
 import { startCommand } from './commands/start.ts'
 import { statusCommand } from './commands/status.ts'
@@ -25,6 +25,7 @@ import { userCommand } from './commands/user.ts'
 import { explain, printFailure } from './errors.ts'
 import { EXIT_CODES_HELP, ExitCode } from './exit-codes.ts'
 import type { CliIo } from './io.ts'
+import { usageError } from './own-flags.ts'
 
 /** What a command's action answers: its exit code. */
 export type Finish = (exitCode: number) => void
@@ -114,6 +115,7 @@ ${EXIT_CODES_HELP}`,
   program.addCommand(clientCommand(context))
   program.commandsGroup('This command line:')
   program.addCommand(contextCommand(context))
+  program.addCommand(completionCommand(context))
   program.commandsGroup('Measure and prove:')
   program.addCommand(benchCommand(context))
   program.addCommand(simCommand(context))
@@ -131,17 +133,13 @@ function prepare(command: Command, io: CliIo): void {
     .configureOutput({
       writeOut: (text) => void io.out(text),
       writeErr: io.err,
-      outputError: (text, write) => write(usageError(command, text)),
+      outputError: (text, write) => write(usageError(pathOf(command).join(' '), text)),
       getOutHelpWidth: () => Math.min(io.columns ?? 100, 120),
       getErrHelpWidth: () => Math.min(io.columns ?? 100, 120),
       getOutHasColors: () => io.outputIsTerminal,
       getErrHasColors: () => io.errorIsTerminal,
     })
   for (const child of command.commands) prepare(child, io)
-}
-
-function usageError(command: Command, text: string): string {
-  return `${text.replace(/^error:/, 'galgo:')}See: ${pathOf(command).join(' ')} --help\n`
 }
 
 /** `galgo`, `stream`, `create`. */

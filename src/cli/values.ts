@@ -11,13 +11,31 @@ export function whole(min: number, max: number): (text: string) => number {
   }
 }
 
-export function oneOf<const T extends string>(...choices: readonly T[]): (text: string) => T {
-  return (text) => {
+/** The parser knows its `choices`, for completion. */
+export function oneOf<const T extends string>(...choices: readonly T[]) {
+  const parse = (text: string): T => {
     const choice = choices.find((known) => known === text)
     if (choice === undefined)
       throw new InvalidArgumentError(`It must be ${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}.`)
     return choice
   }
+  return Object.assign(parse, { choices })
+}
+
+/** One of these numbers: of replicas, of nodes. */
+export function oneOfNumbers(...choices: readonly number[]) {
+  const word = oneOf(...choices.map(String))
+  return Object.assign((text: string): number => Number(word(text)), { choices: word.choices })
+}
+
+/** Some of these words, with commas between them. */
+export function listOf<const T extends string>(known: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(',').map((part) => {
+      const found = known.find((name) => name === part.trim())
+      if (found === undefined) throw new InvalidArgumentError(`"${part}" is none of ${known.join(', ')}.`)
+      return found
+    })
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { type FormatFlags, withFormat } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { loadServer } from '../server.ts'
-import { oneOf, whole } from '../values.ts'
+import { oneOfNumbers, whole } from '../values.ts'
 import { durabilityOption } from './format.ts'
 
 interface Flags extends FormatFlags {
@@ -18,9 +18,7 @@ interface Flags extends FormatFlags {
 export function clusterCommand({ io, action }: CommandContext): Command {
   return withFormat(new Command('cluster'))
     .description('run a cluster on this machine, formatted if needed')
-    .addOption(
-      new Option('--nodes <n>', '1, 3 or 5').argParser((text) => Number(oneOf('1', '3', '5')(text))).default(3),
-    )
+    .addOption(new Option('--nodes <n>', '1, 3 or 5').argParser(oneOfNumbers(1, 3, 5)).default(3))
     .option('--data <dir>', 'where its data lies, a directory for each node', '.galgo')
     .addOption(
       new Option('--client-port <port>', 'of the first node, then upwards').argParser(whole(0, 65_530)).default(8090),

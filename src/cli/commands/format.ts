@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { type FormatFlags, withFormat } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { loadServer } from '../server.ts'
-import { bytes, oneOf, whole } from '../values.ts'
+import { bytes, oneOfNumbers, whole } from '../values.ts'
 
 interface Flags extends FormatFlags {
   readonly data: string
@@ -53,9 +53,7 @@ function directoryCommand({ io, action }: CommandContext, name: string, replacem
     .requiredOption('--cluster <id>', 'the same on all nodes: 32 hex digits, or a name of which they are made')
     .addOption(new Option('--replica <i>', 'which node this is, from 0').argParser(whole(0, 4)).makeOptionMandatory())
     .addOption(
-      new Option('--replicas <n>', 'how many nodes: 1, 3 or 5')
-        .argParser((text) => Number(oneOf('1', '3', '5')(text)))
-        .makeOptionMandatory(),
+      new Option('--replicas <n>', 'how many nodes: 1, 3 or 5').argParser(oneOfNumbers(1, 3, 5)).makeOptionMandatory(),
     )
     .addOption(
       new Option('--frame-max <size>', 'largest frame, fixed for the life of the cluster').argParser(

@@ -1,7 +1,8 @@
-// galgo sim and galgo explore: the simulator brings their flags itself, and is loaded only when it is asked for.
+// galgo sim, explore and chaos: each brings its flags itself, and is loaded only when it is asked for.
 import { Command } from 'commander'
-import type { SimulatorIo } from '../../../simulator/cli-flags.ts'
+import type { OwnIo } from '../own-flags.ts'
 import type { CommandContext } from '../program.ts'
+import { checkRuntime } from '../server.ts'
 
 export function simCommand(context: CommandContext): Command {
   return withFlagsOfItsOwn(
@@ -27,11 +28,24 @@ export function exploreCommand(context: CommandContext): Command {
   )
 }
 
+export function chaosCommand(context: CommandContext): Command {
+  return withFlagsOfItsOwn(
+    context,
+    'chaos',
+    'run three real nodes under faults and a checked load',
+    async (argv, io) => {
+      checkRuntime(process.versions.node)
+      const { runChaosCommand } = await import('../../../chaos/cli.ts')
+      return await runChaosCommand(argv, io)
+    },
+  )
+}
+
 function withFlagsOfItsOwn(
   { io, action }: CommandContext,
   name: string,
   description: string,
-  run: (argv: string[], io: SimulatorIo) => Promise<number>,
+  run: (argv: string[], io: OwnIo) => Promise<number>,
 ): Command {
   return new Command(name)
     .description(description)
@@ -47,7 +61,7 @@ function withFlagsOfItsOwn(
             out: (text) => void io.out(text),
             err: io.err,
             stop: io.stop,
-            isTerminal: process.stderr.isTTY === true,
+            isTerminal: io.errorIsTerminal,
             columns: process.stderr.columns,
           }),
       ),

@@ -8,6 +8,7 @@ import { type ConnectionFlags, withAnyNode, withConnection } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { size } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
+import { listOf } from '../values.ts'
 
 interface SnapshotFlags extends ConnectionFlags {
   readonly output?: string
@@ -58,11 +59,7 @@ Examples:
 }
 
 function partList(text: string): SnapshotPart[] {
-  const parts = text.split(',').map((name) => {
-    const part = SNAPSHOT_PARTS.find((known) => known === name.trim())
-    if (part === undefined) throw new InvalidArgumentError(`"${name}" is none of ${SNAPSHOT_PARTS.join(', ')}.`)
-    return part
-  })
+  const parts = listOf(SNAPSHOT_PARTS)(text)
   if (parts.includes('all') && parts.length > 1) throw new InvalidArgumentError('all is all: leave the others out.')
   return parts
 }
