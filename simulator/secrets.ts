@@ -1,6 +1,7 @@
 // Passwords in a simulation: hashes that are quick, and come a while later, as real ones do.
 import { utf8Encode } from '../src/protocol/bytes.ts'
 import { xxh32 } from '../src/protocol/xxh32.ts'
+import type { AccessClaims } from '../src/state/access-tokens.ts'
 import type { Secrets } from '../src/state/secrets.ts'
 import type { SeededRandom } from './random.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -52,6 +53,21 @@ export class SimSecrets implements Secrets {
     const view = new DataView(digest.buffer)
     for (let i = 0; i < 8; i++) view.setUint32(4 * i, xxh32(bytes, 0, bytes.length, i), true)
     return digest
+  }
+
+  signAccess(claims: AccessClaims, hash: string, done: (token: string | null) => void): void {
+    const text = JSON.stringify(claims)
+    this.#later(() => done(`access ${shadow(text, shadow(hash, 0))} ${text}`))
+  }
+
+  readAccess(token: string): AccessClaims | null {
+    const [kind, , ...text] = token.split(' ')
+    return kind === 'access' ? JSON.parse(text.join(' ')) : null
+  }
+
+  verifyAccess(token: string, hash: string, done: (right: boolean) => void): void {
+    const [, signature, ...text] = token.split(' ')
+    this.#later(() => done(signature === String(shadow(text.join(' '), shadow(hash, 0)))))
   }
 }
 

@@ -53,6 +53,8 @@ export interface SessionOptions {
   readonly timeoutMs: number
   /** Only reads, of whichever node it finds; the cluster's log hears nothing of it. */
   readonly reader?: boolean
+  /** The first of the servers is tried first; any of them when absent. */
+  readonly inOrder?: boolean
 }
 
 interface Pending {
@@ -121,7 +123,7 @@ export class Session {
     this.#timeoutMs = options.timeoutMs
     this.#reader = options.reader ?? false
     this.#servers = [...options.servers]
-    this.#serverIndex = Math.floor(this.#env.random() * this.#servers.length)
+    this.#serverIndex = options.inOrder === true ? 0 : Math.floor(this.#env.random() * this.#servers.length)
     this.#id = this.#env.randomId()
     if (this.#id.every((word) => word === 0)) this.#id[0] = 1
   }

@@ -266,6 +266,12 @@ export class PolledMessage {
     )
   }
 
+  /** XXH3-64 of what follows it in the frame. */
+  get checksum(): bigint {
+    const at = this.#frame + FrameAt.checksum
+    return (BigInt(u32At(this.#bytes, at + 4)) << 32n) | BigInt(u32At(this.#bytes, at))
+  }
+
   /** The producer's 128-bit id. */
   get id(): bigint {
     let id = 0n

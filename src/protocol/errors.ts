@@ -37,6 +37,7 @@ const TABLE = {
   requestAlreadyApplied: [59, 'The request was applied before and its reply is no longer kept.'],
   notConnected: [61, 'There is no connection.'],
   clientShutdown: [63, 'The client was closed.'],
+  accessTokenMissing: [77, 'Send an access token, or a personal access token: Authorization: Bearer …'],
   invalidSizeBytes: [80, 'The size in bytes is not valid.'],
   invalidUtf8: [81, 'The text is not valid UTF-8.'],
   invalidNumberEncoding: [82, 'The number is not encoded as expected.'],

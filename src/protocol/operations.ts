@@ -13,6 +13,8 @@ export const Operation = {
   truncatePartition: 68,
   createRoot: 71,
   storeGroupOffset: 72,
+  // Ours, and for clients.
+  endAccessLogin: 73,
   // Metadata.
   createStream: 128,
   updateStream: 129,
@@ -96,6 +98,8 @@ export const Code = {
   joinConsumerGroup: 604,
   leaveConsumerGroup: 605,
   syncConsumerGroup: 606,
+  /** Ours. */
+  issueAccessToken: 9001,
 } as const
 export type Code = (typeof Code)[keyof typeof Code]
 

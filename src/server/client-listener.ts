@@ -106,7 +106,7 @@ export class ClientListener {
 class Connection implements ClientConnection {
   readonly id: number
   address: string
-  transport: 1 | 4 = 1
+  transport: 1 | 3 | 4 = 1
   secure = false
   /** The handler knows it. */
   introduced: boolean

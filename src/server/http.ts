@@ -1,10 +1,11 @@
-// The node's HTTP side, on the main thread: GET /health for probes, GET /status for people and tools, and the simulator as a
-// page. Never on the data path.
+// The node's HTTP side, on the main thread: GET /health for probes, GET /status for people and tools, the simulator as a page,
+// and Iggy's REST API, which is a client of the cluster.
 import type { Server } from 'node:http'
 import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { type Address, formatAddress } from './address.ts'
 import { listenError, messageOf } from './errors.ts'
+import { type RestApi, serveRest } from './rest/api.ts'
 import { serveSimulator } from './simulator-page.ts'
 import type { NodeStatus } from './status.ts'
 
@@ -13,7 +14,7 @@ export type StatusSource = () => Promise<NodeStatus>
 
 const ROUTES = ['/health', '/status', '/simulator/'] as const
 
-export function createApp(status: StatusSource): Hono {
+export function createApp(status: StatusSource, rest: RestApi | null = null): Hono {
   const app = new Hono()
 
   // 200 once this node takes part in the cluster, 503 with the reason until then.
@@ -36,6 +37,7 @@ export function createApp(status: StatusSource): Hono {
   })
 
   serveSimulator(app)
+  if (rest !== null) serveRest(app, rest)
 
   for (const route of ROUTES) {
     app.all(route, (c) =>
@@ -52,8 +54,12 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-export async function serveHttp(address: Address, status: StatusSource): Promise<HttpServer> {
-  const app = createApp(status)
+export async function serveHttp(
+  address: Address,
+  status: StatusSource,
+  rest: RestApi | null = null,
+): Promise<HttpServer> {
+  const app = createApp(status, rest)
   return await new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: address.host, port: address.port }, (info) => {
       server.off('error', refused)

@@ -4,7 +4,8 @@
 //
 //   | off | size | field                              |
 //   | 128 |  32  | secret                             |
-//   | 160 |   1  | transport: 1 TCP, 4 WebSocket      |
+//   | 160 |   1  | transport: 1 TCP, 3 HTTP,          |
+//   |     |      | 4 WebSocket                        |
 //   | 161 |   1  | 1: over TLS                        |
 //   | 256 |   n  | address, UTF-8, at most 255 bytes  |
 import { timingSafeEqual } from 'node:crypto'
@@ -19,7 +20,7 @@ const ADDRESS_MAX = 255
 export const INTRODUCTION_SIZE_MAX = HEADER_SIZE + ADDRESS_MAX
 
 export interface Introduction {
-  readonly transport: 1 | 4
+  readonly transport: 1 | 3 | 4
   readonly secure: boolean
   /** Of the client, `host:port`. */
   readonly address: string
@@ -43,7 +44,7 @@ export function decodeIntroduction(frame: Uint8Array, secret: Uint8Array): Intro
   if (frame[At.command] !== INTRODUCTION_COMMAND || size > INTRODUCTION_SIZE_MAX) return null
   if (!timingSafeEqual(frame.subarray(IntroductionAt.secret, IntroductionAt.secret + SECRET_SIZE), secret)) return null
   const transport = frame[IntroductionAt.transport]
-  if (transport !== 1 && transport !== 4) return null
+  if (transport !== 1 && transport !== 3 && transport !== 4) return null
   const address = new TextDecoder().decode(frame.subarray(HEADER_SIZE, size))
   return { transport, secure: frame[IntroductionAt.secure] === 1, address }
 }

@@ -8,6 +8,7 @@ import type { Log } from '../../consensus/ports.ts'
 import type { DiagnosticsOrder } from '../state/diagnostics.ts'
 import { type Address, formatAddress } from './address.ts'
 import { Certificate, type KeyPair } from './certificates.ts'
+import { makeChecksummer } from './checksummer.ts'
 import type { NodeConfig } from './config.ts'
 import { assertFormatted, lockData } from './data-directory.ts'
 import { makeArchive } from './diagnostics.ts'
@@ -16,8 +17,10 @@ import { Gateway } from './gateway.ts'
 import { type HttpServer, serveHttp } from './http.ts'
 import { SECRET_SIZE } from './introduction.ts'
 import type { LogRing } from './log-ring.ts'
+import type { NodeAddress } from './peer-bus.ts'
 import type { Expected, Role } from './replica-node.ts'
 import type { FromWorker, ToWorker, WorkerInput } from './replica-worker.ts'
+import { type ClusterView, RestSessions } from './rest/sessions.ts'
 import type { NodeStatus, ReplicaStatus } from './status.ts'
 import { VERSION } from './version.ts'
 
@@ -42,6 +45,12 @@ export class GalgoNode {
   readonly #lock: Lock
   #worker: Worker | null = null
   #http: HttpServer | null = null
+  #rest: RestSessions | null = null
+  /** What the replica thread says of itself and the cluster. */
+  #view: { readonly self: number; readonly relay: ClusterView['relay'] } | null = null
+  #nodes: readonly (NodeAddress | null)[] = []
+  #primary: number | null = null
+  #frameSizeMax = 0
   #certificate: Certificate | null = null
   #gateway: Gateway | null = null
   #clientPort = 0
@@ -116,12 +125,26 @@ export class GalgoNode {
     this.#gateway = await Gateway.open({ config: { tls, websocket, limits }, pair, log })
   }
 
+  async #openHttp(address: Address, log: Log): Promise<void> {
+    const sessions = new RestSessions(() => this.#clusterView())
+    this.#rest = sessions
+    const rest = { sessions, checksummer: makeChecksummer(), frameSizeMax: () => this.#frameSizeMax, log }
+    this.#http = await serveHttp(address, () => this.status(), rest)
+  }
+
+  #clusterView(): ClusterView | null {
+    if (this.#view === null || this.#stopping) return null
+    const nodes = this.#nodes.map((node) => (node === null || node.client.port === 0 ? null : node.client))
+    return { ...this.#view, primary: this.#primary, nodes }
+  }
+
   async #start({ expected, onRole, log }: NodeOptions): Promise<void> {
     const config = this.#config
-    if (config.http !== null) this.#http = await serveHttp(config.http, () => this.status())
+    if (config.http !== null) await this.#openHttp(config.http, log)
     await this.#openGateway(log)
     const gateway = this.#gateway
-    const secret = gateway === null ? null : new Uint8Array(randomBytes(SECRET_SIZE))
+    const relays = gateway !== null || this.#rest !== null
+    const secret = relays ? new Uint8Array(randomBytes(SECRET_SIZE)) : null
     const ports = { http: this.httpPort, tls: this.tlsPort, websocket: this.websocketPort }
     const input: WorkerInput = { config, expected: expected ?? null, ports, secret }
     const worker = new Worker(new URL('./replica-worker.ts', import.meta.url), { workerData: input, name: 'replica' })
@@ -133,13 +156,21 @@ export class GalgoNode {
             this.#clientPort = message.clientPort
             const { replica, cluster, driver } = message.status
             const { relayPort, frameSizeMax, clientPort: client } = message
-            if (gateway !== null && secret !== null) gateway.start({ port: relayPort, secret, frameSizeMax })
+            if (secret !== null) {
+              gateway?.start({ port: relayPort, secret, frameSizeMax })
+              this.#frameSizeMax = frameSizeMax
+              this.#view = { self: replica, relay: { port: relayPort, secret } }
+            }
             const { tls, websocket } = ports
             log.info('node-ready', { replica, cluster, data: config.data, client, tls, websocket, driver })
             return ready()
           }
           case 'role':
+            this.#primary = message.role.primary
             return onRole?.(message.role)
+          case 'nodes':
+            this.#nodes = message.nodes
+            return
           case 'status':
             this.#statusWaiting.get(message.id)?.(message.status)
             this.#statusWaiting.delete(message.id)
@@ -242,6 +273,7 @@ export class GalgoNode {
     this.#stopping = true
     this.#log.info('stopping')
     this.#gateway?.quiesce()
+    await this.#rest?.close()
     worker.postMessage({ kind: 'stop' } satisfies ToWorker)
     const timer = setTimeout(() => void worker.terminate(), this.#config.limits.stopTimeoutMs + STOP_GRACE_MS)
     try {
@@ -257,6 +289,7 @@ export class GalgoNode {
     this.#http = null
     this.#certificate?.stop()
     this.#gateway?.close()
+    await this.#rest?.close()
     await http?.close()
     this.#lock.release()
     if (this.#failure === null || this.#stopping) this.#ended.resolve()

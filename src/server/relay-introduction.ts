@@ -2,7 +2,7 @@
 // checked like a hello (peer-bus.ts).
 //
 //   | size | field                                                        |
-//   |    1 | transport: 1 TCP, 4 WebSocket                                |
+//   |    1 | transport: 1 TCP, 3 HTTP, 4 WebSocket                        |
 //   |    1 | 1: over TLS, 2: it has logged in, 4: with a token            |
 //   |   16 | client         |                                             |
 //   |    8 | session        | zeros for one that has not logged in        |
@@ -18,7 +18,7 @@ const DIGEST_SIZE = 32
 const ADDRESS_MAX = 128
 
 export interface RelayIntroduction {
-  readonly transport: 1 | 4
+  readonly transport: 1 | 3 | 4
   readonly secure: boolean
   /** Of the client, `host:port`. */
   readonly address: string
@@ -42,7 +42,8 @@ export function encodeRelayIntroduction(
 /** Throws a ProtocolError. */
 export function decodeRelayIntroduction(bytes: Uint8Array): RelayIntroduction {
   const reader = new Reader(bytes)
-  const transport = reader.u8() === 4 ? 4 : 1
+  const code = reader.u8()
+  const transport = code === 3 || code === 4 ? code : 1
   const flags = reader.u8()
   const client = Uint32Array.from({ length: 4 }, () => reader.u32())
   const session = reader.u64()

@@ -23,7 +23,7 @@ import { DriverDisk } from './disk.ts'
 import { listenError, messageOf, ServerError } from './errors.ts'
 import { clusterIdText } from './format.ts'
 import { hostFacts } from './host-facts.ts'
-import { PeerBus } from './peer-bus.ts'
+import { type NodeAddress, PeerBus } from './peer-bus.ts'
 import { Relays } from './relays.ts'
 import { SystemSecrets } from './secrets.ts'
 import type { ReplicaStatus } from './status.ts'
@@ -66,6 +66,8 @@ export interface ReplicaNodeOptions {
   readonly log: Log
   readonly diagnostics: Diagnostics
   readonly onRole: (role: Role) => void
+  /** By replica index; null for one that was not met yet. */
+  readonly onNodes: (nodes: readonly (NodeAddress | null)[]) => void
   /** The replica stopped for good: the process must end with this error. */
   readonly onHalt: (error: ServerError) => void
 }
@@ -246,7 +248,10 @@ export class ReplicaNode {
       nonce: random.below(2 ** 32) * 2 ** 16 + random.below(2 ** 16),
       random,
       handler: {
-        onReplicaConnected: (replica) => this.#replica.onReplicaConnected(replica),
+        onReplicaConnected: (replica) => {
+          this.#replica.onReplicaConnected(replica)
+          options.onNodes(this.#peers.nodes())
+        },
         onReplicaDisconnected: (replica) => {
           this.#replica.onReplicaDisconnected(replica)
           this.#relays?.lost(replica)
@@ -311,6 +316,7 @@ export class ReplicaNode {
     this.#peers.start()
     this.#clients.start()
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#options.onNodes(this.#peers.nodes())
     this.#noteRole()
   }
 

@@ -5,6 +5,7 @@ import type { NodeConfig } from './config.ts'
 import { messageOf, ServerError, type ServerErrorCode } from './errors.ts'
 import { asLog, openLogger } from './log.ts'
 import { LogRing } from './log-ring.ts'
+import type { NodeAddress } from './peer-bus.ts'
 import { type Expected, type ListeningPorts, ReplicaNode, type Role } from './replica-node.ts'
 import type { ReplicaStatus } from './status.ts'
 
@@ -29,6 +30,8 @@ export type FromWorker =
       readonly status: ReplicaStatus
     }
   | { readonly kind: 'role'; readonly role: Role }
+  /** Where the nodes are found; told again when another one was met. */
+  | { readonly kind: 'nodes'; readonly nodes: readonly (NodeAddress | null)[] }
   | { readonly kind: 'status'; readonly id: number; readonly status: ReplicaStatus | null }
   /** Answered once, with `diagnosed`; `lines` are the last of this thread's log. */
   | { readonly kind: 'diagnose'; readonly order: DiagnosticsOrder; readonly lines: readonly string[] }
@@ -90,6 +93,7 @@ async function main(): Promise<void> {
       log,
       diagnostics,
       onRole: (role) => say({ kind: 'role', role }),
+      onNodes: (nodes) => say({ kind: 'nodes', nodes }),
       onHalt: fail,
     })
   } catch (error) {

@@ -5,7 +5,9 @@
 //   $scrypt$ln=15,r=8,p=1$<salt>$<hash>               so each node verifies what any other has made
 import * as crypto from 'node:crypto'
 import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import type { AccessClaims } from '../state/access-tokens.ts'
 import type { Secrets } from '../state/secrets.ts'
+import { readAccess, signAccess, verifyAccess } from './access-jwt.ts'
 
 const RUNNING_MAX = 2
 const WAITING_MAX = 256
@@ -91,6 +93,21 @@ export class SystemSecrets implements Secrets {
 
   digest(token: string): Uint8Array {
     return new Uint8Array(createHash('sha256').update(token).digest())
+  }
+
+  signAccess(claims: AccessClaims, hash: string, done: (token: string | null) => void): void {
+    signAccess(claims, hash).then(done, () => done(null))
+  }
+
+  readAccess(token: string): AccessClaims | null {
+    return readAccess(token)
+  }
+
+  verifyAccess(token: string, hash: string, done: (right: boolean) => void): void {
+    verifyAccess(token, hash).then(
+      () => done(true),
+      () => done(false),
+    )
   }
 
   #derive(password: string, parameters: Parameters, done: Derived): boolean {

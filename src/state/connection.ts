@@ -4,8 +4,8 @@ import type { Message } from '../protocol/message.ts'
 export interface ClientConnection {
   readonly id: number
   readonly address: string
-  /** 1: TCP, 4: WebSocket. */
-  readonly transport: 1 | 4
+  /** 1: TCP, 3: a request over HTTP, 4: WebSocket. */
+  readonly transport: 1 | 3 | 4
   /** Over TLS. */
   readonly secure: boolean
   /** Takes a reference of its own. */

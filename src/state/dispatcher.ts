@@ -15,6 +15,7 @@ import type { Clock, ExecuteResult, Log, Random } from '../../consensus/ports.ts
 import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
 import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
+import { encodeIssueAccessTokenReply } from '../protocol/commands/access-token.ts'
 import { encodeCreatePersonalAccessTokenReply } from '../protocol/commands/create-personal-access-token.ts'
 import {
   decodeRegister,
@@ -45,6 +46,7 @@ import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../pro
 import { Code, isInternal, isOperation, isPartition, isReplicated, Operation } from '../protocol/operations.ts'
 import { RESULT_OK_SIZE, writeResultOk } from '../protocol/result.ts'
 import { ruleOfOperation } from './access.ts'
+import type { AccessGrant } from './access-tokens.ts'
 import { authorize } from './authorize.ts'
 import type { ClientConnection } from './connection.ts'
 import { DiagnosticRequests, type Diagnostics } from './diagnostics.ts'
@@ -127,6 +129,7 @@ const WRITES: ReadonlySet<number> = new Set([
   Operation.updatePermissions,
   Operation.createPersonalAccessToken,
   Operation.deletePersonalAccessToken,
+  Operation.endAccessLogin,
   Operation.sendMessages,
   Operation.storeConsumerOffset,
   Operation.deleteConsumerOffset,
@@ -374,7 +377,9 @@ export class Dispatcher implements ReplicaHost {
     if (door.session !== 0 && door.client !== client) return this.#evict(door, message, EvictionReason.sessionError)
     const reader = asksToRead(message)
     if (door.session !== 0 && door.reader !== reader) return this.#evict(door, message, EvictionReason.sessionError)
-    if (!reader && !isExactlyOnce(login.context) && this.#forwards.takes(door)) {
+    // Access tokens are for clients that look for who leads.
+    const access = login.kind === 'token' && this.#options.secrets.readAccess(login.token) !== null
+    if (!reader && !access && !isExactlyOnce(login.context) && this.#forwards.takes(door)) {
       const token = login.kind === 'token' ? keyOf(this.#options.secrets.digest(login.token)) : null
       return this.#forwards.take(door, message, token)
     }
@@ -396,7 +401,7 @@ export class Dispatcher implements ReplicaHost {
   }
 
   /** A connection for reading: this node answers by itself, and the log hears nothing of it. */
-  #openReader(door: Door, message: Message, userId: number, token: string | null): void {
+  #openReader(door: Door, message: Message, userId: number, token: string | AccessGrant | null): void {
     const echo = echoOf(message)
     const client = getKey(message.words, At.request.client)
     message.unref()
@@ -800,11 +805,27 @@ export class Dispatcher implements ReplicaHost {
   #serve(door: Door, message: Message, code: number): void {
     if (code === Code.pollMessages) return this.#polls.take(door, message)
     if (code === Code.snapshot) return this.#diagnostics.take(door, message)
+    if (code === Code.issueAccessToken) return this.#issueAccessToken(door, message)
     this.#reply(door, echoOf(message), (writer) => {
       const reader = new Reader(message.bytes, HEADER_SIZE, message.size)
       this.#reads.answer(code, reader, writer, door)
     })
     message.unref()
+  }
+
+  #issueAccessToken(door: Door, message: Message): void {
+    const echo = echoOf(message)
+    const empty = message.size === HEADER_SIZE
+    message.unref()
+    if (!empty) return this.#status(door, echo, Status.invalidCommand)
+    if (door.issuing) return this.#status(door, echo, Status.transientNotAccepted)
+    door.issuing = true
+    this.#logins.accessTokens.issue(door.user, door.token, (issued) => {
+      door.issuing = false
+      if (door.gone) return
+      if (issued === null) return this.#status(door, echo, Status.transientNotAccepted)
+      this.#reply(door, echo, (writer) => encodeIssueAccessTokenReply(writer, issued))
+    })
   }
 
   #reply(door: Door, echo: RequestEcho, write: (writer: Writer) => void): void {

@@ -2,6 +2,7 @@
 import { Command, commandOf } from '../protocol/frame.ts'
 import type { Message } from '../protocol/message.ts'
 import { ROOT_USER } from './access.ts'
+import type { AccessGrant } from './access-tokens.ts'
 import type { ClientConnection } from './connection.ts'
 import type { RequestEcho } from './replies.ts'
 import type { Job } from './secret-requests.ts'
@@ -36,8 +37,8 @@ export class Door {
   session = 0
   /** Who has logged in, once there is a session. */
   user = ROOT_USER
-  /** With which token, as its key; null: with a password. */
-  token: string | null = null
+  /** With which personal access token, as its key, or with which access token; null: with a password. */
+  token: string | AccessGrant | null = null
   exactlyOnce = false
   /** Its session is this node's alone: reads, no writes. */
   reader = false
@@ -61,6 +62,8 @@ export class Door {
   readonly tokens = new Map<number, string>()
   /** Polls that found no buffer. */
   waitingPolls = 0
+  /** An access token is being made for it. */
+  issuing = false
   /** When the last frame came, ms. */
   heardAt = 0
   paused = false

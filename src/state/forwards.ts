@@ -159,7 +159,9 @@ export class Forwards {
     this.look()
     if (door.upstream !== null || this.#target < 0) return door.upstream
     const { session, user, token, clientId: client } = door
-    const voucher = session === 0 ? null : { client, session, user, token }
+    // Whoever came with an access token shows it again, to who leads.
+    const voucher =
+      session === 0 || (typeof token === 'object' && token !== null) ? null : { client, session, user, token }
     const events: UpstreamEvents = {
       onFrame: (message) => this.#onFrame(door, link, message),
       onClosed: (sent) => this.#onClosed(door, link, sent),

@@ -21,7 +21,7 @@ import {
   readPermissions,
 } from '../protocol/permissions.ts'
 import { type Action, allows, namesPlace, ROOT_USER, withoutPlace } from './access.ts'
-import { TOKENS_PER_USER_MAX, USERS_MAX } from './limits.ts'
+import { ENDED_LOGIN_MICROS, ENDED_LOGINS_MAX, TOKENS_PER_USER_MAX, USERS_MAX } from './limits.ts'
 
 export interface Token {
   readonly name: string
@@ -44,9 +44,13 @@ export interface User {
   permissions: Permissions | null
   /** By name. */
   readonly tokens: Map<string, Token>
+  /** Logins by the REST API that have ended, and until when that has to be known, µs; all that are older than an op have. */
+  readonly endedLogins: Map<string, number>
+  loginsFrom: number
 }
 
 type TokenRow = readonly [name: string, createdAt: number, expiresAt: number | null, digest: Uint8Array]
+type EndedRow = readonly [login: string, until: number]
 type UserRow = readonly [
   id: number,
   name: string,
@@ -55,6 +59,9 @@ type UserRow = readonly [
   hash: string,
   permissions: Uint8Array | null,
   tokens: readonly TokenRow[],
+  /** Of a user that has never ended one, both are absent. */
+  loginsFrom?: number,
+  endedLogins?: readonly EndedRow[],
 ]
 export type IdentityImage = readonly [nextId: number, users: readonly UserRow[]]
 
@@ -113,14 +120,14 @@ export class Identity {
     if (this.hasRoot) return
     checkHash(hash)
     const permissions = globalRights(...ALL_GLOBAL_RIGHTS)
-    this.#add({ id: ROOT_USER, name, createdAt, status: 'active', hash, permissions, tokens: new Map() })
+    this.#add({ id: ROOT_USER, name, createdAt, status: 'active', hash, permissions, ...nothingElse() })
   }
 
   create({ name, password: hash, status, permissions }: CreateUser, createdAt: number): User {
     checkHash(hash)
     if (this.#byName.has(name)) throw refusal(Status.userAlreadyExists)
     if (this.#users.size >= USERS_MAX) throw refusal(Status.usersLimitReached)
-    const user: User = { id: this.#nextId, name, createdAt, status, hash, permissions, tokens: new Map() }
+    const user: User = { id: this.#nextId, name, createdAt, status, hash, permissions, ...nothingElse() }
     this.#nextId += 1
     this.#add(user)
     return user
@@ -166,6 +173,8 @@ export class Identity {
     const verified = current === user.hash || (current === '' && by !== user.id)
     if (!verified) throw refusal(Status.invalidCredentials)
     user.hash = next
+    // Their tokens are good no more in any case.
+    user.endedLogins.clear()
   }
 
   createToken(by: number, { name, lifetime, digest }: TokenEntry, now: number): void {
@@ -204,6 +213,23 @@ export class Identity {
     for (const { name, expiresAt } of user.tokens.values()) if (expiresAt <= now) this.#dropToken(user, name)
   }
 
+  /** What was issued in this login of the user is good no more. */
+  endLogin(by: number, login: string, at: { readonly op: number; readonly timestamp: number }): void {
+    const user = this.#found(by)
+    const { endedLogins } = user
+    for (const [other, until] of endedLogins) if (until <= at.timestamp) endedLogins.delete(other)
+    if (endedLogins.size < ENDED_LOGINS_MAX || endedLogins.has(login)) {
+      endedLogins.set(login, at.timestamp + ENDED_LOGIN_MICROS)
+      return
+    }
+    endedLogins.clear()
+    user.loginsFrom = at.op
+  }
+
+  hasEnded(user: User, { login, op }: { readonly login: string; readonly op: number }): boolean {
+    return op < user.loginsFrom || user.endedLogins.has(login)
+  }
+
   /** A stream, or a topic of it, is gone: nobody inherits rights in the next one of that number. */
   forgetPlace(stream: number, topic: number | null): void {
     for (const user of this.#users.values()) {
@@ -240,7 +266,17 @@ export class Identity {
             ],
           )
         const permissions = user.permissions === null ? null : encodePermissions(user.permissions)
-        return [user.id, user.name, user.createdAt, user.status === 'active', user.hash, permissions, tokens]
+        const { endedLogins, loginsFrom } = user
+        const row = [
+          user.id,
+          user.name,
+          user.createdAt,
+          user.status === 'active',
+          user.hash,
+          permissions,
+          tokens,
+        ] as const
+        return loginsFrom === 0 && endedLogins.size === 0 ? row : [...row, loginsFrom, [...endedLogins]]
       })
     return [this.#nextId, rows]
   }
@@ -250,7 +286,7 @@ export class Identity {
     this.#byName.clear()
     this.#byDigest.clear()
     this.#nextId = nextId
-    for (const [id, name, createdAt, active, hash, permissions, tokens] of rows) {
+    for (const [id, name, createdAt, active, hash, permissions, tokens, loginsFrom = 0, ended = []] of rows) {
       const user: User = {
         id,
         name,
@@ -259,6 +295,8 @@ export class Identity {
         hash,
         permissions: permissions === null ? null : readPermissions(new Reader(permissions)),
         tokens: new Map(),
+        endedLogins: new Map(ended),
+        loginsFrom,
       }
       this.#add(user)
       for (const [tokenName, tokenCreatedAt, expiresAt, bytes] of tokens) {
@@ -273,6 +311,10 @@ export class Identity {
       }
     }
   }
+}
+
+function nothingElse(): Pick<User, 'tokens' | 'endedLogins' | 'loginsFrom'> {
+  return { tokens: new Map(), endedLogins: new Map(), loginsFrom: 0 }
 }
 
 function checkHash(hash: string): void {

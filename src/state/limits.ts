@@ -15,6 +15,11 @@ export const OFFSETS_PER_PARTITION_MAX = 10_000
 export const USERS_MAX = 1000
 /** One more is 52 personalAccessTokensLimitReached. */
 export const TOKENS_PER_USER_MAX = 100
+/** How long an access token is good. */
+export const ACCESS_TOKEN_SECONDS = 3600
+/** Of one user, remembered one by one until none of their tokens can be good any more; one more ends all logins before it. */
+export const ENDED_LOGINS_MAX = 1024
+export const ENDED_LOGIN_MICROS = 2 * ACCESS_TOKEN_SECONDS * 1_000_000
 /** Of one topic; one more is 5 featureUnavailable. */
 export const GROUPS_PER_TOPIC_MAX = 1000
 /** One more is 5 featureUnavailable. */

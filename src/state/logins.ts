@@ -5,6 +5,7 @@
 //                   └▶ no: made first, from this node's configuration, through the log        └▶ wrong: confirm, eviction
 //     of a client whose session is there ─▶ register, verify meanwhile
 //   by token ────▶ found by its digest, not expired ───────────────────────────────────────────▶ register
+//   by access token ─▶ signed with what verifies its user's password, not ended (access-tokens.ts) ─▶ register
 import type { Clock, Log } from '../../consensus/ports.ts'
 import { Writer } from '../protocol/bytes.ts'
 import type { Login, PasswordLogin, TokenLogin } from '../protocol/commands/register.ts'
@@ -12,6 +13,7 @@ import { EvictionReason, Status } from '../protocol/errors.ts'
 import { At, clearHeader, getKey, setU32 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
 import { Operation } from '../protocol/operations.ts'
+import { type AccessClaims, type AccessGrant, AccessTokens } from './access-tokens.ts'
 import type { Door } from './door.ts'
 import { keyOf, type User } from './identity.ts'
 import type { ReplicaPort } from './replica-port.ts'
@@ -34,8 +36,8 @@ export interface LoginsOptions {
 export interface Admission {
   readonly login: Login
   readonly user: User
-  /** Its key, if one was used. */
-  readonly token: string | null
+  /** If one was used: the key of a personal access token, or an access token that was verified. */
+  readonly token: string | AccessGrant | null
 }
 
 /** What the dispatcher does for logins. It takes over the references. */
@@ -64,6 +66,9 @@ export class Logins {
   readonly #options: LoginsOptions
   readonly #desk: LoginDesk
   readonly throttle: Throttle
+  readonly accessTokens: AccessTokens
+  /** Whose access token is verified now. */
+  readonly #showing = new Set<Door>()
   readonly #pending = new Map<Door, Pending>()
   /** Of the root that is to be: its hash, once that is made. */
   #root: { hash: string | null; submitted: boolean } | null = null
@@ -72,6 +77,7 @@ export class Logins {
     this.#options = options
     this.#desk = desk
     this.throttle = new Throttle(options.clock)
+    this.accessTokens = new AccessTokens(options)
   }
 
   /** Takes over the reference; the password is not in the message any more. */
@@ -124,6 +130,8 @@ export class Logins {
 
   #byToken(door: Door, message: Message, { token, ...login }: TokenLogin): void {
     const { log, secrets, state } = this.#options
+    const claims = secrets.readAccess(token)
+    if (claims !== null) return this.#byAccess(door, message, { token, ...login }, claims)
     const key = keyOf(secrets.digest(token))
     const found = state.identity.token(key)
     if (found !== null && this.isGood(key)) return this.#decide(door, message, { token: '', ...login }, found.user, key)
@@ -133,6 +141,27 @@ export class Logins {
       log.warn('login-refused', { address: door.connection.address, by: 'token' })
       this.#desk.evict(door, message, EvictionReason.invalidToken)
     })
+  }
+
+  #byAccess(door: Door, message: Message, login: TokenLogin, claims: AccessClaims): void {
+    if (this.#showing.has(door)) return this.#desk.refuse(door, message, Status.transientNotAccepted)
+    const verify = (otherwise: () => void): void => {
+      this.#showing.add(door)
+      this.accessTokens.verify(login.token, claims, (found) => {
+        this.#showing.delete(door)
+        if (door.gone) return message.unref()
+        if (found === null) return otherwise()
+        this.#decide(door, message, { ...login, token: '' }, found.user, found.grant)
+      })
+    }
+    verify(() =>
+      this.#confirm(door, message, () =>
+        verify(() => {
+          this.#options.log.warn('login-refused', { address: door.connection.address, by: 'access token' })
+          this.#desk.evict(door, message, EvictionReason.invalidToken)
+        }),
+      ),
+    )
   }
 
   /** Before a no: is all that was committed known here? */
@@ -148,7 +177,8 @@ export class Logins {
   }
 
   /** A token that is there and has not expired. */
-  isGood(key: string): boolean {
+  isGood(key: string | AccessGrant): boolean {
+    if (typeof key === 'object') return this.accessTokens.isGood(key)
     const { clock, state } = this.#options
     const found = state.identity.token(key)
     // Ops carry the time of their primary, never less than the one before.
@@ -183,10 +213,11 @@ export class Logins {
         this.throttle.succeeded(login.username)
         return this.#decide(door, message, login, now)
       }
+      // Counted where it was guessed, also by a node that must not say so.
+      this.throttle.failed(door.connection.address, login.username)
       this.#confirm(door, message, () => {
         const user = state.identity.user(login.username)
         if ((user?.hash ?? null) !== hash) return this.#begin({ ...pending, verifying: false })
-        this.throttle.failed(door.connection.address, login.username)
         this.#options.log.warn('login-refused', { address: door.connection.address, username: login.username })
         this.#desk.evict(door, message, EvictionReason.invalidCredentials)
       })
@@ -194,7 +225,7 @@ export class Logins {
   }
 
   /** Who it is, is known. */
-  #decide(door: Door, message: Message, login: Login, user: User, token: string | null = null): void {
+  #decide(door: Door, message: Message, login: Login, user: User, token: string | AccessGrant | null = null): void {
     if (user.status === 'active') return this.#desk.admit(door, message, { login, user, token })
     this.#options.log.warn('login-refused', { address: door.connection.address, username: user.name, why: 'inactive' })
     this.#desk.evict(door, message, EvictionReason.userInactive)

@@ -71,6 +71,8 @@ export interface ReadsOptions {
 /** What Iggy's benchmark and SDK tests expect of a server that is no cluster. */
 const ALONE = { cluster: 'single-node', node: 'iggy-node' }
 
+const TRANSPORTS = { 1: 'tcp', 3: 'http', 4: 'websocket' } as const
+
 const LOCAL: ReadonlySet<number> = new Set([
   Code.ping,
   Code.me,
@@ -210,7 +212,7 @@ export class Reads {
     return {
       clientId: connection.id,
       userId: session === 0 ? null : user,
-      transport: connection.transport === 1 ? 'tcp' : 'websocket',
+      transport: TRANSPORTS[connection.transport],
       address: connection.address,
       consumerGroups: this.#options.state.groups.memberships(session),
     }

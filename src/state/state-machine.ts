@@ -17,6 +17,7 @@ import { SegmentTransfer } from '../../storage/segment-transfer.ts'
 import { BATCH_HEADER_SIZE, messageCount } from '../protocol/batch.ts'
 import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
+import { decodeEndAccessLogin } from '../protocol/commands/access-token.ts'
 import { decodeChangePassword } from '../protocol/commands/change-password.ts'
 import { decodeCreateConsumerGroup } from '../protocol/commands/create-consumer-group.ts'
 import { decodeCreatePartitions } from '../protocol/commands/create-partitions.ts'
@@ -333,6 +334,8 @@ export class StateMachine implements StateMachinePort {
         return identity.createToken(user, decodeTokenEntry(reader), timestamp)
       case Operation.deletePersonalAccessToken:
         return identity.deleteToken(user, decodeDeletePersonalAccessToken(reader).name)
+      case Operation.endAccessLogin:
+        return identity.endLogin(user, decodeEndAccessLogin(reader).login, { op, timestamp })
       default:
         throw refusal(Status.featureUnavailable)
     }

@@ -1,5 +1,6 @@
 // The bodies of users, tokens and connected clients, and of what changes streams and topics; as in commands.ts.
 import type { Reader } from '../../src/protocol/bytes.ts'
+import * as accessToken from '../../src/protocol/commands/access-token.ts'
 import * as changePassword from '../../src/protocol/commands/change-password.ts'
 import type { ClientRecord } from '../../src/protocol/commands/client-record.ts'
 import * as createToken from '../../src/protocol/commands/create-personal-access-token.ts'
@@ -200,6 +201,20 @@ export const IDENTITY_GOLDENS = [
     { name: 'ci1' },
     deleteToken.decodeDeletePersonalAccessToken,
     deleteToken.encodeDeletePersonalAccessToken,
+  ),
+  golden<accessToken.IssuedToken>(
+    'issue access token reply',
+    '05 "a.b.c" 0100000000000000',
+    { token: 'a.b.c', expiresAt: 1 },
+    accessToken.decodeIssueAccessTokenReply,
+    accessToken.encodeIssueAccessTokenReply,
+  ),
+  golden<accessToken.EndAccessLogin>(
+    'end access login',
+    '000102030405060708090aff',
+    { login: '000102030405060708090aff' },
+    accessToken.decodeEndAccessLogin,
+    accessToken.encodeEndAccessLogin,
   ),
   golden<listTokens.TokenRecord[]>(
     'list personal access tokens reply',

@@ -276,7 +276,7 @@ test('the gateway speaks for a client once it has introduced it; nobody else doe
     const wrong = SECRET.slice()
     wrong[31] = 8
     const nonsense = encodeIntroduction(introduction, SECRET)
-    nonsense[160] = 3
+    nonsense[160] = 2
     const strangers = [
       encodeIntroduction(introduction, wrong),
       nonsense,

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Writer } from '../../src/protocol/bytes.ts'
+import { encodeEndAccessLogin } from '../../src/protocol/commands/access-token.ts'
 import { encodeChangePassword } from '../../src/protocol/commands/change-password.ts'
 import { encodeCreateConsumerGroup } from '../../src/protocol/commands/create-consumer-group.ts'
 import { encodeCreatePartitions } from '../../src/protocol/commands/create-partitions.ts'
@@ -152,6 +153,10 @@ const OPERATIONS: ReadonlyMap<number, Case> = new Map<number, Case>([
     Operation.deletePersonalAccessToken,
     { allowed: ANYBODY, body: written((w) => encodeDeletePersonalAccessToken(w, { name: 'tok' })) },
   ],
+  [
+    Operation.endAccessLogin,
+    { allowed: ANYBODY, body: written((w) => encodeEndAccessLogin(w, { login: '0a'.repeat(12) })) },
+  ],
   [Operation.sendMessages, { allowed: SEND, body: sendBody('s0', 0, { kind: 'balanced' }, [text('x')]) }],
   [
     Operation.storeConsumerOffset,
@@ -176,6 +181,7 @@ const CODES: ReadonlyMap<number, Case> = new Map<number, Case>([
   [Code.clusterMetadata, { allowed: ANYBODY, body: EMPTY }],
   [Code.describeOptions, { allowed: ANYBODY, body: Uint8Array.of(1) }],
   [Code.listPersonalAccessTokens, { allowed: ANYBODY, body: EMPTY }],
+  [Code.issueAccessToken, { allowed: ANYBODY, body: EMPTY }],
   [Code.stats, { allowed: READ_SERVERS, body: EMPTY }],
   [Code.listClients, { allowed: READ_SERVERS, body: EMPTY }],
   [Code.getClient, { allowed: READ_SERVERS, body: written((w) => w.u32(1)) }],

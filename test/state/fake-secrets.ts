@@ -1,5 +1,6 @@
 // Secrets of tests: hashes that can be read, made at once or when told to.
 import { createHash } from 'node:crypto'
+import type { AccessClaims } from '../../src/state/access-tokens.ts'
 import type { Secrets } from '../../src/state/secrets.ts'
 
 export class FakeSecrets implements Secrets {
@@ -49,6 +50,21 @@ export class FakeSecrets implements Secrets {
 
   digest(token: string): Uint8Array {
     return new Uint8Array(createHash('sha256').update(token).digest())
+  }
+
+  signAccess(claims: AccessClaims, hash: string, done: (token: string | null) => void): void {
+    const text = JSON.stringify(claims)
+    this.#later(() => done(`access ${shadow(`${hash} ${text}`)} ${text}`))
+  }
+
+  readAccess(token: string): AccessClaims | null {
+    const [kind, , ...text] = token.split(' ')
+    return kind === 'access' ? JSON.parse(text.join(' ')) : null
+  }
+
+  verifyAccess(token: string, hash: string, done: (right: boolean) => void): void {
+    const [, signature, ...text] = token.split(' ')
+    this.#later(() => done(signature === shadow(`${hash} ${text.join(' ')}`)))
   }
 
   #later(action: () => void): void {

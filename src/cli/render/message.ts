@@ -17,7 +17,7 @@ export async function printJson(output: OutputBuffer, message: PolledMessage): P
   await output.write(encoder.encode(`${JSON.stringify(jsonMessage(message))}\n`))
 }
 
-export function jsonMessage(message: Readonly<Omit<PolledMessage, 'headerBytes'>>) {
+export function jsonMessage(message: Readonly<Omit<PolledMessage, 'headerBytes' | 'checksum'>>) {
   return {
     partition: message.partition,
     offset: message.offset,

@@ -1,0 +1,117 @@
+// What the REST API does at its bounds, before a cluster that accepts and says nothing; and its JSON.
+import assert from 'node:assert/strict'
+import { createServer, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { Admission, BODIES_MAX, LOGINS_MAX, REQUESTS_MAX } from '../../src/server/rest/admission.ts'
+import { RestError } from '../../src/server/rest/errors.ts'
+import { jsonText, parseJson, sizeText } from '../../src/server/rest/json.ts'
+import { RestSessions, TOKENS_MAX } from '../../src/server/rest/sessions.ts'
+
+const isRefusal =
+  (http: number, code: string) =>
+  (error: unknown): boolean =>
+    error instanceof RestError && error.refusal.http === http && error.refusal.code === code
+
+/** Sessions with a cluster that never answers, until `use` ends. */
+async function withSilence(use: (sessions: RestSessions) => Promise<void>): Promise<void> {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => {
+    sockets.push(socket)
+    socket.on('error', () => {})
+    socket.resume()
+  })
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const bound = server.address()
+  assert.ok(typeof bound === 'object' && bound !== null)
+  const relay = { port: bound.port, secret: new Uint8Array(32) }
+  const sessions = new RestSessions(() => ({ relay, self: 0, primary: 0, nodes: [null] }))
+  try {
+    await use(sessions)
+  } finally {
+    await sessions.close()
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  }
+}
+
+const NOTHING = async (): Promise<void> => {}
+
+test('a token has so many requests at a time; one more is told to come again, and all are told when the node stops', async () => {
+  let waiting: Promise<PromiseSettledResult<void>[]> | null = null
+  await withSilence(async (sessions) => {
+    const busy = Array.from({ length: 64 }, () => sessions.use('token', '127.0.0.1:1', 'read', NOTHING))
+    waiting = Promise.allSettled(busy)
+    const refused = isRefusal(429, 'too_many_requests')
+    await assert.rejects(sessions.use('token', '127.0.0.1:1', 'write', NOTHING), refused)
+  })
+  const results = await (waiting as unknown as Promise<PromiseSettledResult<void>[]>)
+  assert.ok(results.every(({ status }) => status === 'rejected'))
+})
+
+test('so many tokens are in use at a time; one more is told to come again', async () => {
+  await withSilence(async (sessions) => {
+    const busy = Array.from({ length: TOKENS_MAX }, (_, i) =>
+      sessions.use(`token ${i}`, '127.0.0.1:1', 'read', NOTHING),
+    )
+    void Promise.allSettled(busy)
+    await assert.rejects(sessions.use('other', '127.0.0.1:1', 'read', NOTHING), isRefusal(503, 'server_busy'))
+  })
+})
+
+test('a node that is starting or stopping says so', async () => {
+  const sessions = new RestSessions(() => null)
+  const unavailable = isRefusal(503, 'node_unavailable')
+  await assert.rejects(sessions.use('token', '127.0.0.1:1', 'read', NOTHING), unavailable)
+  await assert.rejects(sessions.issue({ token: 'x' }, '127.0.0.1:1'), unavailable)
+  await sessions.close()
+})
+
+test('requests, logins and bytes of bodies at a time; what is given back may be taken again', async () => {
+  const admission = new Admission()
+  const tickets = Array.from({ length: REQUESTS_MAX + 1 }, () => admission.ticket())
+  const busy = isRefusal(503, 'server_busy')
+  for (let i = 0; i < LOGINS_MAX; i++) tickets[i]?.enter('login')
+  assert.throws(() => tickets[LOGINS_MAX]?.enter('login'), busy)
+  for (let i = LOGINS_MAX; i < REQUESTS_MAX; i++) tickets[i]?.enter('request')
+  assert.throws(() => tickets[REQUESTS_MAX]?.enter('request'), busy)
+  tickets[0]?.leave()
+  tickets[0]?.leave()
+  tickets[REQUESTS_MAX]?.enter('login')
+  for (const ticket of tickets) ticket.leave()
+  assert.deepEqual([admission.requests, admission.logins, admission.bytes], [0, 0, 0])
+
+  const post = (body: string): Request =>
+    new Request('http://a/', { method: 'POST', body, headers: { 'Content-Type': 'application/json; charset=utf-8' } })
+  admission.bytes = BODIES_MAX - 4
+  const ticket = admission.ticket()
+  await assert.rejects(ticket.body(post('12345'), 100), busy)
+  assert.equal(Buffer.from(await ticket.body(post('1234'), 100)).toString(), '1234')
+  ticket.leave()
+  assert.equal(admission.bytes, BODIES_MAX - 4)
+  await assert.rejects(ticket.body(post('12345'), 4), isRefusal(413, 'payload_too_large'))
+})
+
+test('numbers of 64 and 128 bits are read and written as they are', () => {
+  const text =
+    '{"a":340282366920938463463374607431768211455,"b":[9007199254740991,-1.5,"1234567890123456789"],"c":null}'
+  const value = parseJson(text) as { a: bigint; b: number[]; c: null }
+  assert.equal(value.a, (1n << 128n) - 1n)
+  assert.deepEqual(value.b, [9007199254740991, -1.5, '1234567890123456789'])
+  assert.equal(jsonText(value), text)
+  assert.equal(jsonText({ 'a"': 'é\u0000', t: true }), '{"a\\"":"é\\u0000","t":true}')
+})
+
+test('sizes have the largest unit that is exact', () => {
+  for (const [bytes, text] of [
+    [0, '0 B'],
+    [999, '999 B'],
+    [1000, '1 KB'],
+    [1024, '1 KiB'],
+    [1500, '1.5 KB'],
+    [69_092, '69.092 KB'],
+    [1_234_567, '1234.567 KB'],
+    [3 * 2 ** 29, '1.5 GiB'],
+    [2 ** 40, '1 TiB'],
+  ] as const)
+    assert.equal(sizeText(bytes), text)
+})
