@@ -99,6 +99,8 @@ export class Session {
   #wire: Wire | null = null
   #attempt = 0
   #failures = 0
+  /** With a server that does not take the connection, ms. */
+  #connectMs = CONNECT_MS
   #session = 0
   #userId = 0
   #serverVersion = ''
@@ -169,10 +171,10 @@ export class Session {
 
   /**
    * Asks for an operation that goes through the log. `parts` are the body; they must not change before the answer.
-   * Resolves with what follows the result section.
+   * Resolves with what follows the result section. `seen`: as of `read`.
    */
-  write(operation: number, ...parts: Uint8Array[]): Promise<Answer> {
-    return this.#request(operation, 0, 'primary', 0, parts)
+  write(operation: number, parts: readonly Uint8Array[], seen?: number): Promise<Answer> {
+    return this.#request(operation, 0, 'primary', seen === undefined ? 0 : seen + 1, parts)
   }
 
   /** Asks for a command that only reads. `seen`: the loss epoch of what the reader has seen, if it says. */
@@ -278,11 +280,12 @@ export class Session {
         if (current()) this.#next(cause ?? new Error(`${formatAddress(this.server)} closed the connection`))
       },
     })
-    const round = Math.floor(this.#failures / this.#servers.length)
-    const patience = Math.min(CONNECT_MS_MAX, CONNECT_MS * 2 ** Math.min(round, 8))
+    const patience = this.#connectMs
     this.#wait(patience, () => {
-      if (current() && this.#state === 'connecting')
-        this.#next(new Error(`${formatAddress(this.server)} did not accept a connection within ${patience} ms`))
+      if (!current() || this.#state !== 'connecting') return
+      // Who is slow because many come at once is not made faster by those who give up and begin again.
+      this.#connectMs = Math.min(CONNECT_MS_MAX, 2 * patience)
+      this.#next(new Error(`${formatAddress(this.server)} did not accept a connection within ${patience} ms`))
     })
   }
 
@@ -329,6 +332,7 @@ export class Session {
     this.#userId = reply.userId
     this.#serverVersion = reply.serverVersion
     this.#failures = 0
+    this.#connectMs = CONNECT_MS
     this.#state = 'ready'
     this.#patience?.cancel()
     this.#opening?.resolve()

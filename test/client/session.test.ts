@@ -45,6 +45,22 @@ test('nodes that are down or say nothing are passed over', async () => {
   assert.equal(client.server, '10.0.0.2:1')
 })
 
+test('connections that take long are waited for, each time longer: not begun again and again', async () => {
+  const cluster = new FakeCluster()
+  const { environment } = cluster
+  const slow: typeof environment = {
+    ...environment,
+    connect: (address, events) => {
+      const late = (): void => void environment.after(800, () => events.onOpen())
+      return environment.connect(address, { ...events, onOpen: late })
+    },
+  }
+  const client = await cluster.result(cluster.connect({ environment: slow }))
+  // 250 ms for the first, 500 for the second, 1 s for the third; and that one does not lead.
+  assert.deepEqual(cluster.connectedTo, [0, 1, 2, 0])
+  assert.equal(client.server, '10.0.0.0:1')
+})
+
 test('nobody there: after the time given, all addresses and what to do', async () => {
   const cluster = new FakeCluster()
   for (const node of cluster.nodes) node.state = 'down'
