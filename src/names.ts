@@ -18,7 +18,7 @@ export {
   type Stored,
 } from './client/client.ts'
 export { Consumer, type ConsumerOptions } from './client/consumer.ts'
-export { GalgoError, type GalgoErrorCode, TruncatedError } from './client/errors.ts'
+export { GalgoError, type GalgoErrorCode, TruncatedError, type TruncatedPartition } from './client/errors.ts'
 export { GroupConsumer, type GroupConsumerOptions } from './client/group-consumer.ts'
 export type { GroupLag, PartitionLag } from './client/group-lag.ts'
 export type { Seek, SeekOptions, SeekTarget } from './client/group-seek.ts'

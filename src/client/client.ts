@@ -98,7 +98,7 @@ import { checkPassword } from '../protocol/secret-rules.ts'
 import type { Headers } from '../protocol/user-headers.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
 import { BATCH_BYTES_MAX, encoded, encodeHeaders, idWords } from './encode.ts'
-import { GalgoError } from './errors.ts'
+import { GalgoError, TruncatedError } from './errors.ts'
 import { GroupConsumer, type GroupConsumerOptions } from './group-consumer.ts'
 import { type GroupLag, groupLag } from './group-lag.ts'
 import { type Seek, type SeekOptions, seekGroup } from './group-seek.ts'
@@ -182,6 +182,14 @@ export interface Stored {
   readonly durability: Durability
   /** How often the cluster had lost what it may have acknowledged; with durability `disk` never. */
   readonly lossEpoch: number
+}
+
+export interface StoreOptions {
+  /**
+   * The `lossEpoch` of the poll that brought the message. When a power cut may have cost it since, nothing is stored, and the
+   * promise rejects with `log-truncated`: other messages stand there now.
+   */
+  readonly seen?: number
 }
 
 export interface PollOptions extends Place, ReadOptions {
@@ -380,9 +388,14 @@ export class Client {
     return await session.read(code, body, consistency, seen)
   }
 
-  async #write<T>(operation: number, write: (writer: Writer) => void, decode: (reader: Reader) => T): Promise<T> {
+  async #write<T>(
+    operation: number,
+    write: (writer: Writer) => void,
+    decode: (reader: Reader) => T,
+    seen?: number,
+  ): Promise<T> {
     const body = encoded(write)
-    const reader = await (await this.#session(false)).write(operation, body)
+    const reader = await (await this.#session(false)).write(operation, [body], seen)
     return decodeReply(reader, decode)
   }
 
@@ -612,12 +625,18 @@ export class Client {
   }
 
   /** Of a group: as a member that owns the partition, or while nobody does. */
-  storeOffset(place: ConsumerPlace | GroupPlace, offset: number): Promise<void> {
-    return this.#write(
-      Operation.storeConsumerOffset,
-      (w) => encodeStoreConsumerOffset(w, { ...offsetRequest(place), offset, ack: 'quorum' }),
-      NOTHING,
-    )
+  async storeOffset(place: ConsumerPlace | GroupPlace, offset: number, { seen }: StoreOptions = {}): Promise<void> {
+    const write = (w: Writer): void => encodeStoreConsumerOffset(w, { ...offsetRequest(place), offset, ack: 'quorum' })
+    try {
+      await this.#write(Operation.storeConsumerOffset, write, NOTHING, seen)
+    } catch (error) {
+      if (!(error instanceof TruncatedError) || seen === undefined) throw error
+      // The log keeps that it was refused, not from which offset on: a poll is told.
+      const { stream, topic, partition } = place
+      const from = { kind: 'offset', offset: offset + 1 } as const
+      await this.poll({ stream, topic, partition, from, count: 1, consistency: 'primary', seen })
+      throw error
+    }
   }
 
   deleteOffset(place: ConsumerPlace | GroupPlace): Promise<void> {
@@ -750,7 +769,7 @@ export class Client {
   /** A batch that is encoded and sealed already, and the bytes that go before it. Neither may change before the answer. */
   async sendEncoded(prefix: Uint8Array, batch: Uint8Array): Promise<Stored> {
     const session = await this.#session(false)
-    const reader = await session.write(Operation.sendMessages, prefix, batch)
+    const reader = await session.write(Operation.sendMessages, [prefix, batch])
     const [append] = decodeReply(reader, decodeSendMessagesReply)
     if (append === undefined) throw new GalgoError('protocol', 'the server did not say where it stored a batch')
     const { durability, lossEpoch } = reader

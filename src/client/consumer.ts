@@ -99,7 +99,8 @@ export class Consumer implements AsyncIterable<PolledMessage> {
     const { stream, topic, partition = 0, name } = this.#options
     if (name === undefined || offset <= this.#stored) return
     this.#stored = offset
-    await this.#client.storeOffset({ stream, topic, partition, consumer: name }, offset)
+    const seen = this.#seen === undefined ? {} : { seen: this.#seen }
+    await this.#client.storeOffset({ stream, topic, partition, consumer: name }, offset, seen)
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<PolledMessage> {

@@ -38,19 +38,33 @@ export class GalgoError extends Error {
   }
 }
 
+/** The first offset of a partition whose message may be something else now. */
+export interface TruncatedPartition {
+  readonly partition: number
+  readonly offset: number
+}
+
 /** The log goes on with other messages than those that were read: from `offset` on, since the loss with number `epoch`. */
 export class TruncatedError extends GalgoError {
   readonly epoch: number
+  /** Of the partition that was read; of a group consumer, of the first of its partitions. */
   readonly offset: number
+  /** Of a group consumer: all that it had read from and where that is so, also those that are not its own any more. */
+  readonly partitions: readonly TruncatedPartition[]
 
-  constructor(epoch: number, offset: number) {
+  constructor(epoch: number, offset: number, partitions: readonly TruncatedPartition[] = []) {
+    const where =
+      partitions.length === 0
+        ? `offset ${offset} on`
+        : partitions.map((one) => `offset ${one.offset} of partition ${one.partition} on`).join(', ')
     super(
       'log-truncated',
-      `a power cut may have cost the messages from offset ${offset} on that were read before; what stands there now is something else. Undo what was made of them, and read again from offset ${offset}`,
+      `a power cut may have cost the messages from ${where} that were read before; what stands there now is something else. Undo what was made of them, and read again from there`,
       { status: Status.logTruncated },
     )
     this.epoch = epoch
     this.offset = offset
+    this.partitions = partitions
   }
 }
 

@@ -7,14 +7,19 @@
 // A batch of messages is used, and its offset stored, before its partition is polled again: so a partition that goes to another
 // member goes without a gap and, if the messages are used within the cluster's 30 s, without a repetition. The session is the
 // member: after a failover it goes on where it was. A member that is at work says so every few seconds.
+//
+// With durability `memory` a power cut may cost messages that were used here, and others take their places. Stores say in which
+// epoch the message was read, so none goes beyond such a loss, and an answer of a new epoch has everything looked after that was
+// used (group-reach.ts).
 import type { PolledMessage } from '../protocol/batch.ts'
 import type { GroupRequest } from '../protocol/commands/get-consumer-group.ts'
 import type { PollFrom } from '../protocol/commands/poll-messages.ts'
 import { Status } from '../protocol/errors.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import type { Client } from './client.ts'
-import { GalgoError } from './errors.ts'
+import { GalgoError, TruncatedError } from './errors.ts'
 import { groupLag } from './group-lag.ts'
+import { GroupReach } from './group-reach.ts'
 import type { Environment, Timer } from './transport.ts'
 
 export interface GroupConsumerOptions {
@@ -59,6 +64,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   readonly #next = new Map<number, number>()
   /** Used and not stored: the last offset by partition. */
   readonly #used = new Map<number, number>()
+  readonly #reach: GroupReach
 
   constructor(client: Client, environment: Environment, options: GroupConsumerOptions) {
     this.#client = client
@@ -66,6 +72,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
     this.#options = options
     const { stream, topic, group } = options
     this.#place = { stream, topic, group }
+    this.#reach = new GroupReach(client, { stream, topic })
     this.#autoCommit = options.autoCommit ?? true
     options.signal?.addEventListener('abort', this.#aborted, { once: true })
     if (options.signal?.aborted === true) this.#stop()
@@ -81,10 +88,25 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
     return this.#generation
   }
 
-  /** Stores this message's offset for the group. Rejects with status 5009 when its partition belongs to another member by now. */
+  /** How often the cluster had lost something at the last poll. */
+  get lossEpoch(): number {
+    return this.#reach.epoch ?? 0
+  }
+
+  /**
+   * Stores this message's offset for the group. Rejects with status 5009 when its partition belongs to another member by now, and
+   * with a TruncatedError when the message may be lost.
+   */
   async commit({ partition, offset }: Pick<PolledMessage, 'partition' | 'offset'>): Promise<void> {
     const { stream, topic, group } = this.#place
-    await this.#client.storeOffset({ stream, topic, partition, group }, offset)
+    const { epoch } = this.#reach
+    const seen = epoch === undefined ? {} : { seen: epoch }
+    try {
+      await this.#client.storeOffset({ stream, topic, partition, group }, offset, seen)
+    } catch (error) {
+      if (!(error instanceof TruncatedError)) throw error
+      throw this.#truncated(await this.#reach.find()) ?? error
+    }
     if ((this.#used.get(partition) ?? -1) <= offset) this.#used.delete(partition)
   }
 
@@ -114,12 +136,18 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
     if (!this.#joined) return
     this.#joined = false
     this.#pinger?.cancel()
+    let failed: unknown
     try {
       if (this.#autoCommit) await this.#storeUsed()
+    } catch (error) {
+      failed = error
+    }
+    try {
       await this.#client.leaveGroup(this.#place)
     } catch (error) {
-      if (!isGone(error)) throw error
+      failed ??= error
     }
+    if (failed !== undefined && !isGone(failed)) throw failed
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<PolledMessage> {
@@ -140,6 +168,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
             yield message
             this.#next.set(partition, message.offset + 1)
             this.#used.set(partition, message.offset)
+            this.#reach.used(partition, message.offset)
             left -= 1
           }
           if (this.#autoCommit) await this.#storeUsed()
@@ -167,8 +196,10 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
         this.#syncedAt = Number.NEGATIVE_INFINITY
         return null
       }
+      const lost = this.#truncated(await this.#reach.look(polled.lossEpoch))
+      if (lost !== null) throw lost
       // The topic was purged: what was to come next will never be.
-      if (next !== undefined && polled.messages.length === 0 && polled.currentOffset + 1 < next)
+      if (polled.messages.length === 0 && this.#reach.endsAt(partition, polled.currentOffset + 1))
         this.#next.delete(partition)
       return polled.messages
     } catch (error) {
@@ -176,6 +207,15 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
       this.#syncedAt = Number.NEGATIVE_INFINITY
       return null
     }
+  }
+
+  /** What is lost is not gone on from. */
+  #truncated(lost: TruncatedError | null): TruncatedError | null {
+    for (const { partition } of lost?.partitions ?? []) {
+      this.#next.delete(partition)
+      this.#used.delete(partition)
+    }
+    return lost
   }
 
   async #storeUsed(): Promise<void> {

@@ -3,7 +3,8 @@
 //
 //   Reply    durability 220/1: 1 for `memory`    loss_epoch 224/4    truncated_from 232/8: with status `logTruncated`, the first
 //            offset that may not be what the reader has seen
-//   Request  loss_epoch 204/4: of pollMessages, the epoch of what the reader has seen, plus 1; 0 when it does not say
+//   Request  loss_epoch 204/4: of pollMessages and storeConsumerOffset, the epoch of what the reader has seen, plus 1; 0 when it
+//            does not say
 import { At, setU32 } from './frame.ts'
 import type { Message } from './message.ts'
 

@@ -27,6 +27,7 @@ import {
   REGISTER_ENTRY_SIZE,
 } from '../protocol/commands/register.ts'
 import { decodeSendMessages } from '../protocol/commands/send-messages.ts'
+import { decodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import { Consistency, READER_SESSION } from '../protocol/consistency.ts'
 import { type Durability, markMemory } from '../protocol/durability.ts'
 import { EvictionReason, Status } from '../protocol/errors.ts'
@@ -499,6 +500,7 @@ export class Dispatcher implements ReplicaHost {
       const badName = faultOfNewName(operation, body())
       if (badName !== Status.ok) return badName
       if (carriesSecret(operation)) checkSecretRequest(operation, body())
+      if (operation === Operation.storeConsumerOffset) return this.#faultOfOffset(message, body())
       if (operation !== Operation.sendMessages) return Status.ok
       if (this.#diskFull) return Status.cannotAppendMessage
       const { batchFrom, batchTo, messagesCount } = decodeSendMessages(body())
@@ -510,6 +512,17 @@ export class Dispatcher implements ReplicaHost {
       if (error instanceof ProtocolError) return error.status
       throw error
     }
+  }
+
+  /** Where messages stood that a loss took, there are others by now, which whoever stores that offset has not read. */
+  #faultOfOffset({ words }: Message, body: Reader): number {
+    const seen = getU32(words, At.request.lossEpoch)
+    if (seen === 0) return Status.ok
+    const { state } = this.#options
+    const request = decodeStoreConsumerOffset(body)
+    const { found } = state.offsetPlace(request)
+    const fence = found === null ? null : state.fences.since(found.partition.log.directory, seen - 1)
+    return fence !== null && request.offset >= fence ? Status.logTruncated : Status.ok
   }
 
   /** Gives a request to the replica, behind those of the same connection that wait. */

@@ -7,7 +7,11 @@ import { baseOffset, messageCount, type Slice, sliceBatch, stampBatch } from '..
 import { Reader, Writer } from '../../src/protocol/bytes.ts'
 import { createChecksummer } from '../../src/protocol/checksum.ts'
 import { encodeClusterMetadataReply } from '../../src/protocol/commands/cluster-metadata.ts'
-import { encodeGetConsumerOffsetReply, readOffsetRequest } from '../../src/protocol/commands/get-consumer-offset.ts'
+import {
+  encodeGetConsumerOffsetReply,
+  type OffsetRequest,
+  readOffsetRequest,
+} from '../../src/protocol/commands/get-consumer-offset.ts'
 import { encodeTopicReply } from '../../src/protocol/commands/get-topic.ts'
 import { decodePollMessages, encodePollReplyPrefix } from '../../src/protocol/commands/poll-messages.ts'
 import { decodeRegister, encodeRegisterReply, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
@@ -311,8 +315,7 @@ export class FakeCluster {
     writer.u32(0)
     if (operation === Operation.storeConsumerOffset) {
       const reader = new Reader(body)
-      const { consumer } = readOffsetRequest(reader)
-      this.offsets.set(String(consumer.id), reader.u64())
+      this.offsets.set(offsetKey(readOffsetRequest(reader)), reader.u64())
     }
     return replyFrame(asked, 0, writer.written())
   }
@@ -335,7 +338,7 @@ export class FakeCluster {
     } else if (asked.code === Code.getTopic) {
       encodeTopicReply(writer, this.#topic())
     } else if (asked.code === Code.getConsumerOffset) {
-      const stored = this.offsets.get(String(readOffsetRequest(reader).consumer.id))
+      const stored = this.offsets.get(offsetKey(readOffsetRequest(reader)))
       if (stored !== undefined)
         encodeGetConsumerOffsetReply(writer, { partition: 0, currentOffset: 0, storedOffset: stored })
     } else if (asked.code === Code.pollMessages) {
@@ -350,9 +353,11 @@ export class FakeCluster {
   }
 
   #poll(reader: Reader, writer: Writer): void {
-    const { from, count, partition } = decodePollMessages(reader)
+    const request = decodePollMessages(reader)
+    const { from, count, partition } = request
     const stored = this.batches[partition ?? 0] ?? []
-    const offset = from.kind === 'offset' ? from.offset : 0
+    const next = (this.offsets.get(offsetKey(request)) ?? -1) + 1
+    const offset = from.kind === 'offset' ? from.offset : from.kind === 'next' ? next : 0
     let messages = 0
     const chosen: Uint8Array[] = []
     for (const batch of stored) {
@@ -394,6 +399,11 @@ export class FakeCluster {
       partitions: Array.from({ length: this.partitions }, (_, id) => partition(id)),
     }
   }
+}
+
+/** A group's is one for each partition, a consumer's is that of partition 0. */
+function offsetKey({ consumer, partition }: OffsetRequest): string {
+  return consumer.kind === 'group' ? `${consumer.id}/${partition}` : String(consumer.id)
 }
 
 export function replyFrame(asked: Asked, status: number, body: Uint8Array = new Uint8Array(0)): Uint8Array {

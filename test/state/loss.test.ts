@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { encodePollMessages } from '../../src/protocol/commands/poll-messages.ts'
+import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-consumer-offset.ts'
 import { Status } from '../../src/protocol/errors.ts'
 import { At, getU32, getU64 } from '../../src/protocol/frame.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
@@ -78,6 +79,37 @@ test('a reader that has seen more than is left is told from where on, once it sa
   // Seen since the loss, or not said.
   assert.equal(pollFrom(client, 4, 1).status, Status.ok)
   assert.equal(pollFrom(client, 4).status, Status.ok)
+})
+
+test('an offset of a message that a loss took is not stored for whoever says in which epoch it was read', () => {
+  const rig = new Rig(6, 'memory')
+  const client = ready(rig)
+  client.write(
+    Operation.sendMessages,
+    sendBody(0, 0, { kind: 'partition', partition: 0 }, [text('d'), text('e'), text('f')]),
+  )
+  const store = (offset: number, seen?: number): number => {
+    const request = { stream: 0, topic: 0, partition: 0, consumer: { kind: 'consumer', id: 1 }, offset } as const
+    const body = written((w) => encodeStoreConsumerOffset(w, { ...request, ack: 'quorum' }))
+    const operation = Operation.storeConsumerOffset
+    const ask = { operation, request: client.next(operation), body }
+    return client.ask(seen === undefined ? ask : { ...ask, seen: seen + 1 }).outcome
+  }
+  assert.equal(store(5, 0), Status.ok)
+  rig.state.fence(1)
+  client.write(Operation.sendMessages, sendBody(0, 0, { kind: 'partition', partition: 0 }, [text('g')]))
+  assert.equal(store(6, 0), Status.logTruncated)
+  assert.equal(store(5, 0), Status.ok, 'that one is there')
+  assert.equal(store(6, 1), Status.ok)
+  assert.equal(store(6), Status.ok, 'who does not say is believed')
+  // Of an exactly-once session the refusal uses up its number.
+  const once = rig.client().login(true)
+  const request = { stream: 0, topic: 0, partition: 0, consumer: { kind: 'consumer', id: 2 }, offset: 6 } as const
+  const body = written((w) => encodeStoreConsumerOffset(w, { ...request, ack: 'quorum' }))
+  const operation = Operation.storeConsumerOffset
+  assert.equal(once.ask({ operation, request: once.next(operation), body, seen: 1 }).outcome, Status.logTruncated)
+  assert.equal(once.ask({ operation, request: once.next(operation), body, seen: 2 }).outcome, Status.ok)
+  rig.assertNoLeaks()
 })
 
 test('fences: each loss its own offset, those of partitions that are no more go, many are merged to the safe side', () => {
