@@ -39,6 +39,7 @@ const CONNECT_MS_MAX = 3000
 /** Passwords are slow to verify, and slower after wrong ones. */
 const REGISTER_MS = 2500
 const SILENCE_MS = 2000
+const TICK_MS = 100
 const BACKOFF_MS = 8
 const BACKOFF_MS_MAX = 400
 
@@ -281,7 +282,7 @@ export class Session {
       },
     })
     const patience = this.#connectMs
-    this.#wait(patience, () => {
+    this.#bearWith(patience, () => {
       if (!current() || this.#state !== 'connecting') return
       // Who is slow because many come at once is not made faster by those who give up and begin again.
       this.#connectMs = Math.min(CONNECT_MS_MAX, 2 * patience)
@@ -300,7 +301,7 @@ export class Session {
     const consistency = this.#reader ? 'any' : 'primary'
     this.#wire?.send(this.#header(Operation.register, 0, 0, consistency, body.length), body)
     const attempt = this.#attempt
-    this.#wait(REGISTER_MS, () => {
+    this.#bearWith(REGISTER_MS, () => {
       if (this.#attempt === attempt && this.#state === 'registering')
         this.#next(new Error(`${formatAddress(this.server)} did not answer the login within ${REGISTER_MS} ms`))
     })
@@ -494,9 +495,17 @@ export class Session {
     this.#patience = this.#env.after(milliseconds, action)
   }
 
+  /** In two halves: after a time in which this process did not run, what came meanwhile is seen before anybody is given up. */
+  #bearWith(milliseconds: number, action: () => void): void {
+    this.#wait(milliseconds / 2, () => this.#wait(milliseconds / 2, action))
+  }
+
   #tick(): void {
-    this.#ticker = this.#env.after(100, () => {
+    const at = this.#env.now()
+    this.#ticker = this.#env.after(TICK_MS, () => {
       if (this.#state === 'closed') return
+      // Nor is such a time a silence of the server's.
+      this.#heardAt += Math.max(0, this.#env.now() - at - 2 * TICK_MS)
       this.#tick()
       this.#expire()
       this.#watchSilence()

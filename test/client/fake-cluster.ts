@@ -137,6 +137,14 @@ export class FakeCluster {
     this.#now = until
   }
 
+  /** The client's process does not run for so long; then its timers come first, and what it was sent after them. */
+  stall(milliseconds: number): void {
+    this.#now += milliseconds
+    const due = this.#timers.filter(({ at }) => at <= this.#now).toSorted((a, b) => a.at - b.at)
+    this.#timers = this.#timers.filter((timer) => !due.includes(timer))
+    for (const { action } of due) action()
+  }
+
   /** Runs until the promise is settled, at most a minute. */
   async result<T>(promise: Promise<T>): Promise<T> {
     let done = false

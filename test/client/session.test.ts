@@ -61,6 +61,22 @@ test('connections that take long are waited for, each time longer: not begun aga
   assert.equal(client.server, '10.0.0.0:1')
 })
 
+test('a process that did not run for a while gives nobody up for it', async () => {
+  const cluster = new FakeCluster()
+  const connecting = cluster.connect()
+  cluster.stall(9000)
+  const client = await cluster.result(connecting)
+  assert.deepEqual(cluster.connectedTo, [0])
+  // With an answer under way.
+  cluster.hold = true
+  const stored = store(client, 1)
+  await settle()
+  cluster.release()
+  cluster.stall(9000)
+  await cluster.result(stored)
+  assert.deepEqual(cluster.connectedTo, [0])
+})
+
 test('nobody there: after the time given, all addresses and what to do', async () => {
   const cluster = new FakeCluster()
   for (const node of cluster.nodes) node.state = 'down'
