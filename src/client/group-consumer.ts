@@ -241,11 +241,22 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
       assignment = await this.#client.syncGroup(this.#place)
     }
     if (assignment === null) return
+    const moved = assignment.generation !== this.#generation
     this.#syncedAt = this.#env.now()
     this.#generation = assignment.generation
     this.#partitions = assignment.partitions
     for (const partition of this.#next.keys())
       if (!assignment.partitions.includes(partition)) this.#next.delete(partition)
+    if (moved) await this.#catchUp()
+  }
+
+  /** A partition may have been another member's between two looks: what that one has stored is not used again. */
+  async #catchUp(): Promise<void> {
+    const { stream, topic, group } = this.#place
+    for (const [partition, next] of this.#next) {
+      const stored = await this.#client.getOffset({ stream, topic, group, partition }, { consistency: 'primary' })
+      if (stored !== null && stored.storedOffset >= next) this.#next.delete(partition)
+    }
   }
 
   async #join(): Promise<void> {

@@ -182,3 +182,29 @@ test('an application that stores offsets itself is refused what is lost, and tol
   assert.deepEqual(error.partitions, [{ partition: 0, offset: 3 }])
   assert.equal(used.length, 10)
 })
+
+test('a member that stores offsets itself goes on after what another one has stored meanwhile', async () => {
+  const { cluster, client } = await ready()
+  const consumer = client.groupConsumer({ ...PLACE, autoCommit: false, follow: true, count: 40 })
+  const offsets: number[] = []
+  /** While this member is busy with a message, partition 0 goes to another one and comes back. */
+  const elsewhere = async (): Promise<void> => {
+    await new Promise<void>((done) => cluster.environment.after(1500, done))
+    const texts = Array.from({ length: 15 }, (_, i) => new TextEncoder().encode(`0/${10 + i}`))
+    cluster.generation += 2
+    cluster.store(0, sealedBatch(texts))
+    cluster.offsets.set('g/0', 14)
+  }
+  const messages = (async function* () {
+    let count = 0
+    for await (const message of consumer) {
+      if (message.partition === 0) offsets.push(message.offset)
+      count += 1
+      if (count === 30) await elsewhere()
+      yield message
+    }
+  })()
+  assert.equal(await read(cluster, messages, () => {}), null)
+  assert.deepEqual(offsets.slice(0, 10), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  assert.deepEqual(offsets.slice(10), [15, 16, 17, 18, 19, 20, 21, 22, 23, 24])
+})
