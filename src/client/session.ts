@@ -310,10 +310,11 @@ export class Session {
   /** Gives up this connection and turns to the next server, at once in the first round, later with growing pauses. */
   #next(cause: unknown): void {
     this.#lastCause = cause
-    this.#wire?.close()
-    this.#wire = null
+    // Before: a WebSocket that is closed while it connects says so during the call, and that is no failure of the next server.
     this.#attempt += 1
     const attempt = this.#attempt
+    this.#wire?.close()
+    this.#wire = null
     this.#state = 'connecting'
     this.#serverIndex = (this.#serverIndex + 1) % this.#servers.length
     this.#failures += 1

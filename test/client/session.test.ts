@@ -45,20 +45,33 @@ test('nodes that are down or say nothing are passed over', async () => {
   assert.equal(client.server, '10.0.0.2:1')
 })
 
-test('connections that take long are waited for, each time longer: not begun again and again', async () => {
-  const cluster = new FakeCluster()
-  const { environment } = cluster
-  const slow: typeof environment = {
-    ...environment,
-    connect: (address, events) => {
-      const late = (): void => void environment.after(800, () => events.onOpen())
-      return environment.connect(address, { ...events, onOpen: late })
-    },
+test('connections that take long are waited for, each time longer: not begun again and again, and none left out', async () => {
+  // A WebSocket that is closed before it was open says so at once.
+  for (const saysSo of [false, true]) {
+    const cluster = new FakeCluster()
+    const { environment } = cluster
+    const slow: typeof environment = {
+      ...environment,
+      connect: (address, events) => {
+        let open = false
+        const late = (): void => {
+          open = true
+          events.onOpen()
+        }
+        const onOpen = (): void => void environment.after(800, late)
+        const wire = environment.connect(address, { ...events, onOpen })
+        const close = (): void => {
+          wire.close()
+          if (saysSo && !open) events.onClose(new Error('closed before it was open'))
+        }
+        return { send: (...parts) => wire.send(...parts), close }
+      },
+    }
+    const client = await cluster.result(cluster.connect({ environment: slow }))
+    // 250 ms for the first, 500 for the second, 1 s for the third; and that one does not lead.
+    assert.deepEqual(cluster.connectedTo, [0, 1, 2, 0])
+    assert.equal(client.server, '10.0.0.0:1')
   }
-  const client = await cluster.result(cluster.connect({ environment: slow }))
-  // 250 ms for the first, 500 for the second, 1 s for the third; and that one does not lead.
-  assert.deepEqual(cluster.connectedTo, [0, 1, 2, 0])
-  assert.equal(client.server, '10.0.0.0:1')
 })
 
 test('a process that did not run for a while gives nobody up for it', async () => {
