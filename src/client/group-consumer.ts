@@ -136,18 +136,23 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
     if (!this.#joined) return
     this.#joined = false
     this.#pinger?.cancel()
-    let failed: unknown
     try {
       if (this.#autoCommit) await this.#storeUsed()
     } catch (error) {
-      failed = error
+      // It is left all the same.
+      await this.#leaveGroup()
+      if (!isGone(error)) throw error
+      return
     }
+    await this.#leaveGroup()
+  }
+
+  async #leaveGroup(): Promise<void> {
     try {
       await this.#client.leaveGroup(this.#place)
     } catch (error) {
-      failed ??= error
+      if (!isGone(error)) throw error
     }
-    if (failed !== undefined && !isGone(failed)) throw failed
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<PolledMessage> {

@@ -19,7 +19,7 @@ export const BATCH_SIZE = 50
 export const COMMIT_EVERY = 8
 /** A request hangs when it is not answered for so long, while so many others are: on a machine that is slow, everybody waits. */
 export const ANSWER_MS = 15_000
-const ANSWERS = 1000
+const ANSWERS = 3000
 /** What the clients bear with. */
 const TIMEOUT_MS = 120_000
 
