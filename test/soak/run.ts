@@ -73,7 +73,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       try {
         return await new Run(options, cluster, new Context(ways)).run()
       } finally {
-        ways.close()
+        await ways.close()
       }
     })
   } finally {

@@ -2,12 +2,14 @@
 //
 // A node serves WebSockets with TLS or without, not both. So that all four ways are there, a relay per node adds or takes away
 // the TLS for the other kind, as a proxy in front of a cluster does.
-import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from 'node:net'
-import { connect as connectTls, createServer as createTlsServer, setDefaultCACertificates } from 'node:tls'
+import { once } from 'node:events'
+import { setDefaultCACertificates } from 'node:tls'
+import { Worker } from 'node:worker_threads'
 import { tcpEnvironment } from '../../src/client/node-tcp.ts'
 import type { Environment, Wire } from '../../src/client/transport.ts'
 import { webSocketEnvironment } from '../../src/client/web-socket.ts'
 import type { Pem } from '../integration/transport-node.ts'
+import type { RelayInput } from './relay-worker.ts'
 
 export const WAYS = ['tcp', 'tls', 'ws', 'wss'] as const
 export type Way = (typeof WAYS)[number]
@@ -24,36 +26,32 @@ export class Ways {
   readonly #ca: string
   /** The way that goes through the relays, and their ports by that of the node. */
   readonly #relayed: Way
-  readonly #relays = new Map<number, { readonly server: Server; readonly port: number }>()
+  readonly #relays = new Map<number, number>()
+  readonly #worker: Worker
 
   /** `secure`: the nodes' WebSockets are over TLS. `pem` is signed by `ca`. */
   static async open(ports: readonly NodePorts[], ca: string, pem: Pem, secure: boolean): Promise<Ways> {
     // A WebSocket trusts whom its platform trusts; nobody else is to be trusted here, and a long list costs every connection.
     setDefaultCACertificates([ca])
-    const ways = new Ways(ports, ca, secure ? 'ws' : 'wss')
-    for (const { websocket } of ports) {
-      // As any client does: a handshake that goes on from an earlier one costs a fraction.
-      let session: Buffer | undefined
-      const inner = (): Socket => {
-        if (!secure) return connectSocket(websocket, '127.0.0.1')
-        const socket = connectTls({ host: '127.0.0.1', port: websocket, ca, session })
-        return socket.on('session', (ticket) => {
-          session = ticket
-        })
-      }
-      const server = secure
-        ? createServer((socket) => join(socket, inner()))
-        : createTlsServer(pem, (socket) => join(socket, inner()))
-      await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-      ways.#relays.set(websocket, { server, port: (server.address() as AddressInfo).port })
-    }
-    return ways
+    const websockets = ports.map(({ websocket }) => websocket)
+    const workerData: RelayInput = { ports: websockets, secure, ca, pem }
+    const worker = new Worker(new URL('./relay-worker.ts', import.meta.url), { workerData })
+    const [relays] = (await once(worker, 'message')) as [number[]]
+    return new Ways(ports, ca, secure ? 'ws' : 'wss', worker, relays)
   }
 
-  private constructor(ports: readonly NodePorts[], ca: string, relayed: Way) {
+  private constructor(
+    ports: readonly NodePorts[],
+    ca: string,
+    relayed: Way,
+    worker: Worker,
+    relays: readonly number[],
+  ) {
     this.#ports = ports
     this.#ca = ca
     this.#relayed = relayed
+    this.#worker = worker
+    ports.forEach(({ websocket }, i) => this.#relays.set(websocket, relays[i] as number))
   }
 
   /** Where a client of this way begins: every node. */
@@ -71,7 +69,7 @@ export class Ways {
         const environment = webSocketEnvironment(way === 'wss')
         if (way !== this.#relayed) return environment
         // Clients learn the nodes' own ports from the cluster.
-        const portOf = (port: number): number => this.#relays.get(port)?.port ?? port
+        const portOf = (port: number): number => this.#relays.get(port) ?? port
         return {
           ...environment,
           connect: ({ host, port }, events) => environment.connect({ host, port: portOf(port) }, events),
@@ -80,20 +78,8 @@ export class Ways {
     }
   }
 
-  close(): void {
-    for (const { server } of this.#relays.values()) server.close()
-  }
-}
-
-function join(one: Socket, other: Socket): void {
-  for (const [from, to] of [
-    [one, other],
-    [other, one],
-  ] as const) {
-    from.setNoDelay(true)
-    from.on('error', () => {})
-    from.pipe(to)
-    from.once('close', () => to.destroy())
+  async close(): Promise<void> {
+    await this.#worker.terminate()
   }
 }
 
