@@ -7,7 +7,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { delimiter, join, relative, sep } from 'node:path'
 import { buildPackage } from './build-package.mjs'
-import { become, binaries, root, runtime } from './runtime.mjs'
+import { become, binaries, compileCache, root, runtime } from './runtime.mjs'
 import { setup } from './setup.mjs'
 
 /** What never ends is ended; a quiet machine with two cores needs a sixth of it. */
@@ -36,6 +36,7 @@ const env = {
   ...process.env,
   PATH: `${binaries}${delimiter}${process.env.PATH ?? ''}`,
   NO_COLOR: process.env.NO_COLOR ?? '1',
+  NODE_COMPILE_CACHE: compileCache,
 }
 const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`
 

@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url'
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 export const binaries = join(root, 'node_modules', '.bin')
 
+/** Where node keeps what it made of the source, so that it starts in half of the time; it does without where it may not write. */
+export const compileCache = process.env.NODE_COMPILE_CACHE ?? join(root, 'build', 'compile-cache')
+
 /** Node 22.18 is the first that runs TypeScript without a flag. */
 export function stripsTypes(version = process.versions.node) {
   const [major = 0, minor = 0] = version.split('.').map(Number)
@@ -27,7 +30,8 @@ export const RUNTIME_HELP = `Galgo needs Node.js 22.18 or newer and found ${proc
  * A terminal sends Ctrl-C to both by itself, so SIGINT is passed on only where there is no terminal.
  */
 export function become(program, args, options = {}) {
-  const child = spawn(program, args, { stdio: 'inherit', ...options })
+  const env = { ...process.env, NODE_COMPILE_CACHE: compileCache }
+  const child = spawn(program, args, { stdio: 'inherit', env, ...options })
   const terminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) {
     process.on(signal, () => {

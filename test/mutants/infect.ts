@@ -20,8 +20,8 @@ const COPIED = [
   'package.json',
 ]
 
-/** Not as a part of this test run. */
-const { NODE_TEST_CONTEXT: _, ...ENVIRONMENT } = process.env
+/** Not as a part of this test run; and nobody starts a copy twice, so what node makes of its source is not kept. */
+const { NODE_TEST_CONTEXT: _, NODE_COMPILE_CACHE: __, ...ENVIRONMENT } = process.env
 
 /** Gives `use` the directory of a copy, which is gone afterwards. */
 export async function withDefect<T>(changes: Mutant['changes'], use: (directory: string) => Promise<T>): Promise<T> {
