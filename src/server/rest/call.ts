@@ -107,7 +107,7 @@ export class Call {
 
   submit(operation: number, ...parts: Uint8Array[]): Promise<Answer> {
     this.#checkSize(...parts)
-    return this.use('write', (session) => session.write(operation, ...parts))
+    return this.use('write', (session) => session.write(operation, parts))
   }
 
   #checkSize(...parts: readonly Uint8Array[]): void {
