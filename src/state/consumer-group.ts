@@ -8,6 +8,10 @@
 // The rebalance is cooperative: a partition that stays with its owner is not touched. One that moves is polled by nobody until
 // its owner has stored how far it came, or has had its time, or is gone (group-watch.ts proposes that); from then on what the
 // old owner stores is refused. A grant is named by its op, so nothing that belongs to an earlier one passes for the present.
+// A session that was removed, because it was silent, may have requests from before on their way: they are refused also while
+// the group has no members, until it joins again.
+
+import { MEMBERS_PER_GROUP_MAX } from './limits.ts'
 
 /** As much of a topic as its groups need. */
 export interface GroupHome {
@@ -47,6 +51,7 @@ export type GroupRow = readonly [
   nextMember: number,
   members: readonly MemberRow[],
   shares: readonly ShareRow[],
+  removed: readonly number[],
 ]
 
 export class ConsumerGroup {
@@ -63,6 +68,8 @@ export class ConsumerGroup {
   /** By partition; empty while there are no members. */
   #shares: Share[] = []
   #revokes = false
+  /** Sessions that were removed and have not joined since; the longest ago first, at most as many as there may be members. */
+  #removed: number[] = []
 
   constructor(place: { streamId: number; topic: GroupHome }, id: number, name: string, op: number) {
     this.id = id
@@ -73,20 +80,21 @@ export class ConsumerGroup {
   }
 
   static restore(place: { streamId: number; topic: GroupHome }, row: GroupRow): ConsumerGroup {
-    const [id, name, op, generation, nextMember, members, shares] = row
+    const [id, name, op, generation, nextMember, members, shares, removed] = row
     const group = new ConsumerGroup(place, id, name, op)
     group.#generation = generation
     group.#nextMember = nextMember
     group.#members = members.map(([number, client, session]) => ({ id: number, client, session }))
     group.#shares = shares.map(([owner, heir, granted, since]) => ({ owner, heir, granted, since }))
     group.#revokes = group.#shares.some(({ heir }) => heir !== null)
+    group.#removed = [...removed]
     return group
   }
 
   image(): GroupRow {
     const members = this.#members.map(({ id, client, session }): MemberRow => [id, client, session])
     const shares = this.#shares.map(({ owner, heir, granted, since }): ShareRow => [owner, heir, granted, since])
-    return [this.id, this.name, this.op, this.#generation, this.#nextMember, members, shares]
+    return [this.id, this.name, this.op, this.#generation, this.#nextMember, members, shares, [...this.#removed]]
   }
 
   /** One more with every change of who owns, or is to own, which partition. */
@@ -101,6 +109,11 @@ export class ConsumerGroup {
   /** By partition; empty while there are no members. */
   get shares(): readonly Share[] {
     return this.#shares
+  }
+
+  /** Sessions that were removed and have not joined since. */
+  get removed(): readonly number[] {
+    return this.#removed
   }
 
   /** Is any partition being taken from its owner? */
@@ -124,7 +137,7 @@ export class ConsumerGroup {
   /** May this session store an offset? Also while the partition is taken from it: that is what is waited for. */
   mayStore(partition: number, session: number): boolean {
     const share = this.#shares[partition]
-    return share === undefined || share.owner === this.member(session)?.id
+    return share === undefined ? !this.#removed.includes(session) : share.owner === this.member(session)?.id
   }
 
   /** The grant by which this session may poll the partition; null when it may not. */
@@ -136,6 +149,7 @@ export class ConsumerGroup {
 
   join(client: string, session: number, op: number, timestamp: number): void {
     if (this.member(session) !== null) return
+    this.readmit(session)
     this.#members.push({ id: this.#nextMember, client, session })
     this.#nextMember += 1
     this.rebalance(op, timestamp)
@@ -148,6 +162,22 @@ export class ConsumerGroup {
     this.#members.splice(this.#members.indexOf(member), 1)
     this.rebalance(op, timestamp)
     return true
+  }
+
+  /** As `leave`, and what it asks from now on is that of a former member, until it joins again. */
+  remove(session: number, op: number, timestamp: number): boolean {
+    if (this.member(session) === null) return false
+    this.#removed.push(session)
+    if (this.#removed.length > MEMBERS_PER_GROUP_MAX) this.#removed.shift()
+    return this.leave(session, op, timestamp)
+  }
+
+  /** Nothing that the session asked before can come any more. */
+  readmit(session: number): void {
+    const i = this.#removed.indexOf(session)
+    if (i < 0) return
+    this.#removed.splice(i, 1)
+    this.topic.encoded = null
   }
 
   /** The owner lets go of the partition, or is made to. Without effect when that grant is not the present one. */

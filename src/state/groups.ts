@@ -15,6 +15,8 @@ export class Groups {
   readonly #byOp = new Map<number, ConsumerGroup>()
   readonly #active = new Set<ConsumerGroup>()
   readonly #bySession = new Map<number, Joined>()
+  /** By session, those that it was removed from and has not joined since. */
+  readonly #removed = new Map<number, Set<ConsumerGroup>>()
 
   get size(): number {
     return this.#byOp.size
@@ -45,18 +47,21 @@ export class Groups {
   add(group: ConsumerGroup): void {
     this.#byOp.set(group.op, group)
     for (const { client, session } of group.members) this.#note(group, client, session)
+    for (const session of group.removed) this.#noteRemoved(group, session)
   }
 
   remove(group: ConsumerGroup): void {
     this.#byOp.delete(group.op)
     this.#active.delete(group)
     for (const { session } of group.members) this.#forget(group, session)
+    for (const session of group.removed) this.#forgetRemoved(group, session)
   }
 
   clear(): void {
     this.#byOp.clear()
     this.#active.clear()
     this.#bySession.clear()
+    this.#removed.clear()
   }
 
   join(group: ConsumerGroup, client: string, session: number, op: number, timestamp: number): void {
@@ -65,6 +70,7 @@ export class Groups {
     if (group.members.length >= MEMBERS_PER_GROUP_MAX || joined >= GROUPS_PER_SESSION_MAX)
       throw new ProtocolError(Status.featureUnavailable, statusSentence(Status.featureUnavailable))
     group.join(client, session, op, timestamp)
+    this.#forgetRemoved(group, session)
     this.#note(group, client, session)
   }
 
@@ -75,10 +81,36 @@ export class Groups {
     return true
   }
 
-  /** The session has ended, or nothing was heard of it for too long: it is no member of anything any more. */
+  /** The session has ended: it is no member of anything any more, and asks for nothing. */
   endSession(session: number, op: number, timestamp: number): void {
-    const groups = this.#bySession.get(session)?.groups ?? []
-    for (const group of [...groups].sort((a, b) => a.op - b.op)) this.leave(group, session, op, timestamp)
+    for (const group of this.#groupsOf(session)) this.leave(group, session, op, timestamp)
+    for (const group of this.#removed.get(session) ?? []) group.readmit(session)
+    this.#removed.delete(session)
+  }
+
+  /** Nothing was heard of the session for too long: it is no member of anything any more, and may not know that. */
+  removeMember(session: number, op: number, timestamp: number): void {
+    for (const group of this.#groupsOf(session)) {
+      group.remove(session, op, timestamp)
+      this.#forget(group, session)
+      this.#noteRemoved(group, session)
+    }
+  }
+
+  #groupsOf(session: number): ConsumerGroup[] {
+    return [...(this.#bySession.get(session)?.groups ?? [])].sort((a, b) => a.op - b.op)
+  }
+
+  #noteRemoved(group: ConsumerGroup, session: number): void {
+    const groups = this.#removed.get(session)
+    if (groups === undefined) this.#removed.set(session, new Set([group]))
+    else groups.add(group)
+  }
+
+  #forgetRemoved(group: ConsumerGroup, session: number): void {
+    const groups = this.#removed.get(session)
+    groups?.delete(group)
+    if (groups?.size === 0) this.#removed.delete(session)
   }
 
   #note(group: ConsumerGroup, client: string, session: number): void {

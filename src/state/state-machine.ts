@@ -98,8 +98,8 @@ import { isDue } from './retention.ts'
 import { decodeRoot } from './root.ts'
 import { decodeTruncations } from './truncation.ts'
 
-/** 5: since when a partition is being taken from its owner. */
-const SNAPSHOT_VERSION = 5
+/** 6: members that were removed from their groups. */
+const SNAPSHOT_VERSION = 6
 type Snapshot = readonly [
   version: number,
   catalog: CatalogImage,
@@ -309,7 +309,7 @@ export class StateMachine implements StateMachinePort {
       case Operation.leaveConsumerGroup:
         return this.#leaveGroup(reader, session, op)
       case Operation.removeConsumerGroupMember:
-        return this.groups.endSession(decodeMemberEnd(reader).session, op, timestamp)
+        return this.groups.removeMember(decodeMemberEnd(reader).session, op, timestamp)
       case Operation.completeConsumerGroupRevocation: {
         const { groupOp, partition, granted } = decodeRevocation(reader)
         return this.groups.byOp(groupOp)?.completeRevocation(partition, granted, op)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ConsumerGroup, type GroupHome } from '../../src/state/consumer-group.ts'
+import { MEMBERS_PER_GROUP_MAX } from '../../src/state/limits.ts'
 
 function newGroup(partitions: number): { group: ConsumerGroup; home: GroupHome & { partitions: number[] } } {
   const home = { id: 0, partitions: Array.from({ length: partitions }, (_, i) => i), encoded: null }
@@ -146,4 +147,32 @@ test('whatever happens: shares are even, nothing moves without need, one owner a
     }),
     { seed: 61, numRuns: 1500 },
   )
+})
+
+test('who was removed stores nothing, also while nobody owns anything, until it joins again or its session ends', () => {
+  const { group } = newGroup(1)
+  assert.equal(group.mayStore(0, 30), true, 'nobody owns it')
+  group.join('a', 10, 11, at(11))
+  assert.equal(group.remove(10, 12, at(12)), true)
+  assert.equal(group.remove(10, 13, at(13)), false, 'no member any more')
+  assert.equal(group.mayStore(0, 10), false)
+  assert.equal(group.mayStore(0, 30), true)
+  const restored = ConsumerGroup.restore({ streamId: 0, topic: group.topic }, group.image())
+  assert.deepEqual(restored.removed, [10])
+  assert.equal(restored.mayStore(0, 10), false)
+  group.join('a', 10, 14, at(14))
+  group.leave(10, 15, at(15))
+  assert.equal(group.mayStore(0, 10), true, 'who left knows it')
+  restored.readmit(10)
+  assert.equal(restored.mayStore(0, 10), true)
+})
+
+test('of those that were removed no more are kept than there may be members', () => {
+  const { group } = newGroup(1)
+  for (let session = 1; session <= MEMBERS_PER_GROUP_MAX + 1; session++) {
+    group.join(`${session}`, session, 10 * session, at(session))
+    group.remove(session, 10 * session + 1, at(session))
+  }
+  assert.equal(group.removed.length, MEMBERS_PER_GROUP_MAX)
+  assert.equal(group.removed[0], 2)
 })

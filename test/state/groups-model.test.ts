@@ -3,7 +3,8 @@
 // store, somebody gets again.
 //
 //   one owner at a time     in one generation a partition has one owner, and an owner has it by one grant
-//   fencing                 only the owner's stores are taken, an auto-commit only by its present grant
+//   fencing                 only the owner's stores are taken, an auto-commit only by its present grant; who was removed stores
+//                           nothing, also when nobody owns anything
 //   at least once           every message reaches some member; offsets never go beyond what the owner was given
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -26,7 +27,8 @@ import { allocate, Rig } from '../storage/rig.ts'
 import { checksummer, prepare, sendBody, text, written } from './prepares.ts'
 
 const PLACE = { stream: 's', topic: 't' } as const
-const SESSIONS = 6
+/** With few, nobody is a member now and then. */
+const SESSIONS = [1, 2, 6, 6, 6]
 const PARTITIONS_MAX = 6
 
 class Machine {
@@ -59,6 +61,7 @@ class Machine {
 
 class Run {
   readonly #random: SeededRandom
+  readonly #sessions: number
   readonly #machines = [new Machine(), new Machine()] as const
   readonly #owners = new Map<string, string>()
   /** Offsets that reached some member, by partition. */
@@ -66,11 +69,14 @@ class Run {
   /** What a session was given, and may try to store whenever: by partition, the last offset and the grant. */
   readonly #given = new Map<number, Map<number, { offset: number; granted: number }>>()
   readonly #sent: number[] = []
-  readonly refused = { stores: 0, commits: 0 }
+  /** Sessions that were removed and have not joined since. */
+  readonly #removed = new Set<number>()
+  readonly refused = { stores: 0, commits: 0, removed: 0 }
   #op = 0
 
   constructor(seed: number) {
     this.#random = new SeededRandom(seed)
+    this.#sessions = this.#random.pick(SESSIONS)
     this.#do(0, Operation.createStream, (w) => encodeCreateStream(w, { name: 's' }))
     this.#do(0, Operation.createTopic, (w) =>
       encodeCreateTopic(w, { stream: 's', name: 't', partitions: 2, options: {} }),
@@ -130,18 +136,22 @@ class Run {
 
   step(): void {
     const random = this.#random
-    const session = 1 + random.below(SESSIONS)
+    const session = 1 + random.below(this.#sessions)
     const partition = random.below(this.#sent.length)
     if (random.chance(0.05)) this.#machines[1].restart()
     const group = (w: Writer): void => encodeGetConsumerGroup(w, { ...PLACE, group: 'g' })
     const dice = random.below(100)
-    if (dice < 8) this.#do(session, Operation.joinConsumerGroup, group)
-    else if (dice < 11) this.#do(session, Operation.leaveConsumerGroup, group)
+    if (dice < 8) {
+      this.#do(session, Operation.joinConsumerGroup, group)
+      this.#removed.delete(session)
+    } else if (dice < 11) this.#do(session, Operation.leaveConsumerGroup, group)
     else if (dice < 13) {
+      if (this.group.member(session) !== null) this.#removed.add(session)
       this.#do(0, Operation.removeConsumerGroupMember, (w) => encodeMemberEnd(w, { session }))
     } else if (dice < 15) {
       this.#op += 1
       for (const { state } of this.#machines) state.endSession(session, this.#op)
+      this.#removed.delete(session)
       this.#check()
     } else if (dice < 17 && this.#sent.length < PARTITIONS_MAX) {
       this.#do(0, Operation.createPartitions, (w) => encodeCreatePartitions(w, { ...PLACE, count: 1 }))
@@ -194,10 +204,12 @@ class Run {
     const status = auto
       ? this.#do(0, Operation.storeGroupOffset, (w) => encodeGroupOffset(w, { session, granted, request }))
       : this.#do(session, Operation.storeConsumerOffset, (w) => encodeStoreConsumerOffset(w, request))
-    // While nobody owns anything, whoever may poll the topic may move the group.
-    const expected = auto ? owns && share?.granted === granted : owns || share === undefined
+    // While nobody owns anything, whoever may poll the topic may move the group, but for those whose time is over.
+    const free = share === undefined && !this.#removed.has(session)
+    const expected = auto ? owns && share?.granted === granted : owns || free
     assert.equal(status, expected ? 0 : Status.consumerGroupPartitionNotOwned)
     if (!expected) this.refused[auto ? 'commits' : 'stores'] += 1
+    if (!auto && share === undefined && !free) this.refused.removed += 1
     assert.equal(this.#stored(partition), expected ? offset : before)
   }
 
@@ -223,13 +235,14 @@ class Run {
 }
 
 test('random lives of a group: one owner at a time, fenced when it has lost it, every message delivered', () => {
-  const refused = { stores: 0, commits: 0 }
+  const refused = { stores: 0, commits: 0, removed: 0 }
   for (let seed = 1; seed <= 80; seed++) {
     const run = new Run(seed)
     for (let i = 0; i < 250; i++) run.step()
     run.finish()
     refused.stores += run.refused.stores
     refused.commits += run.refused.commits
+    refused.removed += run.refused.removed
   }
-  assert.ok(refused.stores > 100 && refused.commits > 100, JSON.stringify(refused))
+  assert.ok(refused.stores > 100 && refused.commits > 100 && refused.removed > 3, JSON.stringify(refused))
 })
