@@ -18,6 +18,7 @@ export interface Flags {
   readonly jobs: number
   readonly replicas?: number
   readonly readers?: number
+  readonly members?: number
   readonly durability?: Durability
   readonly duration?: number
   readonly clients?: number
@@ -59,6 +60,7 @@ export function defineCommand(io: SimulatorIo): Command {
     .option('--replicas <n>', '1, 3 or 5; drawn by the seed when absent', oneOfNumbers(1, 3, 5))
     .option('--durability <class>', 'disk or memory; drawn by the seed when absent', oneOf('disk', 'memory'))
     .option('--readers <n>', 'clients that read; drawn by the seed when absent', whole(0, 32))
+    .option('--members <n>', 'members of consumer groups; drawn by the seed when absent', whole(0, 8))
     .option(
       '--duration <s>',
       'simulated seconds in which faults happen and clients work; until they are done, 30 at most, when absent',
@@ -105,6 +107,7 @@ export function shapeOf(flags: Flags): SwarmShape {
   return {
     replicaCount: flags.replicas,
     readers: flags.readers,
+    members: flags.members,
     durability: flags.durability,
     faults: flags.faults,
     only: flags.only,
@@ -120,6 +123,7 @@ export function replay(seed: number, shape: SwarmShape): string {
   const parts = [`galgo sim --seed ${seed}`]
   if (shape.replicaCount !== undefined) parts.push(`--replicas ${shape.replicaCount}`)
   if (shape.readers !== undefined) parts.push(`--readers ${shape.readers}`)
+  if (shape.members !== undefined) parts.push(`--members ${shape.members}`)
   if (shape.durability !== undefined) parts.push(`--durability ${shape.durability}`)
   if (shape.safetyMicros !== undefined) parts.push(`--duration ${shape.safetyMicros / 1e6}`)
   if (shape.clients !== undefined) parts.push(`--clients ${shape.clients}`)

@@ -38,6 +38,7 @@ export function summary(result: SwarmResult): string {
     `frames      ${sent} sent, ${lost} lost, ${duplicated} duplicated, ${cut} cut off`,
     `log         ${result.ops} ops, ${result.acknowledged} requests acknowledged, view ${result.views}`,
     `reads       ${result.reads.answers} answers, ${result.reads.linearizable} of them linearizable, ${result.reads.messages} messages`,
+    `groups      ${result.groups.answers} answers to members, ${result.groups.messages} messages`,
     '',
   ].join('\n')
 }

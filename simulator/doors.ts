@@ -3,6 +3,7 @@ import { At, Command, getU32, getU64, setU32, setU64 } from '../src/protocol/fra
 import { HEADER_SIZE, type Message } from '../src/protocol/message.ts'
 import type { ClientConnection } from '../src/state/connection.ts'
 import { Dispatcher } from '../src/state/dispatcher.ts'
+import type { GroupTimes } from '../src/state/group-watch.ts'
 import type { HostFacts } from '../src/state/reads.ts'
 import type { StateMachine } from '../src/state/state-machine.ts'
 import type { SimNode } from './node.ts'
@@ -48,9 +49,11 @@ export class Doors {
   readonly #machines: ReadonlyMap<SimNode, StateMachine>
   readonly #byNode = new Map<SimNode, { generation: number; dispatcher: Dispatcher }>()
   readonly #randoms: readonly SeededRandom[]
+  readonly #groupTimes: GroupTimes | null
   #connections = 0
 
-  constructor(world: World, machines: ReadonlyMap<SimNode, StateMachine>) {
+  constructor(world: World, machines: ReadonlyMap<SimNode, StateMachine>, groupTimes: GroupTimes | null = null) {
+    this.#groupTimes = groupTimes
     this.#world = world
     this.#machines = machines
     this.#randoms = world.nodes.map((node) => new SeededRandom(world.options.seed, 500 + node.index))
@@ -84,6 +87,7 @@ export class Doors {
       facts: () => FACTS,
       diagnostics: { collect: () => false },
       upstream: null,
+      ...(this.#groupTimes && { groupTimes: this.#groupTimes }),
     })
     node.door = dispatcher
     this.#byNode.set(node, { generation, dispatcher })

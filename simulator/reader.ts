@@ -1,21 +1,18 @@
 // A client that reads, through the doors of the nodes: it has a session with whoever leads, and a connection for reading at
 // any node. One question at a time: it consumes a partition, stores where it is, starts anew from what it stored, asks for
 // ends of logs, polls here and there, with any of the three consistencies; whatever it is told goes into the log book.
-//
-//   line   none ─▶ logging in ─▶ ready ─▶ (58, 57, eviction, closed, silence) ─▶ none, at another node
-import { Reader, Writer } from '../src/protocol/bytes.ts'
+import { Reader, type Writer } from '../src/protocol/bytes.ts'
 import { decodeGetConsumerOffsetReply, encodeGetConsumerOffset } from '../src/protocol/commands/get-consumer-offset.ts'
 import { decodeTopicReply, encodeGetTopic } from '../src/protocol/commands/get-topic.ts'
 import { encodePollMessages, type PollFrom } from '../src/protocol/commands/poll-messages.ts'
-import { decodeRegisterReply, encodeRegister, PROTOCOL_VERSION } from '../src/protocol/commands/register.ts'
 import { encodeStoreConsumerOffset } from '../src/protocol/commands/store-consumer-offset.ts'
 import { Consistency } from '../src/protocol/consistency.ts'
 import { Status } from '../src/protocol/errors.ts'
-import { HEADER_SIZE } from '../src/protocol/message.ts'
 import { Code, Operation } from '../src/protocol/operations.ts'
 import { readResult } from '../src/protocol/result.ts'
 import { ConsumerHistory } from './checkers/consumer-history.ts'
-import { type Connection, CREDENTIALS, type Doors, parseReply, requestFrame } from './doors.ts'
+import type { Doors, parseReply } from './doors.ts'
+import { encoded, Line } from './line.ts'
 import { type LogBook, PARTITIONS } from './log-book.ts'
 import type { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'
@@ -27,14 +24,6 @@ const PATIENCE = 1_500_000
 /** Questions after everything has healed, before the last round. */
 const LAST_QUESTIONS = 4
 const COUNT_MAX = 40
-
-interface Line {
-  connection: Connection | null
-  node: number
-  client: Uint32Array
-  session: number
-  ready: boolean
-}
 
 interface Question {
   readonly line: Line
@@ -88,19 +77,35 @@ export class SimReader {
     this.#book = options.book
     this.#random = options.random
     this.#pace = options.pace
-    this.#lines = { leading: this.#line(), any: this.#line() }
+    this.#lines = { leading: this.#line('primary'), any: this.#line('any') }
     this.#partition = this.#random.below(PARTITIONS)
     this.#consumer = new ConsumerHistory(`reader ${this.index}`, this.#book.anomalies)
   }
 
-  #line(): Line {
-    return {
-      connection: null,
-      node: this.#random.below(this.#world.nodes.length),
-      client: new Uint32Array(4),
-      session: 0,
-      ready: false,
-    }
+  #line(consistency: 'primary' | 'any'): Line {
+    const line: Line = new Line(
+      {
+        doors: this.#doors,
+        random: this.#random,
+        nodeCount: this.#world.nodes.length,
+        consistency,
+        exactlyOnce: false,
+        client: () => {
+          this.#ids += 1
+          return Uint32Array.of(this.index + 1, 0x61, this.#ids, 0x63)
+        },
+      },
+      {
+        onReady: () => {
+          if (this.#asked?.line === line) this.#send(this.#asked)
+        },
+        onReply: (reply, body) => this.#onReply(line, reply, body),
+        onLeft: () => {
+          if (this.#asked?.line === line) this.#asked = null
+        },
+      },
+    )
+    return line
   }
 
   start(): void {
@@ -117,12 +122,12 @@ export class SimReader {
   #act(): void {
     const { now } = this.#world.scheduler
     if (this.#asked !== null) {
-      if (now - this.#askedAt >= PATIENCE) this.#leave(this.#asked.line)
+      if (now - this.#askedAt >= PATIENCE) this.#asked.line.leave()
       return
     }
     if (!this.#world.healed) {
       // Connections break, clients come back.
-      if (this.#random.chance(0.02)) this.#leave(this.#random.chance(0.5) ? this.#lines.leading : this.#lines.any)
+      if (this.#random.chance(0.02)) (this.#random.chance(0.5) ? this.#lines.leading : this.#lines.any).leave()
       return this.#anything()
     }
     if (this.#last > 0) {
@@ -131,7 +136,7 @@ export class SimReader {
     }
     const [unread] = this.#unread
     if (unread !== undefined) return this.#readToEnd(unread)
-    for (const line of [this.#lines.leading, this.#lines.any]) line.connection?.hangUp()
+    for (const line of [this.#lines.leading, this.#lines.any]) line.hangUp()
     this.idle = true
   }
 
@@ -297,7 +302,7 @@ export class SimReader {
     body: Uint8Array,
     answered: (body: Uint8Array) => void,
   ): void {
-    if (!this.#connected(line)) return
+    if (!line.connect()) return
     this.#requests += 1
     const topicKnown = this.#book.histories.some((history) => history.low > 0)
     this.#asked = { line, operation, code, consistency, body, request: this.#requests, topicKnown, answered }
@@ -306,69 +311,10 @@ export class SimReader {
   }
 
   #send({ line, operation, code, consistency, body, request }: Question): void {
-    const { client, session } = line
-    const level = Consistency[consistency]
-    const frame = requestFrame({ client, session, request, operation, code, consistency: level, body })
-    line.connection?.request(frame)
+    line.request({ request, operation, code, consistency: Consistency[consistency], body })
   }
 
-  #connected(line: Line): boolean {
-    if (line.connection !== null) return true
-    const connection = this.#doors.connect(line.node, this.#random, {
-      onFrame: (frame) => {
-        if (line.connection === connection) this.#onFrame(line, frame)
-      },
-      onClosed: () => {
-        if (line.connection === connection) this.#leave(line)
-      },
-    })
-    if (connection === null) {
-      this.#leave(line)
-      return false
-    }
-    this.#ids += 1
-    line.connection = connection
-    line.client = Uint32Array.of(this.index + 1, 0x61, this.#ids, 0x63)
-    line.session = 0
-    line.ready = false
-    const version = { protocolVersion: PROTOCOL_VERSION, sdkName: 'simulator', sdkVersion: '0' }
-    const login = { kind: 'password', ...version, ...CREDENTIALS, context: '' } as const
-    connection.request(
-      requestFrame({
-        client: line.client,
-        session: 0,
-        request: 0,
-        operation: Operation.register,
-        consistency: line === this.#lines.any ? Consistency.any : Consistency.primary,
-        body: encoded((w) => encodeRegister(w, login)),
-      }),
-    )
-    return true
-  }
-
-  /** Another node; what was asked over this line stays without an answer. */
-  #leave(line: Line): void {
-    const { connection } = line
-    line.connection = null
-    line.ready = false
-    line.node = (line.node + 1) % this.#world.nodes.length
-    if (this.#asked?.line === line) this.#asked = null
-    connection?.hangUp()
-  }
-
-  #onFrame(line: Line, frame: Uint8Array): void {
-    const reply = parseReply(frame)
-    if (reply === null) return this.#leave(line)
-    const { status, operation, request } = reply
-    if (status === Status.transientNotAccepted || status === Status.transientNotCommitted) return this.#leave(line)
-    const body = frame.slice(HEADER_SIZE)
-    if (operation === Operation.register) {
-      if (status !== Status.ok) return this.#leave(line)
-      line.session = decodeRegisterReply(new Reader(body)).session
-      line.ready = true
-      if (this.#asked?.line === line) this.#send(this.#asked)
-      return
-    }
+  #onReply(line: Line, { status, request }: NonNullable<ReturnType<typeof parseReply>>, body: Uint8Array): void {
     const asked = this.#asked
     if (asked === null || asked.line !== line || asked.request !== request) return
     this.#asked = null
@@ -385,10 +331,4 @@ export class SimReader {
       throw new Violation('stale-read', `reader ${this.index} was told ${status}; the topic held messages before`)
     if (this.#last === 0) this.#unread = []
   }
-}
-
-function encoded(write: (writer: Writer) => void): Uint8Array {
-  const writer = new Writer()
-  write(writer)
-  return writer.written().slice()
 }

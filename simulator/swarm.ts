@@ -3,12 +3,14 @@
 // heals, everybody is started again, and the cluster has to finish within a bound.
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { At } from '../src/protocol/frame.ts'
+import type { GroupTimes } from '../src/state/group-watch.ts'
 import type { StateMachine } from '../src/state/state-machine.ts'
 import type { Durability, Geometry } from '../storage/superblock.ts'
 import { Atlas } from './atlas.ts'
 import { checkBuffers } from './checkers/buffers.ts'
 import { checkFailover } from './checkers/failover.ts'
-import { RetainingMachine, RetentionChecker } from './checkers/retention.ts'
+import { GroupChecker, GroupingMachine } from './checkers/groups.ts'
+import { RetentionChecker } from './checkers/retention.ts'
 import { checkSegments } from './checkers/segments.ts'
 import { CLIENT_KIND } from './client.ts'
 import { Doors } from './doors.ts'
@@ -25,12 +27,13 @@ import { Rot } from './faults/rot.ts'
 import { FaultSchedule, type Injected } from './faults/schedule.ts'
 import { Weather, weatherFaults } from './faults/weather.ts'
 import { LogBook } from './log-book.ts'
+import { Crew, LASTING_GROUP, type MemberOptions, SimMember } from './member.ts'
 import type { SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
 import { SimReader } from './reader.ts'
 import { Violation } from './violation.ts'
 import { compareText } from './virtual-disk.ts'
-import { STREAM, Workload } from './workload.ts'
+import { STREAM, TOPIC, Workload } from './workload.ts'
 import { World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
@@ -50,6 +53,8 @@ export interface SwarmShape {
   readonly durability?: Durability | undefined
   /** Clients that read, through the doors of the nodes; with none, nothing but requests is asked. */
   readonly readers?: number | undefined
+  /** Members of consumer groups; with none, there are no groups. */
+  readonly members?: number | undefined
   /** Of the faults of the seed only those with these numbers, and frame faults with these names; all when absent. */
   readonly only?: readonly (number | FrameFault)[] | undefined
   /** Microseconds of the safety phase, all of which clients work; up to 30 s, until they have no more to ask, when absent. */
@@ -99,6 +104,8 @@ export interface SwarmResult {
   readonly acknowledged: number
   /** Answers to readers, messages in them, and answers to linearizable questions. */
   readonly reads: { readonly answers: number; readonly messages: number; readonly linearizable: number }
+  /** Answers to members of groups, and messages in them. */
+  readonly groups: { readonly answers: number; readonly messages: number }
   readonly ops: number
   readonly views: number
   readonly viewsAfterHeal: number
@@ -172,6 +179,19 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   const { options, rates } = draw(random, shape)
   const added = drawMore(seed, options, shape)
   const durability = shape.durability ?? (new SeededRandom(seed, 7).chance(MEMORY_SHARE) ? 'memory' : 'disk')
+  // Chance of their own: a run without readers is to the last event what it would be if there were no such thing.
+  const more = new SeededRandom(seed, 4)
+  const drawn = more.pick([0, 1, 2, 3, 5])
+  const readerCount = durability === 'memory' ? 0 : (shape.readers ?? drawn)
+  const team = drawTeam(seed, durability, readerCount, shape)
+  const groups = new GroupChecker({
+    stream: STREAM,
+    topic: TOPIC,
+    revocationMs: team.times.revocationMs,
+    nowMs: () => world.scheduler.now / 1000,
+    mark: (what) => world.mark(what),
+  })
+  const crew = new Crew()
   const machines = new Map<SimNode, StateMachine>()
   const retention = new RetentionChecker()
   const own = new SeededRandom(seed, 8)
@@ -192,13 +212,13 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
         if (node.generation === generation) node.replica?.onDiskFault(`segments could not be written: ${result}`)
       },
     }
-    const machine = new RetainingMachine(machineOptions, retention)
+    const machine = new GroupingMachine(machineOptions, retention, groups)
     machines.set(node, machine)
     return machine
   }
   const world: World = new World({
     ...options,
-    clientsMax: added.clientsMax,
+    clientsMax: added.clientsMax + team.members,
     durability,
     seed,
     variant: shape.variant,
@@ -206,11 +226,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     stateMachine,
     ...(onLog ? { onLog } : {}),
   })
-  // Chance of their own: a run without readers is to the last event what it would be if there were no such thing.
-  const more = new SeededRandom(seed, 4)
-  const drawn = more.pick([0, 1, 2, 3, 5])
-  const readerCount = durability === 'memory' ? 0 : (shape.readers ?? drawn)
-  const book = readerCount > 0 ? new LogBook() : null
+  const book = readerCount + team.members > 0 ? new LogBook() : null
   const workload = new Workload(new SeededRandom(seed, 3), world.checksummer, random.pick([40, 400, 2000]), {
     more: book === null ? null : more,
     book,
@@ -241,7 +257,11 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       timeout: random.between(300_000, 800_000),
       pace: random.pick([1000, 10_000, 50_000]),
     })
-    if (book !== null) readers.push(...addReaders(world, machines, book, more, readerCount))
+    if (book !== null) {
+      const doors = new Doors(world, machines, team.times)
+      readers.push(...addReaders(world, doors, book, more, readerCount))
+      addMembers(team, { world, doors, book, groups, crew })
+    }
     const ending = injectFaults({ world, random, rates, schedule, machines, shape, added })
     if (shape.safetyMicros === undefined) {
       const stop = world.scheduler.now + SAFETY_MICROS_MAX
@@ -278,6 +298,8 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       for (const node of world.participants()) retention.check(machines.get(node) as StateMachine, node.index)
       checkSegments(world, machines, workload.stored, ending.atlas.damagedIndexes > 0)
       book?.finish()
+      if (team.members > 0)
+        groups.finish(machines.get(world.participants()[0] as SimNode) as StateMachine, LASTING_GROUP)
       const whole = world.participants().length === options.replicaCount
       if (book !== null && whole && options.replicaCount > 1) failoverMicros = checkFailover(world)
     }
@@ -310,6 +332,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       messages: book?.counts.messages ?? 0,
       linearizable: book?.counts.linearizable ?? 0,
     },
+    groups: { answers: crew.answers, messages: crew.messages },
     ops: world.history.length,
     viewsAfterHeal: world.views.since,
     failoverMicros,
@@ -319,16 +342,9 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   return result
 }
 
-function addReaders(
-  world: World,
-  machines: ReadonlyMap<SimNode, StateMachine>,
-  book: LogBook,
-  random: SeededRandom,
-  count: number,
-): SimReader[] {
+function addReaders(world: World, doors: Doors, book: LogBook, random: SeededRandom, count: number): SimReader[] {
   // Only sessions of the other clients number everything; readers' and what nodes ask by themselves do not.
   world.history.isNumbered = ({ words }) => words[(At.prepare.client >>> 2) + 1] === CLIENT_KIND
-  const doors = new Doors(world, machines)
   const pace = random.pick([5000, 20_000, 60_000])
   const readers: SimReader[] = []
   for (let index = 0; index < count; index++) {
@@ -350,6 +366,43 @@ function addReaders(
     world.addClients(world.options.clientsMax, { window, timeout: 600_000, pace: 150_000 })
   }
   return readers
+}
+
+/** Members of consumer groups, from a source of their own. */
+interface Team {
+  readonly random: SeededRandom
+  readonly members: number
+  readonly times: GroupTimes
+  /** Microseconds between questions, mean. */
+  readonly pace: number
+}
+
+function drawTeam(seed: number, durability: Durability, readers: number, { members }: SwarmShape): Team {
+  const random = new SeededRandom(seed, 9)
+  const drawn = random.pick([0, 0, 2, 3, 4])
+  const times = random.pick([
+    { silenceMs: 1000, absenceMs: 600, revocationMs: 400 },
+    { silenceMs: 2500, absenceMs: 1000, revocationMs: 1500 },
+    { silenceMs: 4000, absenceMs: 2000, revocationMs: 3000 },
+  ])
+  const pace = random.pick([5000, 20_000, 60_000])
+  const count = members ?? (readers === 0 ? 0 : drawn)
+  return { random, members: durability === 'memory' ? 0 : count, times, pace }
+}
+
+/** How many of a group go away, or fall silent for good, when everything has healed; the first one stays. */
+function addMembers(
+  { random, members, times, pace }: Team,
+  place: Pick<MemberOptions, 'world' | 'doors' | 'book' | 'groups' | 'crew'>,
+): void {
+  const { world } = place
+  for (let index = 0; index < members; index++) {
+    const end = index === 0 ? 'stays' : random.pick(['stays', 'silent', 'gone'] as const)
+    const own = new SeededRandom(world.options.seed, 700 + index)
+    const member = new SimMember({ ...place, index, random: own, pace, silence: 1000 * times.silenceMs, end })
+    world.readers.push(member)
+    member.start()
+  }
 }
 
 /** What seeds draw in addition to what the first ones drew, from a source of its own. */

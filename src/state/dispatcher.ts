@@ -53,7 +53,7 @@ import type { ClientConnection } from './connection.ts'
 import { DiagnosticRequests, type Diagnostics } from './diagnostics.ts'
 import { Door, type Undecided } from './door.ts'
 import { Forwards } from './forwards.ts'
-import { GroupWatch } from './group-watch.ts'
+import { type GroupTimes, GroupWatch } from './group-watch.ts'
 import { keyOf } from './identity.ts'
 import { type Admission, Logins } from './logins.ts'
 import { faultOfNewName } from './names.ts'
@@ -89,6 +89,8 @@ export interface DispatcherOptions {
   readonly diagnostics: Diagnostics
   /** The way to who leads; null: clients have to find it by themselves. */
   readonly upstream: Upstream | null
+  /** Shorter ones, for simulations. */
+  readonly groupTimes?: GroupTimes
 }
 
 /** Through the log under this number: a request that was refused at the door of an exactly-once session. */

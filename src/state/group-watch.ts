@@ -21,6 +21,15 @@ export const MEMBER_SILENCE_MS = 36_000
 export const ABSENCE_MS = 15_000
 /** So long may the owner of a partition take to store what it polled before the partition goes to another member. */
 export const REVOCATION_MS = 30_000
+
+export interface GroupTimes {
+  readonly silenceMs: number
+  readonly absenceMs: number
+  readonly revocationMs: number
+}
+
+const TIMES: GroupTimes = { silenceMs: MEMBER_SILENCE_MS, absenceMs: ABSENCE_MS, revocationMs: REVOCATION_MS }
+
 /** Until a proposal that had no effect is made again. */
 const AGAIN_MS = 1000
 /** In one look; the next one goes on. */
@@ -35,6 +44,8 @@ export interface GroupWatchOptions {
   readonly heard: (client: string) => number | null
   /** A member is about to be removed because it was silent. */
   readonly silent: (client: string) => void
+  /** Instead of those above; for simulations, where time is short. */
+  readonly groupTimes?: GroupTimes
 }
 
 interface Heard {
@@ -52,6 +63,7 @@ interface Polled {
 
 export class GroupWatch {
   readonly #options: GroupWatchOptions
+  readonly #times: GroupTimes
   /** The view that this node leads; -1 when it does not. */
   #view = -1
   /** What was granted after this op, nobody has polled at another primary. */
@@ -68,6 +80,7 @@ export class GroupWatch {
 
   constructor(options: GroupWatchOptions) {
     this.#options = options
+    this.#times = options.groupTimes ?? TIMES
   }
 
   /** A member has got the messages of its partition up to this offset; -1: there were none. */
@@ -110,7 +123,7 @@ export class GroupWatch {
       const here = before.here || last >= this.#ledAt
       const at = Math.max(before.at, last)
       heard.set(session, { at, here })
-      if (now - at < (here ? MEMBER_SILENCE_MS : ABSENCE_MS)) continue
+      if (now - at < (here ? this.#times.silenceMs : this.#times.absenceMs)) continue
       const write = (writer: Writer): void => encodeMemberEnd(writer, { session })
       if (this.#propose(`member ${session}`, now, Operation.removeConsumerGroupMember, write))
         this.#options.silent(client)
@@ -129,7 +142,7 @@ export class GroupWatch {
         const since = this.#revoking.get(what) ?? now
         revoking.set(what, since)
         const waited = Math.max(now - since, (logNow - share.since) / 1000)
-        if (waited < REVOCATION_MS && !this.#hasStored(group, share, partition)) return
+        if (waited < this.#times.revocationMs && !this.#hasStored(group, share, partition)) return
         const entry = { groupOp: group.op, partition, granted: share.granted }
         const write = (writer: Writer): void => encodeRevocation(writer, entry)
         this.#propose(what, now, Operation.completeConsumerGroupRevocation, write)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runNode } from '../integration/processes.ts'
+import type { HuntShape } from './hunt.ts'
 import type { Mutant } from './mutant.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -56,9 +57,8 @@ export interface Found {
 }
 
 /** The first of so many seeds, from 1 on, that fails there; null when all hold. */
-export async function firstFailure(directory: string, seeds: number, faults?: string): Promise<Found | null> {
-  const only = faults === undefined ? [] : [faults]
-  const { out, err } = await runInfected(directory, ['test/mutants/hunt.ts', '1', String(seeds), ...only])
+export async function firstFailure(directory: string, seeds: number, shape: HuntShape = {}): Promise<Found | null> {
+  const { out, err } = await runInfected(directory, ['test/mutants/hunt.ts', '1', String(seeds), JSON.stringify(shape)])
   assert.notEqual(out, '', err)
   return JSON.parse(out) as Found | null
 }

@@ -11,6 +11,8 @@ export interface Mutant {
   readonly seeds: number | string
   /** Of seeds: three replicas, nobody reads, and only these faults happen, with commas. Everything that a seed draws when absent. */
   readonly faults?: string
+  /** Of seeds: so many members of consumer groups; none when absent. */
+  readonly members?: number
 }
 
 export const REPLICA = 'consensus/replica.ts'

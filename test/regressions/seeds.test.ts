@@ -7,9 +7,10 @@ import { runSeed, type SwarmShape } from '../../simulator/swarm.ts'
 
 /** With the first kinds of faults only, of which the drawing stays as it is, and without readers. */
 const FIRST: SwarmShape = { durability: 'disk', faults: FIRST_FAULTS, readers: 0 }
-const LOST: SwarmShape = { durability: 'disk' }
+/** Without members of groups, of whom there were none. */
+const LOST: SwarmShape = { durability: 'disk', members: 0 }
 /** As seeds were drawn before disks could be lost. */
-const ALL: SwarmShape = { durability: 'disk', faults: FAULTS.slice(0, 42) }
+const ALL: SwarmShape = { ...LOST, faults: FAULTS.slice(0, 42) }
 
 /** As those, and acknowledged from memory. */
 const MEMORY: SwarmShape = { ...ALL, durability: 'memory' }
@@ -38,11 +39,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'an op of an earlier view came back after a start and was neither shown nor denied: two of three waited for the third',
     MEMORY,
   ],
-  [
-    22061,
-    'an op that the others had only in a checkpoint was waited for, not the checkpoint taken',
-    { durability: 'disk' },
-  ],
+  [22061, 'an op that the others had only in a checkpoint was waited for, not the checkpoint taken', LOST],
   [700053, 'copies of a superblock that a killed process had written counted as durable', LOST],
   [5049, 'a segment ended while its repair waited: the end of its index was not made again', ALL],
   [5093, 'the simulator took a cluster for at rest while an operation hung since before the healing', ALL],
@@ -66,6 +63,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [20476, 'a late request of a directory that was lost in its turn took the place from its successor', LOST],
   [20492, 'who is no member was told to the wrong replica, which stopped', LOST],
   [5000172, 'the simulator took a cluster for at rest before all had read their disks', ALL],
+  [
+    2000074,
+    'a member that was removed for its silence stored an offset that it had asked for before, once the group had no members',
+    { durability: 'disk', members: 4 },
+  ],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 

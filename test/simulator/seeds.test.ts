@@ -41,6 +41,13 @@ const PLACES: Readonly<Record<string, number>> = {
   'misdelivered frame': SEEDS,
   'replayed frame': SEEDS,
   'dropped at capacity': 50,
+  'group-generation': 5 * SEEDS,
+  'partition-moved': SEEDS,
+  'member-removed': SEEDS / 2,
+  'poll-fenced': 20,
+  'store-refused': 8,
+  'group-auto-commit': 30,
+  'group-deleted': 8,
 }
 
 test(`seeds 1 to ${SEEDS} hold, and come to every place that matters`, () => {

@@ -1,0 +1,49 @@
+// Defects of consumer groups. Seeds with members of groups find them.
+import { type Mutant, mutant } from './mutant.ts'
+
+const GROUP = 'src/state/consumer-group.ts'
+const WATCH = 'src/state/group-watch.ts'
+
+export const GROUP_MUTANTS: readonly Mutant[] = [
+  mutant('a member may store in what belongs to another one', 40, [
+    GROUP,
+    '!this.#removed.includes(session) : share.owner === this.member(session)?.id',
+    '!this.#removed.includes(session) : this.member(session) !== null',
+  ]),
+  mutant('who was removed for its silence may store', 40, [
+    GROUP,
+    '!this.#removed.includes(session) : share.owner === this.member(session)?.id',
+    'true : share.owner === this.member(session)?.id',
+  ]),
+  mutant('a partition is handed over before its owner has let go of it', 40, [
+    GROUP,
+    'return { owner: before.owner, heir: before.owner === target ? null : target, granted: before.granted }',
+    'return { owner: target, heir: null, granted: before.owner === target ? before.granted : op }',
+  ]),
+  mutant('a partition goes to its heir before its owner has stored what it got', 40, [
+    WATCH,
+    'if (waited < this.#times.revocationMs && !this.#hasStored(group, share, partition)) return',
+    '',
+  ]),
+  mutant('a new primary takes it that nobody polled before it led', 100, [
+    WATCH,
+    'return granted > this.#ledFrom',
+    'return true',
+  ]),
+  mutant('an owner goes on polling what it is to let go of', 40, [
+    GROUP,
+    'if (share === undefined || share.heir !== null || share.owner',
+    'if (share === undefined || share.owner',
+  ]),
+  mutant('partitions change hands in the same generation', 20, [GROUP, 'this.#generation += 1', '']),
+  mutant('members are silent for ever', 40, [
+    WATCH,
+    'if (now - at < (here ? this.#times.silenceMs : this.#times.absenceMs)) continue',
+    'continue',
+  ]),
+  mutant('a poll goes on behind the message after the stored one', 20, [
+    'src/state/polls.ts',
+    'stored === undefined ? 0 : stored + 1',
+    'stored === undefined ? 0 : stored + 2',
+  ]),
+].map((one) => ({ ...one, members: 4, faults: 'crash,partition,pause' }))
