@@ -20,7 +20,7 @@ const fileSchema = z.strictObject({
   client: z.string().default('127.0.0.1:8090'),
   /** What cluster metadata tells clients to connect to; as `client` when absent. */
   advertise: z.string().optional(),
-  /** Where /health and /status are served; "off" for not at all. */
+  /** Where /health, /status, the simulator's page and the REST API are served; "off" for not at all. */
   http: z.string().default('127.0.0.1:3000'),
   /** "auto" takes io_uring where it runs. */
   driver: z.enum(['auto', 'io_uring', 'portable']).default('auto'),
