@@ -1,9 +1,11 @@
 // What stats tell of this process and machine.
-import { statfsSync } from 'node:fs'
+import { readdirSync, statfsSync } from 'node:fs'
 import { cpus, freemem, hostname, release, type as systemName, totalmem, version } from 'node:os'
 import type { HostFacts } from '../state/reads.ts'
 import { PROTOCOL_VERSION, VERSION } from './version.ts'
 
+/** Main and replica thread. */
+const OWN_THREADS = 2
 const STARTED_MICROS = Date.now() * 1000
 let last = { at: performance.now(), cpu: process.cpuUsage(), idle: idleMs() }
 let usage = { process: 0, machine: 0 }
@@ -30,9 +32,18 @@ export function hostFacts(data: string): HostFacts {
     kernelVersion: release(),
     serverVersion: VERSION,
     serverVersionNumber: PROTOCOL_VERSION,
-    threads: 2,
+    threads: threads(),
     freeDiskSpace: bavail * bsize,
     totalDiskSpace: blocks * bsize,
+  }
+}
+
+/** Of this process, with those of the runtime and the kernel's for its ring; where nobody tells, those that a node makes itself. */
+function threads(): number {
+  try {
+    return readdirSync('/proc/self/task').length
+  } catch {
+    return OWN_THREADS
   }
 }
 

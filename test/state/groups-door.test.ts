@@ -366,6 +366,7 @@ test('partitions that come and go, purges, and the end of a topic reach its grou
   assert.equal(a.read(Code.syncConsumerGroup, group()).status, Status.topicIdNotFound)
   assert.deepEqual(decodeMeReply(a.read(Code.me).body).consumerGroups, [])
   assert.equal(rig.state.groups.size, 0)
+  assert.equal(decodeStatsReply(root.read(Code.stats).body).consumerGroups, 0)
   rig.assertNoLeaks()
 })
 
