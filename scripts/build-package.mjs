@@ -58,16 +58,26 @@ function compile(project, draft) {
   if (status !== 0) throw new Error(`the package does not compile (scripts/package/${project}):\n${stdout.trimEnd()}`)
 }
 
-/** What the compiler leaves as it was: files that are named as data, and the workspace, which the package carries inside. */
+/**
+ * What the package carries inside: the workspace, which no registry has, and the one dependency whose own dependencies would be
+ * compiled during an installation, though nothing here needs them.
+ */
+const INSIDE = {
+  'io-uring-napi': join('native', 'src', 'index.js'),
+  msgpackr: join('vendor', 'msgpackr', 'index.js'),
+}
+const VENDORED = ['index.js', 'iterators.js', 'pack.js', 'unpack.js', 'LICENSE']
+
+/** What the compiler leaves as it was: files that are named as data, and what is inside. */
 function resolvePaths(draft) {
-  const driver = join(draft, 'native', 'src', 'index.js')
   for (const name of readdirSync(draft, { recursive: true })) {
     if (!name.endsWith('.js')) continue
     const file = join(draft, name)
-    const path = relative(dirname(file), driver)
-    const code = readFileSync(file, 'utf8')
-      .replaceAll(/(new URL\('[^']+)\.ts(', import\.meta\.url\))/g, '$1.js$2')
-      .replaceAll("'io-uring-napi'", `'${path.startsWith('.') ? path : `./${path}`}'`)
+    let code = readFileSync(file, 'utf8').replaceAll(/(new URL\('[^']+)\.ts(', import\.meta\.url\))/g, '$1.js$2')
+    for (const [inside, place] of Object.entries(INSIDE)) {
+      const path = relative(dirname(file), join(draft, place))
+      code = code.replaceAll(`from '${inside}'`, `from '${path.startsWith('.') ? path : `./${path}`}'`)
+    }
     const left = /'(\.[^'\n]*\.ts)'/.exec(code)
     if (left !== null) throw new Error(`${name} names ${left[1]}, which is not in the package`)
     writeFileSync(file, code)
@@ -79,6 +89,9 @@ function copyFiles(draft) {
   for (const name of readdirSync(join(native, 'src')).filter((file) => /\.(c|h|inc)$/.test(file)))
     copyFileSync(join(native, 'src', name), join(draft, 'native', 'src', name))
   copyFileSync(join(native, 'build.mjs'), join(draft, 'native', 'build.mjs'))
+  mkdirSync(join(draft, 'vendor', 'msgpackr'), { recursive: true })
+  for (const name of VENDORED)
+    copyFileSync(join(root, 'node_modules', 'msgpackr', name), join(draft, 'vendor', 'msgpackr', name))
   const addon = join(native, 'build', 'io_uring.node')
   if (existsSync(addon)) {
     const prebuilt = join(draft, 'native', 'prebuilds', `${platform}-${arch}`)

@@ -52,6 +52,17 @@ const REFUSED: ReadonlySet<number> = new Set([
   Status.invalidCredentials,
   Status.userInactive,
 ])
+/** What to do about it, after the sentence. */
+const NEXT_STEPS: ReadonlyMap<number, string> = new Map([
+  [Status.streamIdNotFound, 'See them with: galgo stream list'],
+  [Status.streamNameNotFound, 'See them with: galgo stream list'],
+  [Status.topicIdNotFound, 'See them with: galgo topic list STREAM'],
+  [Status.topicNameNotFound, 'See them with: galgo topic list STREAM'],
+  [Status.partitionNotFound, 'See them with: galgo topic get STREAM TOPIC'],
+  [Status.consumerGroupIdNotFound, 'See them with: galgo group list STREAM TOPIC'],
+  [Status.consumerGroupNameNotFound, 'See them with: galgo group list STREAM TOPIC'],
+  [Status.unauthorized, 'See your rights with: galgo user get NAME; whoever manages users can give more'],
+])
 const CANNOT_CONNECT: ReadonlySet<string> = new Set(['no-connection', 'timeout'])
 
 /** Errors that say `name` and `code` on purpose: the SDK's and the server's. Everything else is a defect or the system's. */
@@ -66,7 +77,8 @@ export function explain(error: unknown, running = 'galgo'): Failure {
     return { code: 'interrupted', message: 'interrupted', exitCode: ExitCode.interrupted }
   if (error instanceof CliError) return { code, message, exitCode: error.exitCode }
   if (code === 'refused' && 'status' in error && typeof error.status === 'number') {
-    const sentence = statusSentence(error.status)
+    const next = NEXT_STEPS.get(error.status)
+    const sentence = `${statusSentence(error.status)}${next === undefined ? '' : ` ${next}`}`
     return { code: statusName(error.status), message: `${running}: ${sentence}`, exitCode: exitCodeOf(error, code) }
   }
   if (EXPECTED.has(error.name)) return { code, message, exitCode: exitCodeOf(error, code) }

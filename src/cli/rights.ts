@@ -14,8 +14,7 @@ import {
   type TopicRight,
   topicRights,
 } from '../protocol/permissions.ts'
-import { noStream } from './commands/stream.ts'
-import { noTopic } from './commands/topic.ts'
+import { noStream, noTopic } from './commands/topic.ts'
 import { identifier } from './flags.ts'
 
 export interface Grant {

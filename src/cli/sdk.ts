@@ -4,17 +4,34 @@ import type { Checksummer } from '../protocol/checksum.ts'
 import { type Connection, type ConnectionFlags, connectionOf } from './flags.ts'
 import type { CliIo } from './io.ts'
 
+const NOTE_AFTER_MS = 2000
+
 /** Connects, runs, and closes whatever happens. */
 export async function withClient<T>(
   flags: ConnectionFlags,
   io: CliIo,
   run: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const client = await openClient(connectionOf(flags, io), io.stop)
+  const client = await patiently(connectionOf(flags, io), flags, io)
   try {
     return await run(client)
   } finally {
     await client.close()
+  }
+}
+
+/** Silence for half a minute looks like a command that hangs. */
+async function patiently(connection: Connection, { format }: ConnectionFlags, io: CliIo): Promise<Client> {
+  const { servers, timeoutMs } = connection
+  const note = (): void =>
+    io.err(
+      `no answer from ${servers.join(', ')} yet; trying for ${timeoutMs / 1000} s (--timeout). \`galgo cluster\` starts a cluster on this machine\n`,
+    )
+  const timer = format === 'text' && timeoutMs > NOTE_AFTER_MS ? setTimeout(note, NOTE_AFTER_MS) : undefined
+  try {
+    return await openClient(connection, io.stop)
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -32,9 +32,13 @@ class TcpWire implements Wire {
       tls === null
         ? connectSocket({ host, port, noDelay: true, onread })
         : connectSecurely(secureOptions(address, tls, onread))
-    this.#socket.on(tls === null ? 'connect' : 'secureConnect', () => events.onOpen())
+    let open = false
+    this.#socket.on(tls === null ? 'connect' : 'secureConnect', () => {
+      open = true
+      events.onOpen()
+    })
     this.#socket.on('error', (error) => {
-      cause = tls === null ? error : explainTls(error, address)
+      cause = tls === null || open ? error : explainTls(error, address)
     })
     // The far end closed: nothing more can be asked.
     this.#socket.on('end', () => this.#socket.destroy())
@@ -90,6 +94,7 @@ function explainTls(error: Error, address: Address): Error {
   if (code === 'CERT_HAS_EXPIRED') return says('has a certificate that has expired')
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
     return says(`has a certificate for other names; give one of them as tls.servername (${error.message})`)
+  if (code === 'ECONNRESET') return says('ended the connection before TLS began: is this its port for TLS?')
   if (code.startsWith('ERR_SSL_')) return says(`does not speak TLS as this client does (${code})`)
   return error
 }

@@ -140,6 +140,25 @@ suite('commands against a node', () => {
     })
   })
 
+  test('what is not there is said to be, with where to look; nothing is listed of it', async () => {
+    for (const [line, says] of [
+      ['topic list nobody', /there is no stream nobody; see them with: galgo stream list\n$/],
+      ['group list shop nobody', /there is no topic nobody in stream shop; see them with: galgo topic list shop\n$/],
+      ['stream delete nobody', /was not found[^]*\. See them with: galgo stream list\n$/],
+      ['topic delete shop nobody', /was not found[^]*\. See them with: galgo topic list STREAM\n$/],
+    ] as const) {
+      const { exitCode, err } = await run(line)
+      assert.equal(exitCode, 3, line)
+      assert.match(err, says)
+    }
+  })
+
+  test('a port that speaks no TLS is said to be one', async () => {
+    const { exitCode, err } = await run('stream list --tls --timeout 500ms')
+    assert.equal(exitCode, 4)
+    assert.match(err, /127\.0\.0\.1:\d+ ended the connection before TLS began: is this its port for TLS\?/)
+  })
+
   test('topic: create, list, get, delete', async () => {
     const created = (await json('topic create shop returns --partitions 2')) as Record<string, unknown>
     assert.equal(created.partitions, 2)

@@ -185,3 +185,17 @@ test('a failure is a sentence, or JSON where JSON was asked for', () => {
     '{"error":{"code":"topic-not-found","message":"there is no topic x","exitCode":3}}\n',
   ])
 })
+
+test('nobody there: said soon, then with what to do, and its own exit code', async () => {
+  const args = ['stream', 'list', '--servers', '127.0.0.1:1', '--timeout', '2100ms']
+  const { exitCode, err } = await galgo(args)
+  assert.equal(exitCode, 4)
+  assert.match(
+    err,
+    /^no answer from 127\.0\.0\.1:1 yet; trying for 2\.1 s \(--timeout\)\. `galgo cluster` starts a cluster/,
+  )
+  assert.match(err, /galgo: no server of 127\.0\.0\.1:1 let this client in [^]* Check the addresses/)
+  // Where JSON was asked for, standard error is JSON.
+  const json = await galgo([...args, '--format', 'json'])
+  assert.equal((JSON.parse(json.err) as { error: { code: string } }).error.code, 'no-connection')
+})

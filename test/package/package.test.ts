@@ -100,6 +100,16 @@ test('the package has what is used and nothing else', () => {
     scripts: Record<string, string>
   }
   for (const step of ['preinstall', 'install', 'postinstall']) assert.equal(scripts[step], undefined)
+  // Nothing that is installed along with it is built on the way either.
+  for (const name of readdirSync(installed, { recursive: true, encoding: 'utf8' })) {
+    if (!/(^|\/)package\.json$/.test(name)) continue
+    const { scripts: steps = {} } = JSON.parse(readFileSync(join(installed, name), 'utf8')) as {
+      scripts?: Record<string, string>
+    }
+    const found = ['preinstall', 'install', 'postinstall'].filter((step) => steps[step] !== undefined)
+    assert.deepEqual(found, [], `${name} does something when it is installed`)
+    assert.ok(!existsSync(join(installed, name, '..', 'binding.gyp')), `${name} wants a compiler`)
+  }
   const others = readdirSync(installed)
   for (const name of Object.keys(PACKAGE.dependencies))
     assert.ok(existsSync(join(installed, name)), `${name} is missing`)

@@ -8,6 +8,7 @@ import type { CommandContext } from '../program.ts'
 import { fields, table } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
 import { from, whole } from '../values.ts'
+import { noTopic } from './topic.ts'
 
 interface SeekFlags extends ConnectionFlags {
   readonly to: SeekTarget
@@ -55,7 +56,12 @@ function list({ io, action }: CommandContext): Command {
     .addHelpText('after', '\nExample:\n  galgo group list shop orders')
     .action(
       action(async (stream: string, topic: string, flags: ConnectionFlags) => {
-        const groups = await withClient(flags, io, (client) => client.listGroups(identifier(stream), identifier(topic)))
+        const groups = await withClient(flags, io, async (client) => {
+          const place = [identifier(stream), identifier(topic)] as const
+          const listed = await client.listGroups(...place)
+          if (listed.length === 0 && (await client.getTopic(...place)) === null) throw noTopic(stream, topic)
+          return listed
+        })
         const rows = groups.map(({ id, name, membersCount }) => ({ id, name, members: membersCount }))
         if (flags.format === 'json') await io.out(`${JSON.stringify(rows)}\n`)
         else if (rows.length === 0) io.err(`no groups in ${stream}/${topic}\n`)

@@ -1,12 +1,10 @@
 // galgo stream: create, list, get, rename, purge, delete.
 import { Command } from 'commander'
-import { CliError } from '../errors.ts'
-import { ExitCode } from '../exit-codes.ts'
 import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
 import type { CommandContext } from '../program.ts'
 import { fields, size, table, time } from '../render/table.ts'
 import { withClient } from '../sdk.ts'
-import { topicRows, topicTable } from './topic.ts'
+import { noStream, topicRows, topicTable } from './topic.ts'
 
 export function streamCommand(context: CommandContext): Command {
   const stream = new Command('stream').description('create, list, look at, rename, empty and delete streams')
@@ -135,14 +133,6 @@ function remove({ io, action }: CommandContext): Command {
         return undefined
       }),
     )
-}
-
-export function noStream(name: string): CliError {
-  return new CliError(
-    'stream-not-found',
-    `there is no stream ${name}; see them with: galgo stream list`,
-    ExitCode.notFound,
-  )
 }
 
 interface StreamLike {

@@ -109,7 +109,14 @@ function list({ io, action }: CommandContext): Command {
     .addHelpText('after', '\nExample:\n  galgo topic list shop')
     .action(
       action(async (stream: string, flags: ConnectionFlags) => {
-        const rows = topicRows(await withClient(flags, io, (client) => client.listTopics(identifier(stream))))
+        const rows = topicRows(
+          await withClient(flags, io, async (client) => {
+            const topics = await client.listTopics(identifier(stream))
+            // Of a stream that is not there, none are listed either.
+            if (topics.length === 0 && (await client.getStream(identifier(stream))) === null) throw noStream(stream)
+            return topics
+          }),
+        )
         if (flags.format === 'json') await io.out(`${JSON.stringify(rows)}\n`)
         else if (rows.length === 0) io.err(`no topics yet; create one with: galgo topic create ${stream} NAME\n`)
         else await io.out(topicTable(rows))
@@ -243,6 +250,14 @@ function remove({ io, action }: CommandContext): Command {
         return undefined
       }),
     )
+}
+
+export function noStream(name: string): CliError {
+  return new CliError(
+    'stream-not-found',
+    `there is no stream ${name}; see them with: galgo stream list`,
+    ExitCode.notFound,
+  )
 }
 
 export function noTopic(stream: string, topic: string): CliError {
