@@ -115,6 +115,8 @@ export class SimNode {
   onTicking: (() => void) | null = null
   onTicked: (() => void) | null = null
   #waiting: Message[] = []
+  /** Counts what was scheduled: the last one counts. */
+  #ticks = 0
 
   constructor(options: NodeOptions) {
     this.index = options.index
@@ -373,11 +375,21 @@ export class SimNode {
     for (const memory of this.#oldMemories) memory.release()
   }
 
+  /** It goes on now, however long it was to be frozen. */
+  unpause(): void {
+    const paused = this.pausedUntil > this.#world.scheduler.now
+    this.pausedUntil = 0
+    // The next tick was to come only after the pause.
+    if (paused && this.alive) this.#scheduleTick(this.generation)
+  }
+
   #scheduleTick(generation: number): void {
     const { scheduler } = this.#world
+    this.#ticks += 1
+    const number = this.#ticks
     const due = Math.max(TICK_MICROS * (this.slowness > 1 ? 5 : 1), this.pausedUntil - scheduler.now)
     scheduler.after(due, () => {
-      if (generation !== this.generation) return
+      if (generation !== this.generation || number !== this.#ticks) return
       const still = scheduler.now < this.pausedUntil || scheduler.now < this.stalledUntil
       if (!still && this.opened && this.replica !== null) {
         this.onTicking?.()

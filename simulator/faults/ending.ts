@@ -39,7 +39,7 @@ export function heal(ending: Ending): void {
   world.clientCuts.clear()
   weather.calm()
   for (const node of world.nodes) {
-    node.pausedUntil = 0
+    node.unpause()
     node.thaw()
     node.old = null
     if (node.clock.drift === 0) node.setDrift(1)

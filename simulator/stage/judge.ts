@@ -42,7 +42,7 @@ export function judge(stage: Stage): Judgement {
     world.network.heal()
     world.requestsLeft = 0
     for (const node of world.nodes) {
-      node.pausedUntil = 0
+      node.unpause()
       world.restart(node.index)
     }
     const unfinished = (what: string): Judgement => judgement('unfinished', what, world.scheduler.now - at)
