@@ -2,6 +2,12 @@
 import assert from 'node:assert/strict'
 import { createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
+import { Writer } from '../../src/protocol/bytes.ts'
+import { encodeRegisterReply, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
+import { At, Command, setU32 } from '../../src/protocol/frame.ts'
+import { FrameReader } from '../../src/protocol/frame-reader.ts'
+import { HEADER_SIZE } from '../../src/protocol/message.ts'
+import { Code, Operation } from '../../src/protocol/operations.ts'
 import { Admission, BODIES_MAX, LOGINS_MAX, REQUESTS_MAX } from '../../src/server/rest/admission.ts'
 import { RestError } from '../../src/server/rest/errors.ts'
 import { jsonText, parseJson, sizeText } from '../../src/server/rest/json.ts'
@@ -12,21 +18,30 @@ const isRefusal =
   (error: unknown): boolean =>
     error instanceof RestError && error.refusal.http === http && error.refusal.code === code
 
-/** Sessions with a cluster that never answers, until `use` ends. */
-async function withSilence(use: (sessions: RestSessions) => Promise<void>): Promise<void> {
+/** Answers logins, if at all, and nothing else; tells what it was asked. */
+async function withSilence(
+  use: (sessions: RestSessions, asked: () => Promise<void>) => Promise<void>,
+  options: { readonly logsIn?: boolean; readonly answerMs?: number } = {},
+): Promise<void> {
   const sockets: Socket[] = []
+  const asked: (() => void)[] = []
   const server = createServer((socket) => {
     sockets.push(socket)
     socket.on('error', () => {})
-    socket.resume()
+    const reader = new FrameReader((frame) => {
+      if (frame[At.command] !== Command.request) return
+      if (frame[At.request.operation] !== Operation.register) asked.shift()?.()
+      else if (options.logsIn === true) socket.write(welcome(frame))
+    })
+    socket.on('data', (bytes) => void reader.push(bytes))
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const bound = server.address()
   assert.ok(typeof bound === 'object' && bound !== null)
   const relay = { port: bound.port, secret: new Uint8Array(32) }
-  const sessions = new RestSessions(() => ({ relay, self: 0, primary: 0, nodes: [null] }))
+  const sessions = new RestSessions(() => ({ relay, self: 0, primary: 0, nodes: [null] }), options.answerMs)
   try {
-    await use(sessions)
+    await use(sessions, () => new Promise((done) => asked.push(done)))
   } finally {
     await sessions.close()
     for (const socket of sockets) socket.destroy()
@@ -34,6 +49,22 @@ async function withSilence(use: (sessions: RestSessions) => Promise<void>): Prom
   }
 }
 
+function welcome(login: Uint8Array): Uint8Array {
+  const writer = new Writer()
+  const version = { protocolVersion: PROTOCOL_VERSION, serverVersion: '0' }
+  encodeRegisterReply(writer, { userId: 7, session: 5, ...version })
+  const body = writer.written()
+  const frame = new Uint8Array(HEADER_SIZE + body.length)
+  const words = new Uint32Array(frame.buffer, 0, HEADER_SIZE / 4)
+  setU32(words, At.size, frame.length)
+  frame[At.command] = Command.reply
+  frame.set(login.subarray(At.request.client, At.request.client + 16), At.reply.client)
+  frame[At.reply.operation] = Operation.register
+  frame.set(body, HEADER_SIZE)
+  return frame
+}
+
+const EMPTY = new Uint8Array(0)
 const NOTHING = async (): Promise<void> => {}
 
 test('a token has so many requests at a time; one more is told to come again, and all are told when the node stops', async () => {
@@ -56,6 +87,47 @@ test('so many tokens are in use at a time; one more is told to come again', asyn
     void Promise.allSettled(busy)
     await assert.rejects(sessions.use('other', '127.0.0.1:1', 'read', NOTHING), isRefusal(503, 'server_busy'))
   })
+})
+
+test('without an answer a read is told to come again, a write that nobody knows what became of it; in time', async () => {
+  const silent = { logsIn: true, answerMs: 300 }
+  const unknown = isRefusal(503, 'transient_not_committed')
+  const notTaken = isRefusal(503, 'transient_not_accepted')
+  await withSilence(async (sessions) => {
+    const before = performance.now()
+    const write = sessions.use('token', '127.0.0.1:1', 'write', (session) => session.write(Operation.purgeStream, []))
+    const read = sessions.use('token', '127.0.0.1:1', 'read', (session) => session.read(Code.listStreams, EMPTY))
+    await Promise.all([assert.rejects(write, unknown), assert.rejects(read, notTaken)])
+    assert.ok(performance.now() - before >= 299)
+  }, silent)
+  await withSilence(
+    async (sessions) => {
+      await assert.rejects(sessions.use('token', '127.0.0.1:1', 'write', NOTHING), notTaken)
+      await assert.rejects(sessions.issue({ token: 'x' }, '127.0.0.1:1'), notTaken)
+    },
+    { answerMs: 100 },
+  )
+})
+
+test('a write under way when its token is forgotten, or the node stops, is not said to have failed', async () => {
+  const unknown = isRefusal(503, 'transient_not_committed')
+  let last: Promise<unknown> | null = null
+  await withSilence(
+    async (sessions, asked) => {
+      const write = (): Promise<unknown> =>
+        sessions.use('token', '127.0.0.1:1', 'write', (session) => session.write(Operation.purgeStream, []))
+      const sent = asked()
+      const first = write()
+      await sent
+      sessions.forget('token')
+      await assert.rejects(first, unknown)
+      const again = asked()
+      last = assert.rejects(write(), unknown)
+      await again
+    },
+    { logsIn: true },
+  )
+  await last
 })
 
 test('a node that is starting or stopping says so', async () => {

@@ -1,7 +1,7 @@
 // How much the REST API takes on: requests at a time, logins at a time (each costs a hash), and bytes of bodies. One more is told
 // to come again. A body is measured while it comes, and nobody waits for one that is too large; how many may be on their way is
 // bounded by the connections of the server.
-import { type RestError, refuseHttp } from './errors.ts'
+import { RestError, refuseHttp } from './errors.ts'
 
 export const REQUESTS_MAX = 128
 export const LOGINS_MAX = 16
@@ -35,14 +35,17 @@ class Ticket {
     const tooLarge = (): RestError => refuseHttp(413, 'payload_too_large', `the body is larger than ${sizeMax} bytes`)
     if (Number(request.headers.get('content-length') ?? 0) > sizeMax) throw tooLarge()
     const chunks: Uint8Array[] = []
-    if (request.body !== null) {
-      for await (const chunk of request.body) {
+    try {
+      for await (const chunk of request.body ?? []) {
         if (this.#bytes + chunk.length > sizeMax) throw tooLarge()
         if (this.#admission.bytes + chunk.length > BODIES_MAX) throw busy()
         this.#admission.bytes += chunk.length
         this.#bytes += chunk.length
         chunks.push(chunk)
       }
+    } catch (error) {
+      // The client has gone; nobody hears this.
+      throw error instanceof RestError ? error : refuseHttp(400, 'incomplete_body', 'the body ended before its end')
     }
     return Buffer.concat(chunks, this.#bytes)
   }

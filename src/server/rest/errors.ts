@@ -99,18 +99,6 @@ export function explain(error: unknown): Refusal {
     case 'refused':
     case 'invalid-credentials':
       return refusalOf(error.status ?? Status.error)
-    case 'timeout':
-    case 'session-lost':
-      return refusalOf(
-        Status.transientNotCommitted,
-        'no answer in time: the request may or may not have been executed; look before it is repeated',
-      )
-    case 'no-connection':
-    case 'closed':
-      return refusalOf(
-        Status.transientNotAccepted,
-        'no node that leads the cluster could be reached; nothing was executed, repeat the request',
-      )
     default:
       return refusalOf(Status.error, error.message)
   }

@@ -7,18 +7,19 @@
 //          └─▶ here:  with this node, for what it answers by itself, and for reads that may be behind
 //
 // Opened when first needed, closed when idle. This node is reached over loopback as the gateway reaches it, others by TCP.
-import { GalgoError } from '../../client/errors.ts'
+import { GalgoError, type GalgoErrorCode } from '../../client/errors.ts'
 import { tcpEnvironment } from '../../client/node-tcp.ts'
 import { type Credentials, Session } from '../../client/session.ts'
 import type { Address, Environment } from '../../client/transport.ts'
+import type { Reader } from '../../protocol/bytes.ts'
 import { decodeIssueAccessTokenReply, type IssuedToken } from '../../protocol/commands/access-token.ts'
 import { Status } from '../../protocol/errors.ts'
 import { Code } from '../../protocol/operations.ts'
 import { encodeIntroduction } from '../introduction.ts'
-import { refuse, refuseHttp } from './errors.ts'
+import { type RestError, refuse, refuseHttp } from './errors.ts'
 
 /** Until a request is answered, one way or the other. */
-export const ANSWER_MS = 10_000
+const ANSWER_MS = 10_000
 /** Until this node by itself must have let a token in. */
 const HERE_MS = 2000
 export const TOKENS_MAX = 128
@@ -53,29 +54,36 @@ interface Bearer {
 
 export class RestSessions {
   readonly #view: () => ClusterView | null
+  readonly #answerMs: number
   readonly #bearers = new Map<string, Bearer>()
   readonly #sweeper: NodeJS.Timeout
   #closed = false
 
-  /** null: the node is starting or stopping. */
-  constructor(view: () => ClusterView | null) {
+  /** No view: the node is starting or stopping. */
+  constructor(view: () => ClusterView | null, answerMs: number = ANSWER_MS) {
     this.#view = view
+    this.#answerMs = answerMs
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
   /** An access token for whoever these credentials are. `address` is the client's. */
   async issue(credentials: Credentials, address: string): Promise<IssuedToken & { readonly userId: number }> {
     const session = this.#make(credentials, address, 'issue')
-    try {
+    const ask = async (): Promise<Reader> => {
       await session.open()
-      const issued = decodeIssueAccessTokenReply(await session.read(Code.issueAccessToken, NO_BYTES, 'any'))
+      return await session.read(Code.issueAccessToken, NO_BYTES, 'any')
+    }
+    try {
+      const issued = decodeIssueAccessTokenReply(await within(performance.now() + this.#answerMs, ask()))
       return { ...issued, userId: session.userId }
+    } catch (error) {
+      throw error instanceof GalgoError && UNANSWERED.has(error.code) ? notReached() : error
     } finally {
       void session.close()
     }
   }
 
-  /** Something in a session of this token's; it is opened if need be. Throws a GalgoError. */
+  /** Something in a session of this token's; it is opened if need be. Throws a RestError that says what is known of the outcome. */
   async use<T>(token: string, address: string, kind: Kind, action: (session: Session) => Promise<T>): Promise<T> {
     const bearer = this.#bearer(token)
     if (bearer.requests >= REQUESTS_PER_TOKEN_MAX)
@@ -85,12 +93,25 @@ export class RestSessions {
         'too many requests with this token at the same time; await some of them',
       )
     bearer.requests += 1
+    const deadline = performance.now() + this.#answerMs
+    let session: Session | null = null
     try {
-      return await action(await this.#session(bearer, token, address, kind))
+      const opened = await this.#session(bearer, token, address, kind)
+      if (performance.now() >= deadline) throw notReached()
+      session = opened
+      return await within(deadline, action(session))
     } catch (error) {
-      if (!(error instanceof GalgoError) || error.code !== 'invalid-credentials') throw error
-      this.forget(token)
-      throw refuse(Status.unauthenticated, 'the token is not valid, has expired, or was ended; log in again')
+      if (!(error instanceof GalgoError)) throw error
+      if (error.code === 'invalid-credentials') {
+        this.forget(token)
+        throw refuse(Status.unauthenticated, 'the token is not valid, has expired, or was ended; log in again')
+      }
+      if (!UNANSWERED.has(error.code)) throw error
+      if (session === null) throw notReached()
+      // What it holds is not to be executed at some later time, nor kept until then.
+      if (bearer.sessions.get(kind)?.session === session) bearer.sessions.delete(kind)
+      void session.close()
+      throw kind === 'write' ? outcomeUnknown() : notReached()
     } finally {
       bearer.requests -= 1
       bearer.usedAt = performance.now()
@@ -170,7 +191,7 @@ export class RestSessions {
       servers,
       credentials,
       environment: relayed(here, view.relay.secret, address),
-      timeoutMs: ANSWER_MS,
+      timeoutMs: this.#answerMs,
       reader: kind !== 'write',
       inOrder: true,
     })
@@ -189,6 +210,35 @@ export class RestSessions {
     const sessions = [...this.#bearers.values()].flatMap((bearer) => [...bearer.sessions.values()])
     this.#bearers.clear()
     await Promise.all(sessions.map(({ session }) => session.close()))
+  }
+}
+
+/** Nobody answered, or nobody will. */
+const UNANSWERED: ReadonlySet<GalgoErrorCode> = new Set(['timeout', 'no-connection', 'session-lost', 'closed'])
+
+function notReached(): RestError {
+  return refuse(
+    Status.transientNotAccepted,
+    'nobody who can answer was reached in time; nothing was changed, repeat the request',
+  )
+}
+
+function outcomeUnknown(): RestError {
+  return refuse(
+    Status.transientNotCommitted,
+    'no answer in time: the request may or may not have been executed; look before it is repeated',
+  )
+}
+
+async function within<T>(deadline: number, promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new GalgoError('timeout', 'no answer in time')), deadline - performance.now())
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
