@@ -111,7 +111,7 @@ test('without an answer a read is told to come again, a write that nobody knows 
 
 test('a write under way when its token is forgotten, or the node stops, is not said to have failed', async () => {
   const unknown = isRefusal(503, 'transient_not_committed')
-  let last: Promise<unknown> | null = null
+  let last: Promise<unknown> = Promise.resolve()
   await withSilence(
     async (sessions, asked) => {
       const write = (): Promise<unknown> =>
