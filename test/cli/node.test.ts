@@ -129,7 +129,9 @@ suite('commands against a node', () => {
     const stats = (await json('stats')) as Record<string, unknown>
     assert.deepEqual([stats.streams, stats.node], [1, cluster.servers[0]])
     assert.match((await run('stats')).out, /^node +127\.0\.0\.1:\d+, galgo [^]*\nstreams +1\n/)
-    assert.deepEqual(Object.keys((await json('me')) as object), ['node', 'client', 'user', 'transport', 'address'])
+    const { user, name, transport } = (await json('me')) as Record<string, unknown>
+    assert.deepEqual([user, name, transport], [0, 'iggy', 'tcp'])
+    assert.match((await run('me')).out, /\nuser +iggy \(id 0\)\n/)
     const options = (await json('options')) as { option: string; default: unknown }[]
     const standard = Object.fromEntries(options.map((row) => [row.option, row.default]))
     assert.deepEqual([standard.message_expiry, standard.segment_size], [null, 1024 ** 3])

@@ -10,6 +10,7 @@ import { galgo } from './command-line.ts'
 const COMMANDS = [
   'cluster',
   'format',
+  'recover',
   'start',
   'status',
   'snapshot',
@@ -65,6 +66,7 @@ const COMMANDS = [
   'bench consume',
   'bench latency',
   'sim',
+  'explore',
   'chaos',
 ]
 

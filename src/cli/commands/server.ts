@@ -114,11 +114,11 @@ export function meCommand({ io, action }: CommandContext): Command {
     .addHelpText('after', '\nExample:\n  galgo me')
     .action(
       action(async (flags: ConnectionFlags) => {
-        const { node, me } = await withClient(flags, io, async (client) => ({
-          node: client.server,
-          me: await client.me(),
-        }))
-        const row = { node, client: me.clientId, user: me.userId, transport: me.transport, address: me.address }
+        const row = await withClient(flags, io, async (client) => {
+          const { clientId, userId, transport, address } = await client.me()
+          const found = userId === null ? null : await client.getUser(userId)
+          return { node: client.server, client: clientId, user: userId, name: found?.user.name, transport, address }
+        })
         return await answer(
           io,
           flags,
@@ -126,7 +126,7 @@ export function meCommand({ io, action }: CommandContext): Command {
           fields([
             ['node', row.node],
             ['client', row.client],
-            ['user', row.user ?? '-'],
+            ['user', `${row.name ?? '-'} (id ${row.user ?? '-'})`],
             ['transport', row.transport],
             ['address', row.address],
           ]),
