@@ -12,6 +12,8 @@ import { setup } from './setup.mjs'
 
 /** What never ends is ended; a quiet machine with two cores needs a sixth of it. */
 const GUARD_MS = 14 * 60_000
+/** Tests of what is published. */
+const USES_PACKAGE = /test.(package.package|web.sdk-in-browser)\.test\.ts$/
 const LAYERS = ['bin', 'chaos', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter(
   (room) => existsSync(join(root, room)),
 )
@@ -87,8 +89,8 @@ async function tests(filters, results, started) {
     console.log(`no test file${filters.length === 0 ? '' : ` has ${filters.join(' or ')} in its name`}`)
     return { name: 'tests', ok: false }
   }
-  // Some tests use what is published; they find it built.
-  buildPackage()
+  // These build it too when they run alone, but not at the same time.
+  if (files.some((file) => USES_PACKAGE.test(file))) buildPackage()
   console.log(`     tests   ${files.length} files`)
   const args = ['--test', '--test-reporter=spec', '--test-concurrency=2', '--test-timeout=120000', ...files]
   const closing = []
