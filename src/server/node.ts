@@ -25,6 +25,7 @@ import type { NodeStatus, ReplicaStatus } from './status.ts'
 import { VERSION } from './version.ts'
 
 const STATUS_TIMEOUT_MS = 1000
+const ARCHIVE_TIMEOUT_MS = 10_000
 /** On top of limits.stopTimeoutMs, before the replica thread is ended. */
 const STOP_GRACE_MS = 1000
 
@@ -55,6 +56,7 @@ export class GalgoNode {
   #gateway: Gateway | null = null
   #clientPort = 0
   #nextStatus = 1
+  #archiving = false
   readonly #statusWaiting = new Map<number, (status: ReplicaStatus | null) => void>()
   #failure: Error | null = null
   #stopping = false
@@ -232,36 +234,39 @@ export class GalgoNode {
     }
   }
 
-  /** The thread is answered whatever happens: it waits for one archive at a time. */
+  /** The thread is answered whatever happens, and in time: it waits for one archive at a time. */
   async #diagnose(worker: Worker, order: DiagnosticsOrder, lines: readonly string[]): Promise<void> {
-    let archive: Uint8Array | null = null
-    try {
-      archive = await makeArchive(order, {
-        config: this.#config,
-        status: () => this.status(),
-        lines: [...(this.#recent?.lines ?? []), ...lines],
-      })
-      this.#log.info('snapshot-made', { parts: order.parts, bytes: archive?.length ?? 0 })
-    } catch (error) {
+    const archive = await this.#archive(order, lines).catch((error: unknown) => {
       this.#log.error('snapshot-failed', { why: messageOf(error) })
-    }
+      return null
+    })
+    if (archive !== null) this.#log.info('snapshot-made', { parts: order.parts, bytes: archive.length })
     worker.postMessage({ kind: 'diagnosed', archive } satisfies ToWorker)
+  }
+
+  /** A disk that does not answer holds one archive up, and no second one begins to wait for it. */
+  async #archive(order: DiagnosticsOrder, lines: readonly string[]): Promise<Uint8Array | null> {
+    if (this.#archiving) throw new Error('another one still waits for the disk')
+    this.#archiving = true
+    const making = makeArchive(order, {
+      config: this.#config,
+      status: () => this.status(),
+      lines: [...(this.#recent?.lines ?? []), ...lines],
+    }).finally(() => {
+      this.#archiving = false
+    })
+    return await within(making, ARCHIVE_TIMEOUT_MS, 'the archive was not ready')
   }
 
   async #askStatus(worker: Worker): Promise<ReplicaStatus | null> {
     const id = this.#nextStatus
     this.#nextStatus += 1
-    const { promise, resolve, reject } = Promise.withResolvers<ReplicaStatus | null>()
+    const { promise, resolve } = Promise.withResolvers<ReplicaStatus | null>()
     this.#statusWaiting.set(id, resolve)
-    const timer = setTimeout(
-      () => reject(new Error(`the replica thread did not answer within ${STATUS_TIMEOUT_MS} ms`)),
-      STATUS_TIMEOUT_MS,
-    )
     worker.postMessage({ kind: 'status', id } satisfies ToWorker)
     try {
-      return await promise
+      return await within(promise, STATUS_TIMEOUT_MS, 'the replica thread did not answer')
     } finally {
-      clearTimeout(timer)
       this.#statusWaiting.delete(id)
     }
   }
@@ -298,5 +303,18 @@ export class GalgoNode {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+}
+
+/** Rejects when it takes longer; what comes of it later is nobody's. */
+async function within<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} within ${milliseconds} ms`)), milliseconds)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
