@@ -16,6 +16,8 @@ const MESSAGES_TO_SAVE_MAX = 16 * MIB
 const SIZE_TO_SAVE_MAX = GIB
 const PREALLOCATED_MAX = 64 * GIB
 
+export type TopicDurability = 'replicated' | 'persisted'
+
 /** What was asked for; a key that is missing takes its default. Infinity: without limit. */
 export interface TopicOptions {
   readonly compressionAlgorithm?: 'none' | 'gzip'
@@ -25,6 +27,9 @@ export interface TopicOptions {
   readonly maxTopicSize?: number
   /** Bytes. */
   readonly segmentSize?: number
+  /** When a produce is acknowledged: by a majority, or by the disks of a majority. */
+  readonly durability?: TopicDurability
+  readonly consumerOffsetDurability?: TopicDurability
   readonly enforceFsync?: boolean
   readonly messagesRequiredToSave?: number
   /** Bytes. */
@@ -37,6 +42,8 @@ export const TOPIC_DEFAULTS: Required<TopicOptions> = {
   messageExpiry: Number.POSITIVE_INFINITY,
   maxTopicSize: Number.POSITIVE_INFINITY,
   segmentSize: GIB,
+  durability: 'replicated',
+  consumerOffsetDurability: 'replicated',
   enforceFsync: false,
   messagesRequiredToSave: 1024,
   sizeOfMessagesRequiredToSave: MIB,
@@ -49,11 +56,13 @@ export function compressionCode(label: 'none' | 'gzip'): number {
 }
 
 type Key = keyof TopicOptions
-type Kind = 'compression' | 'expiry' | 'limit' | 'size' | 'bool' | 'u32'
+type Kind = 'compression' | 'durability' | 'expiry' | 'limit' | 'size' | 'bool' | 'u32'
 
 // Sorted by wire name: the order of the stored block.
 const CATALOGUE: readonly { readonly wire: string; readonly key: Key; readonly kind: Kind }[] = [
   { wire: 'compression_algorithm', key: 'compressionAlgorithm', kind: 'compression' },
+  { wire: 'consumer_offset_durability', key: 'consumerOffsetDurability', kind: 'durability' },
+  { wire: 'durability', key: 'durability', kind: 'durability' },
   { wire: 'enforce_fsync', key: 'enforceFsync', kind: 'bool' },
   { wire: 'max_topic_size', key: 'maxTopicSize', kind: 'limit' },
   { wire: 'message_expiry', key: 'messageExpiry', kind: 'expiry' },
@@ -81,6 +90,8 @@ export interface OptionDescription {
 
 const DESCRIPTIONS: Readonly<Record<Key, string>> = {
   compressionAlgorithm: 'none or gzip: a label for clients, the server compresses nothing',
+  consumerOffsetDurability: 'replicated or persisted; what the cluster does was chosen when it was made',
+  durability: 'replicated or persisted; what the cluster does was chosen when it was made',
   enforceFsync: 'kept for clients that set it: every acknowledged message is on disk',
   maxTopicSize: 'bytes, or a size like 1 GiB; all ones: unlimited',
   messageExpiry: 'microseconds, or a time like 7days; all ones: never',
@@ -184,6 +195,8 @@ function parseText(kind: Kind, value: string): string | number | boolean | undef
       const label = value.toLowerCase()
       return label === 'none' || label === 'gzip' ? label : undefined
     }
+    case 'durability':
+      return value === 'replicated' || value === 'persisted' ? value : undefined
     case 'bool':
       return value === 'true' ? true : value === 'false' ? false : undefined
     case 'u32':
@@ -207,6 +220,8 @@ function parseValue(kind: Kind, valueKind: number, bytes: Uint8Array): string | 
     case 'compression':
       if (valueKind !== HeaderKind.uint8 || bytes.length !== 1) return undefined
       return bytes[0] === 1 ? 'none' : bytes[0] === 2 ? 'gzip' : undefined
+    case 'durability':
+      return undefined
     case 'bool':
       return valueKind === HeaderKind.bool && bytes.length === 1 && (bytes[0] as number) <= 1
         ? bytes[0] === 1
@@ -288,6 +303,11 @@ export function readTopicUpdate(reader: Reader): TopicUpdate {
   return options
 }
 
+/** Does it want nothing acknowledged that is not on the disks of a majority? */
+export function wantsDisk({ durability, consumerOffsetDurability, enforceFsync }: TopicOptions): boolean {
+  return durability === 'persisted' || consumerOffsetDurability === 'persisted' || enforceFsync === true
+}
+
 /** The options with an update's changes. */
 export function updatedOptions(options: TopicOptions, update: TopicUpdate): TopicOptions {
   const next: Record<string, unknown> = { ...options }
@@ -317,6 +337,7 @@ function encodeValue(kind: Kind, value: string | number | boolean): { kind: Head
   const writer = new Writer()
   switch (kind) {
     case 'compression':
+    case 'durability':
       return { kind: HeaderKind.string, bytes: utf8Encode(String(value)) }
     case 'bool':
       return { kind: HeaderKind.bool, bytes: writer.bool(value === true).written() }

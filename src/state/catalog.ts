@@ -151,6 +151,8 @@ const OPTION_KEYS = [
   'messagesRequiredToSave',
   'sizeOfMessagesRequiredToSave',
   'preallocateSegments',
+  'durability',
+  'consumerOffsetDurability',
 ] as const satisfies readonly (keyof TopicOptions)[]
 
 function encodeOptions(options: TopicOptions): OptionsRow {

@@ -17,6 +17,7 @@ import { ProtocolError, Reader, Writer } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
 import { encodeIssueAccessTokenReply } from '../protocol/commands/access-token.ts'
 import { encodeCreatePersonalAccessTokenReply } from '../protocol/commands/create-personal-access-token.ts'
+import { decodeCreateTopic } from '../protocol/commands/create-topic.ts'
 import {
   decodeRegister,
   encodeRegisterEntry,
@@ -45,6 +46,7 @@ import {
 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../protocol/message.ts'
 import { Code, isInternal, isOperation, isPartition, isReplicated, Operation } from '../protocol/operations.ts'
+import { wantsDisk } from '../protocol/options.ts'
 import { RESULT_OK_SIZE, writeResultOk } from '../protocol/result.ts'
 import { ruleOfOperation } from './access.ts'
 import type { AccessGrant } from './access-tokens.ts'
@@ -502,6 +504,10 @@ export class Dispatcher implements ReplicaHost {
       const badName = faultOfNewName(operation, body())
       if (badName !== Status.ok) return badName
       if (carriesSecret(operation)) checkSecretRequest(operation, body())
+      // Whoever wants the disk is not told that a cluster of memory is as good.
+      const inMemory = this.#options.durability === 'memory'
+      if (operation === Operation.createTopic && inMemory && wantsDisk(decodeCreateTopic(body()).options))
+        return Status.invalidOptionValue
       if (operation === Operation.storeConsumerOffset) return this.#faultOfOffset(message, body())
       if (operation !== Operation.sendMessages) return Status.ok
       if (this.#diskFull) return Status.cannotAppendMessage

@@ -160,6 +160,8 @@ const options: fc.Arbitrary<TopicOptions> = fc.record(
     maxTopicSize: fc.oneof(fc.integer({ min: 1, max: 2 ** 52 }), fc.constant(Number.POSITIVE_INFINITY)),
     segmentSize: fc.integer({ min: 2048, max: 2 ** 21 }).map((sectors) => sectors * 512),
     enforceFsync: fc.boolean(),
+    durability: fc.constantFrom('replicated' as const, 'persisted' as const),
+    consumerOffsetDurability: fc.constantFrom('replicated' as const, 'persisted' as const),
     messagesRequiredToSave: fc.integer({ min: 1, max: 2 ** 24 }),
     sizeOfMessagesRequiredToSave: fc.integer({ min: 1, max: 2 ** 30 }),
     preallocateSegments: fc.constant(false),
@@ -175,7 +177,7 @@ test('topics and their options; what is not given is filled in, and both togethe
       const { explicit, derived } = topicOptionBlocks(value.options)
       assert.deepEqual(readTopicOptions(new Reader(explicit)), value.options)
       const filled = readTopicOptions(new Reader(derived))
-      assert.equal(Object.keys(filled).length + Object.keys(value.options).length, 8)
+      assert.equal(Object.keys(filled).length + Object.keys(value.options).length, 10)
     }),
     { seed: 34, numRuns: 500 },
   )

@@ -22,6 +22,7 @@ import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { At, Command, getU32, setU32 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
+import type { TopicOptions } from '../../src/protocol/options.ts'
 import { readResult } from '../../src/protocol/result.ts'
 import { type Answer, Rig, type TestClient } from './door.ts'
 import { sealedBatch, sendBody, text, written } from './prepares.ts'
@@ -902,4 +903,28 @@ test('what belongs to another life, or to a client that is gone, is nobody’s',
   late.unref()
   assert.equal(client.answers.length, 0)
   rig.assertNoLeaks()
+})
+
+test('a topic that wants the disk is refused where the memory of a majority is what counts', () => {
+  const memory = new Rig(6, 'memory')
+  const disk = new Rig()
+  const outcomes = (rig: Rig): number[] => {
+    const client = rig.client().login()
+    client.write(Operation.createStream, createStream('s'))
+    const topic = (name: string, options: TopicOptions): number =>
+      client.write(
+        Operation.createTopic,
+        written((w) => encodeCreateTopic(w, { stream: 's', name, partitions: 1, options })),
+      ).outcome
+    return [
+      topic('a', { durability: 'replicated', consumerOffsetDurability: 'replicated', enforceFsync: false }),
+      topic('b', { durability: 'persisted' }),
+      topic('c', { consumerOffsetDurability: 'persisted' }),
+      topic('d', { enforceFsync: true }),
+    ]
+  }
+  assert.deepEqual(outcomes(disk), [0, 0, 0, 0])
+  const refused = Status.invalidOptionValue
+  assert.deepEqual(outcomes(memory), [0, refused, refused, refused])
+  for (const rig of [memory, disk]) rig.assertNoLeaks()
 })
