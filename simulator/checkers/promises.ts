@@ -24,6 +24,8 @@ export class PromiseChecker {
   prepareOks = 0
   /** `replica slot` of prepares that were spoiled by hand. */
   readonly rotten = new Set<string>()
+  /** By replica: the last log_view that was durable there when it spoke. */
+  readonly #logViews: number[] = []
   /** Was a slot damaged since it was written? What was durable may be gone behind the replica's back. */
   excused: (replica: number, slot: number) => boolean = () => false
 
@@ -31,6 +33,7 @@ export class PromiseChecker {
   onSend(node: Speaker, message: Message, old = false): void {
     const state = node.superblock?.state
     if (state === undefined) return
+    if (!old) this.#logViews[node.index] = Math.max(this.#reached(node), state.logView)
     const command = commandOf(message)
     const view = getU32(message.words, At.view)
     switch (command) {
@@ -51,11 +54,16 @@ export class PromiseChecker {
         if (state.view < view) this.#fail(node, `told view ${view} while its durable view is ${state.view}`)
         break
       case Command.prepare:
-        if (message.bytes[At.replica] === node.index && view > state.logView)
+        // A process whose place another one has taken may pass on what that one has made.
+        if (message.bytes[At.replica] === node.index && view > (old ? this.#reached(node) : state.logView))
           this.#fail(node, `sent a prepare of view ${view} while its durable log_view is ${state.logView}`)
         break
       default:
     }
+  }
+
+  #reached({ index }: Speaker): number {
+    return this.#logViews[index] ?? 0
   }
 
   isSpoiled(replica: number, slot: number): boolean {

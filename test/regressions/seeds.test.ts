@@ -68,6 +68,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a member that was removed for its silence stored an offset that it had asked for before, once the group had no members',
     { durability: 'disk', members: 4 },
   ],
+  [26, 'a process whose place was taken passed on a prepare of its successor, and was taken for its maker', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 
