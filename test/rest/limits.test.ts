@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
+import type { Session } from '../../src/client/session.ts'
 import { Writer } from '../../src/protocol/bytes.ts'
 import { encodeRegisterReply, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
 import { At, Command, setU32 } from '../../src/protocol/frame.ts'
@@ -87,6 +88,27 @@ test('so many tokens are in use at a time; one more is told to come again', asyn
     void Promise.allSettled(busy)
     await assert.rejects(sessions.use('other', '127.0.0.1:1', 'read', NOTHING), isRefusal(503, 'server_busy'))
   })
+})
+
+test('a token that nobody uses now makes room for another one', async () => {
+  await withSilence(
+    async (sessions) => {
+      const opened: Session[] = []
+      const use = (token: string): Promise<void> =>
+        sessions.use(token, '127.0.0.1:1', 'read', async (session) => void opened.push(session))
+      for (let i = 0; i <= TOKENS_MAX; i++) await use(`token ${i}`)
+      assert.deepEqual(
+        opened.flatMap(({ state }, i) => (state === 'ready' ? [] : [i])),
+        [],
+        'it says goodbye first',
+      )
+      await use('token 1')
+      assert.equal(opened.at(-1), opened[1], 'which is still there')
+      await use('token 0')
+      assert.notEqual(opened.at(-1), opened[0])
+    },
+    { logsIn: true },
+  )
 })
 
 test('without an answer a read is told to come again, a write that nobody knows what became of it; in time', async () => {

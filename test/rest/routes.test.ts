@@ -1,5 +1,7 @@
 // The REST API against a node of its own: every route, what it answers, who may ask, and what becomes of nonsense.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { unzipSync } from 'fflate'
 import { Status } from '../../src/protocol/errors.ts'
@@ -14,10 +16,16 @@ suite('the REST API', () => {
   const directory = temporaryDirectory()
   let node: GalgoNode
   let root: RestClient
+  const logFile = join(directory.path, 'log')
+  const logged: string[] = []
+  const log = (code: string, fields?: Readonly<Record<string, unknown>>): void => {
+    logged.push(JSON.stringify([code, fields]))
+  }
   const guest = (): RestClient => new RestClient(root.at)
 
   before(async () => {
-    node = await startNode(directory.path, { http: '127.0.0.1:0' })
+    const flags = { http: '127.0.0.1:0', logLevel: 'trace', logFile }
+    node = await startNode(directory.path, flags, {}, { debug: log, info: log, warn: log, error: log })
     root = await new RestClient(`127.0.0.1:${node.httpPort}`).logIn()
   })
   after(async () => {
@@ -412,6 +420,7 @@ suite('the REST API', () => {
       ['POST', send, { partitioning: balanced, messages: [{ ...message, id: -1 }] }],
       ['POST', send, { partitioning: balanced, messages: [{ ...message, id: 'x' }] }],
       ['POST', send, { partitioning: balanced, messages: [{ ...message, id: '9'.repeat(39) }] }],
+      ['POST', send, `{"partitioning":{"kind":"balanced"},"messages":[{"payload":"","id":${'9'.repeat(39)}}]}`],
       ['POST', send, { partitioning: balanced, messages: [{ ...message, user_headers: [{ key: 1 }] }] }],
       ['PUT', `${topic}/consumer-offsets`, { offset: -1 }],
       ['PUT', `${topic}/consumer-offsets`, '{"offset":18446744073709551615}'],
@@ -502,5 +511,27 @@ suite('the REST API', () => {
     const refused = await root.ask('POST', send, larger)
     assert.deepEqual([refused.status, refused.body.code], [413, 'command_length_error'])
     await root.get('/streams')
+  })
+
+  test('guesses are slowed down, as those of other clients', async () => {
+    const guess = async (): Promise<number> => {
+      const before = performance.now()
+      const wrong = { username: 'victim', password: 'wrong-password' }
+      await guest().refused('POST', '/users/login', wrong, 400, Status.invalidCredentials)
+      return performance.now() - before
+    }
+    for (let i = 0; i < 5; i++) await guess()
+    assert.ok((await guess()) >= 100)
+    await guest().logIn()
+  })
+
+  test('no log has a password or a token in it', async () => {
+    const { token } = await root.must('POST', '/personal-access-tokens', { name: 'logged' }, 200)
+    await new RestClient(root.at, token).get('/streams')
+    const lines = `${readFileSync(logFile, 'utf8')}${logged.join('')}`
+    assert.ok(lines.includes('login-refused'))
+    const [header, payload] = (root.token as string).split('.') as [string, string]
+    for (const secret of [token, header, payload, 'wrong-password', 'secret', 'better'])
+      assert.ok(!lines.includes(secret), `the log has ${secret}`)
   })
 })

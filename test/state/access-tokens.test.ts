@@ -182,6 +182,23 @@ test('a node that does not lead lets in whom it knows, and says no to nobody', (
   assert.equal(asks(`${token} `), Status.transientNotAccepted)
 })
 
+test('it is no login of clients that do not look for who leads', () => {
+  const { rig } = rigWithAlice()
+  const alice = rig.client().login(false, ALICE)
+  const token = tokenOf(alice)
+  const user = rig.client().login(false, { token })
+  rig.replica.isPrimary = false
+  rig.replica.primaryIndex = 1
+  rig.upstream.leader = new Rig()
+  assert.equal(rig.client().tryLogin({ token }).status, Status.transientNotAccepted)
+  // Of one who has logged in before, the next who leads is told nothing: it shows its token there.
+  user.post({ code: Code.listStreams })
+  assert.deepEqual(
+    rig.upstream.links.map(({ voucher }) => voucher),
+    [null],
+  )
+})
+
 test('wrong passwords count at the node where they are tried, also when only another one may say no', () => {
   const { rig } = rigWithAlice()
   rig.replica.isPrimary = false

@@ -115,9 +115,9 @@ const ID_END = 1n << 128n
 
 /** A number, its digits as a string, or a UUID. 0: none is given. */
 const messageId = z.union([z.int().min(0), z.bigint(), z.string().max(64)]).transform((value, ctx): bigint => {
-  if (typeof value !== 'string') return BigInt(value)
-  if (/^\d{1,39}$/.test(value) && BigInt(value) < ID_END) return BigInt(value)
-  const hex = value.replaceAll('-', '')
+  const digits = typeof value !== 'string' || /^\d{1,39}$/.test(value)
+  if (digits && BigInt(value) < ID_END) return BigInt(value)
+  const hex = String(value).replaceAll('-', '')
   if (/^[0-9a-fA-F]{32}$/.test(hex)) return BigInt(`0x${hex}`)
   ctx.addIssue({ code: 'custom', message: 'an id is a number of at most 128 bits or a UUID' })
   return z.NEVER
