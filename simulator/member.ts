@@ -120,6 +120,7 @@ export class SimMember {
   #act(): void {
     const { now } = this.#world.scheduler
     if (this.#world.healed && this.#options.end !== 'stays') {
+      this.#session.giveUp()
       if (this.#options.end === 'gone') this.#session.hangUp()
       this.idle = true
       return

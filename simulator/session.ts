@@ -89,6 +89,11 @@ export class Session {
     this.#line.leave()
   }
 
+  /** Nobody waits for the answer any more. */
+  giveUp(): void {
+    this.#lose()
+  }
+
   hangUp(): void {
     this.#line.hangUp()
   }

@@ -69,6 +69,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     { durability: 'disk', members: 4 },
   ],
   [26, 'a process whose place was taken passed on a prepare of its successor, and was taken for its maker', ALL],
+  [7000134, 'a member of a group ended before it had heard that the answer to its poll was lost', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 
