@@ -693,6 +693,7 @@ export class Dispatcher implements ReplicaHost {
     const expected = this.#forgetUndecided(door, asked, getU64(message.words, At.reply.op))
     // Answered already, with 57: who does not number its requests would take this for the answer to a later one.
     if (!expected && !door.exactlyOnce) return
+    this.#forwards.settled(door, asked)
     if (operation === Operation.register && getU32(message.words, At.reply.status) === Status.ok) {
       const reader = new Reader(message.bytes, HEADER_SIZE + 4, message.size)
       door.user = reader.u32()

@@ -199,8 +199,7 @@ export class Forwards {
     if (found === undefined) return message.unref()
     door.forwarded.splice(i, 1)
     release(found.login)
-    const { doubtful } = door
-    for (let d = doubtful.length - 1; d >= 0; d--) if (isSame(doubtful[d] as Numbered, found)) doubtful.splice(d, 1)
+    this.settled(door, found)
     const ok = getU32(message.words, At.reply.status) === Status.ok
     if (operation === Operation.register && ok) this.#onWelcome(door, message, found)
     else {
@@ -301,6 +300,12 @@ export class Forwards {
     if (!isWrite(echo.operation) || this.#isDoubtful(door, echo)) return
     door.doubtful.push(echo)
     if (door.doubtful.length > FORWARDED_MAX) door.doubtful.shift()
+  }
+
+  /** It has its answer, from here or from there. */
+  settled({ doubtful }: Door, request: Numbered): void {
+    const kept = doubtful.filter((other) => !isSame(other, request))
+    if (kept.length < doubtful.length) doubtful.splice(0, doubtful.length, ...kept)
   }
 
   /** A repetition of what may have been executed must not be told that it was not taken: it would go to another session. */

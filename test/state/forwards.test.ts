@@ -334,6 +334,10 @@ test('a primary that is deposed sends on what its clients want', () => {
   rig.upstream.leader = next
   assert.equal(client.ask(create).outcome, 0)
   assert.equal(next.state.streams.length, 1)
+  rig.upstream.leader = null
+  rig.upstream.links.at(-1)?.break()
+  assert.equal(client.ask(create).status, Status.transientNotAccepted, 'it has its answer: no doubt any more')
+  rig.upstream.leader = next
   rig.replica.hold = false
   rig.replica.release()
   client.disconnect()
