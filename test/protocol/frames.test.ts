@@ -163,7 +163,7 @@ test('a prepare: what the primary adds lies beside what the client sent', () => 
 
 test('frames between replicas: no two fields of one frame overlap, and all lie in the header', () => {
   const wide = new Set(['checksum', 'digest', 'present', 'nack'])
-  const narrow = new Set(['logView', 'status', 'pipeline', 'slots'])
+  const narrow = new Set(['logView', 'lossEpoch', 'status', 'pipeline', 'slots'])
   for (const [frame, fields] of Object.entries(FrameAt)) {
     const taken = new Set<number>()
     for (const [field, at] of Object.entries(fields)) {
