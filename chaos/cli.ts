@@ -18,6 +18,7 @@ const MINUTES_MAX = 24 * 60
 interface Options {
   readonly seed?: number
   readonly minutes: number
+  readonly everyRound: boolean
   readonly faults?: readonly FaultName[]
   readonly data?: string
   readonly keep: boolean
@@ -37,6 +38,7 @@ export async function runChaosCommand(argv: readonly string[], io: OwnIo): Promi
     result = await runChaos({
       seed,
       ms: options.minutes * 60_000,
+      everyRound: options.everyRound,
       faults: options.faults ?? FAULTS,
       data: options.data,
       keep: options.keep,
@@ -63,6 +65,7 @@ export function defineCommand(io: OwnIo): Command {
       new Option('--seed <n>', 'draws the schedule of faults; a random one when absent').argParser(whole(0, SEED_MAX)),
     )
     .addOption(new Option('--faults <list>', `only these, with commas: ${FAULTS.join(', ')}`).argParser(listOf(FAULTS)))
+    .option('--every-round', 'count only the time of faults, not that in which the cluster comes back', false)
     .option('--data <dir>', 'an empty or new directory to run in; a temporary one when absent')
     .option('--keep', 'leave data and logs also when everything held', false)
     .addOption(new Option('--format <format>', 'text or json').argParser(oneOf('text', 'json')).default('text'))
@@ -123,7 +126,7 @@ function summary(result: RunResult, options: Options): string {
   if (result.outcome !== 'held' && result.outcome !== 'interrupted') {
     const faults = options.faults === undefined ? '' : ` --faults ${options.faults.join(',')}`
     lines.push(
-      `again       galgo chaos --seed ${result.seed} --minutes ${options.minutes}${faults}`,
+      `again       galgo chaos --seed ${result.seed} --minutes ${options.minutes}${options.everyRound ? ' --every-round' : ''}${faults}`,
       '            (the same faults at the same times; real processes meet them in another state each time)',
     )
   }

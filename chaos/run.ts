@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly seed: number
   /** Of rounds, with the time that the cluster takes to come back after each of them. */
   readonly ms: number
+  /** Of rounds alone: each is played, however long the cluster takes to come back. */
+  readonly everyRound: boolean
   readonly faults: readonly FaultName[]
   /** A new or empty directory; a temporary one when absent. */
   readonly data?: string | undefined
@@ -174,7 +176,8 @@ class Run {
     const end = performance.now() + this.#options.ms
     for (const injections of rounds) {
       // Coming back takes its time too, on a slow machine more of it.
-      if (this.#round > 0 && performance.now() + roundMs / 2 > end) return
+      const late = performance.now() + roundMs / 2 > end
+      if (late && this.#round > 0 && !this.#options.everyRound) return
       this.#round += 1
       await nemesis.round(injections, roundMs, this.#stop)
       if (this.#stop.aborted) return

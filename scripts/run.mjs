@@ -12,8 +12,11 @@ import { setup } from './setup.mjs'
 
 /** What never ends is ended; a quiet machine with two cores needs a sixth of it. */
 const GUARD_MS = 14 * 60_000
+/** Tests that mostly wait for processes: they begin first, beside the others, and leave these both cores. */
+const WAITS = /test.chaos.chaos\.test\.ts$/
 /** Tests of what is published. */
 const USES_PACKAGE = /test.(package.package|web.sdk-in-browser)\.test\.ts$/
+const CLOSING = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/
 const LAYERS = ['bin', 'chaos', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter(
   (room) => existsSync(join(root, room)),
 )
@@ -81,7 +84,7 @@ async function runCheck({ name, tool, args, verify }) {
   return { name, ok }
 }
 
-/** The tests stream as they run; node:test's closing lines are held back so that they end the output. */
+/** The tests stream as they run; node:test's closing lines are held back, and added up, so that they end the output. */
 async function tests(filters, results, started) {
   const files = testFiles().filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)))
   if (files.length === 0) {
@@ -92,20 +95,37 @@ async function tests(filters, results, started) {
   // These build it too when they run alone, but not at the same time.
   if (files.some((file) => USES_PACKAGE.test(file))) buildPackage()
   console.log(`     tests   ${files.length} files`)
+  const waiting = files.filter((file) => WAITS.test(file))
+  const others = files.filter((file) => !waiting.includes(file))
+  const totals = new Map()
+  const oks = await Promise.all([runTests(waiting, others.length === 0, totals), runTests(others, true, totals)])
+  const result = { name: 'tests', ok: oks.every(Boolean) }
+  summary([...results, result], started)
+  console.log([...totals].map(([name, value]) => `ℹ ${name} ${value}`).join('\n'))
+  return result
+}
+
+/** What does not stream is shown when it has ended. */
+async function runTests(files, streams, totals) {
+  if (files.length === 0) return true
   const args = ['--test', '--test-reporter=spec', '--test-concurrency=2', '--test-timeout=120000', ...files]
-  const closing = []
+  const held = []
   let partial = ''
-  const show = (line) => (/^(ℹ|#) /.test(line) ? closing.push(line) : console.log(line))
+  const show = (line) => {
+    const [, name, value] = CLOSING.exec(line) ?? []
+    if (name === undefined && streams) console.log(line)
+    else if (name === undefined) held.push(line)
+    else if (name === 'duration_ms') totals.set(name, Math.max(totals.get(name) ?? 0, Number(value)))
+    else totals.set(name, (totals.get(name) ?? 0) + Number(value))
+  }
   const code = await run(runtime(), args, (chunk) => {
     const lines = (partial + chunk).split('\n')
     partial = lines.pop() ?? ''
     lines.forEach(show)
   })
   if (partial !== '') show(partial)
-  const result = { name: 'tests', ok: code === 0 }
-  summary([...results, result], started)
-  console.log(closing.join('\n'))
-  return result
+  if (held.length > 0) console.log(held.join('\n'))
+  return code === 0
 }
 
 function testFiles() {
