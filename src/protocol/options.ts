@@ -15,12 +15,15 @@ const SEGMENT_SIZE_MAX = GIB
 const MESSAGES_TO_SAVE_MAX = 16 * MIB
 const SIZE_TO_SAVE_MAX = GIB
 const PREALLOCATED_MAX = 64 * GIB
+export const DEDUPLICATION_WINDOW_MAX = 65_536
 
 export type TopicDurability = 'replicated' | 'persisted'
 
 /** What was asked for; a key that is missing takes its default. Infinity: without limit. */
 export interface TopicOptions {
   readonly compressionAlgorithm?: 'none' | 'gzip'
+  /** Messages of each partition, the newest, whose ids are remembered: none of them is stored twice. 0: none is remembered. */
+  readonly deduplicationWindow?: number
   /** µs. */
   readonly messageExpiry?: number
   /** Bytes. */
@@ -39,6 +42,7 @@ export interface TopicOptions {
 
 export const TOPIC_DEFAULTS: Required<TopicOptions> = {
   compressionAlgorithm: 'none',
+  deduplicationWindow: 0,
   messageExpiry: Number.POSITIVE_INFINITY,
   maxTopicSize: Number.POSITIVE_INFINITY,
   segmentSize: GIB,
@@ -62,6 +66,7 @@ type Kind = 'compression' | 'durability' | 'expiry' | 'limit' | 'size' | 'bool' 
 const CATALOGUE: readonly { readonly wire: string; readonly key: Key; readonly kind: Kind }[] = [
   { wire: 'compression_algorithm', key: 'compressionAlgorithm', kind: 'compression' },
   { wire: 'consumer_offset_durability', key: 'consumerOffsetDurability', kind: 'durability' },
+  { wire: 'deduplication_window', key: 'deduplicationWindow', kind: 'u32' },
   { wire: 'durability', key: 'durability', kind: 'durability' },
   { wire: 'enforce_fsync', key: 'enforceFsync', kind: 'bool' },
   { wire: 'max_topic_size', key: 'maxTopicSize', kind: 'limit' },
@@ -91,6 +96,8 @@ export interface OptionDescription {
 const DESCRIPTIONS: Readonly<Record<Key, string>> = {
   compressionAlgorithm: 'none or gzip: a label for clients, the server compresses nothing',
   consumerOffsetDurability: 'replicated or persisted; what the cluster does was chosen when it was made',
+  deduplicationWindow:
+    'messages of a partition, up to 65536, whose ids are remembered; one with such an id is answered, but not stored again; 0: off',
   durability: 'replicated or persisted; what the cluster does was chosen when it was made',
   enforceFsync: 'kept for clients that set it: every acknowledged message is on disk',
   maxTopicSize: 'bytes, or a size like 1 GiB; all ones: unlimited',
@@ -243,6 +250,7 @@ function badValue(wire: string): ProtocolError {
 function checkBounds(wire: string, key: Key, value: string | number | boolean): void {
   if (typeof value !== 'number') return
   let ok = true
+  if (key === 'deduplicationWindow') ok = value <= DEDUPLICATION_WINDOW_MAX
   if (key === 'segmentSize') ok = value >= SEGMENT_SIZE_MIN && value <= SEGMENT_SIZE_MAX && value % 512 === 0
   if (key === 'messagesRequiredToSave') ok = value >= 1 && value <= MESSAGES_TO_SAVE_MAX
   if (key === 'sizeOfMessagesRequiredToSave') ok = value <= SIZE_TO_SAVE_MAX

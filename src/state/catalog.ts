@@ -8,6 +8,7 @@ import type { Identifier } from '../protocol/identifier.ts'
 import type { TopicOptions } from '../protocol/options.ts'
 import { ConsumerGroup, type GroupRow } from './consumer-group.ts'
 import { decode, encode } from './encode.ts'
+import { RecentIds, type RecentIdsImage } from './recent-ids.ts'
 
 export interface PartitionEntry {
   readonly id: number
@@ -17,6 +18,8 @@ export interface PartitionEntry {
   readonly log: Partition
   /** Last offset that a consumer has taken, by `consumerKey` or `groupKey`. */
   readonly offsets: Map<string, number>
+  /** null: repetitions are stored. */
+  readonly recent: RecentIds | null
 }
 
 export interface TopicEntry {
@@ -57,16 +60,25 @@ function partitionDirectory(topicDirectory: string, id: number, op: number): str
   return `${topicDirectory}/partitions/${id}.${op}`
 }
 
+export interface PartitionPlace {
+  readonly env: PartitionEnvironment
+  /** Of the topic. */
+  readonly directory: string
+  readonly options: TopicOptions
+}
+
 export function newPartition(
-  env: PartitionEnvironment,
-  topicDirectory: string,
+  { env, directory, options }: PartitionPlace,
   id: number,
   op: number,
   createdAt: number,
   image?: PartitionImage,
+  recentImage?: RecentIdsImage,
 ): PartitionEntry {
-  const log = new Partition(env, partitionDirectory(topicDirectory, id, op), image)
-  return { id, createdAt, op, log, offsets: new Map() }
+  const log = new Partition(env, partitionDirectory(directory, id, op), image)
+  const { deduplicationWindow: window = 0 } = options
+  const recent = window === 0 ? null : new RecentIds(window, recentImage)
+  return { id, createdAt, op, log, offsets: new Map(), recent }
 }
 
 interface Numbered {
@@ -124,6 +136,8 @@ type PartitionRow = readonly [
   op: number,
   log: PartitionImage,
   offsets: readonly (readonly [string, number])[],
+  /** Only where ids are remembered. */
+  recent?: RecentIdsImage,
 ]
 type OptionsRow = readonly (string | number | boolean | null)[]
 type TopicRow = readonly [
@@ -153,6 +167,7 @@ const OPTION_KEYS = [
   'preallocateSegments',
   'durability',
   'consumerOffsetDurability',
+  'deduplicationWindow',
 ] as const satisfies readonly (keyof TopicOptions)[]
 
 function encodeOptions(options: TopicOptions): OptionsRow {
@@ -178,9 +193,10 @@ function encodeTopic(t: TopicEntry): Uint8Array {
 }
 
 function topicRow(t: TopicEntry): TopicRow {
-  const partitions = t.partitions.map(
-    (p) => [p.id, p.createdAt, p.op, p.log.image(), [...p.offsets].sort(byKey)] as const,
-  )
+  const partitions = t.partitions.map((p): PartitionRow => {
+    const row = [p.id, p.createdAt, p.op, p.log.image(), [...p.offsets].sort(byKey)] as const
+    return p.recent === null ? row : [...row, p.recent.image()]
+  })
   const groups = t.groups.map((group) => group.image())
   const { id, name, createdAt, op, nextPartition, nextGroup } = t
   return [id, name, createdAt, op, encodeOptions(t.options), nextPartition, partitions, nextGroup, groups]
@@ -232,10 +248,9 @@ function decodeTopic(
     nextPartition,
     encoded: null,
   }
-  const env = environment(options)
-  const directory = topicDirectory(stream, topic)
-  for (const [partitionId, partitionCreatedAt, partitionOp, log, offsets] of rows) {
-    const partition = newPartition(env, directory, partitionId, partitionOp, partitionCreatedAt, log)
+  const place = { env: environment(options), directory: topicDirectory(stream, topic), options }
+  for (const [partitionId, partitionCreatedAt, partitionOp, log, offsets, recent] of rows) {
+    const partition = newPartition(place, partitionId, partitionOp, partitionCreatedAt, log, recent)
     for (const [key, offset] of offsets) partition.offsets.set(key, offset)
     topic.partitions.push(partition)
   }

@@ -11,6 +11,8 @@ export const PARTITIONS_PER_TOPIC_MAX = PARTITIONS_PER_REQUEST_MAX
 export const PARTITIONS_MAX = 100_000
 /** Consumers with a stored offset in one partition; one more is 5 featureUnavailable. */
 export const OFFSETS_PER_PARTITION_MAX = 10_000
+/** Of message ids that topics with a deduplication window may keep, all together; one more is 5 featureUnavailable. */
+export const RECENT_IDS_MAX = 262_144
 /** Root included; one more is 55 usersLimitReached. */
 export const USERS_MAX = 1000
 /** One more is 52 personalAccessTokensLimitReached. */

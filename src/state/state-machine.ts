@@ -74,6 +74,7 @@ import {
   lowestFree,
   newPartition,
   type PartitionEntry,
+  type PartitionPlace,
   type StreamEntry,
   streamDirectory,
   type TopicEntry,
@@ -90,10 +91,12 @@ import {
   OFFSETS_PER_PARTITION_MAX,
   PARTITIONS_MAX,
   PARTITIONS_PER_TOPIC_MAX,
+  RECENT_IDS_MAX,
   STREAMS_MAX,
   TOPICS_MAX,
 } from './limits.ts'
 import { LossFences, type LossFencesImage } from './loss-fences.ts'
+import { batchOf, type RecentIds } from './recent-ids.ts'
 import { isDue } from './retention.ts'
 import { decodeRoot } from './root.ts'
 import { decodeTruncations } from './truncation.ts'
@@ -384,9 +387,8 @@ export class StateMachine implements StateMachinePort {
     for (const { log } of before) this.#garbage.push(namedGarbage(log.directory))
     topic.nextPartition = 0
     topic.encoded = null
-    const env = this.#environment(topic.options)
-    const directory = topicDirectory(stream, topic)
-    for (const { id, createdAt } of before) topic.partitions.push(newPartition(env, directory, id, op, createdAt))
+    const place = this.#place(stream, topic)
+    for (const { id, createdAt } of before) topic.partitions.push(newPartition(place, id, op, createdAt))
     this.#partitions += before.length
     for (const group of topic.groups) group.renew(op)
   }
@@ -396,7 +398,7 @@ export class StateMachine implements StateMachinePort {
     const stream = found(this.stream(request.stream))
     if (findTopic(stream, request.name) !== null) throw refusal(Status.topicNameAlreadyExists)
     if (stream.topics.length >= TOPICS_MAX) throw refusal(Status.tooManyTopics)
-    this.#checkPartitions(0, request.partitions)
+    this.#checkPartitions(0, request.partitions, request.options)
     const topic: TopicEntry = {
       id: lowestFree(stream.topics),
       name: request.name,
@@ -436,7 +438,7 @@ export class StateMachine implements StateMachinePort {
   #createPartitions(reader: Reader, op: number, createdAt: number): void {
     const request = decodeCreatePartitions(reader)
     const { stream, topic } = found(this.topic(request.stream, request.topic))
-    this.#checkPartitions(topic.partitions.length, request.count)
+    this.#checkPartitions(topic.partitions.length, request.count, topic.options)
     this.#addPartitions(stream, topic, request.count, op, createdAt)
   }
 
@@ -477,17 +479,29 @@ export class StateMachine implements StateMachinePort {
     }
   }
 
-  #checkPartitions(existing: number, added: number): void {
+  #checkPartitions(existing: number, added: number, { deduplicationWindow: window = 0 }: TopicOptions): void {
     if (existing + added > PARTITIONS_PER_TOPIC_MAX || this.#partitions + added > PARTITIONS_MAX)
       throw refusal(Status.tooManyPartitions)
+    if (window > 0 && this.#recentIds() + window * added > RECENT_IDS_MAX) throw refusal(Status.featureUnavailable)
+  }
+
+  /** That may have to be kept, by the windows of all topics. */
+  #recentIds(): number {
+    let ids = 0
+    for (const { topics } of this.#streams)
+      for (const { options, partitions } of topics) ids += (options.deduplicationWindow ?? 0) * partitions.length
+    return ids
+  }
+
+  #place(stream: StreamEntry, topic: TopicEntry): PartitionPlace {
+    const { options } = topic
+    return { env: this.#environment(options), directory: topicDirectory(stream, topic), options }
   }
 
   #addPartitions(stream: StreamEntry, topic: TopicEntry, count: number, op: number, createdAt: number): void {
-    const env = this.#environment(topic.options)
-    const directory = topicDirectory(stream, topic)
+    const place = this.#place(stream, topic)
     topic.encoded = null
-    for (let i = 0; i < count; i++)
-      topic.partitions.push(newPartition(env, directory, topic.partitions.length, op, createdAt))
+    for (let i = 0; i < count; i++) topic.partitions.push(newPartition(place, topic.partitions.length, op, createdAt))
     this.#partitions += count
     for (const group of topic.groups) group.rebalance(op, this.#timestamp)
   }
@@ -522,8 +536,21 @@ export class StateMachine implements StateMachinePort {
     const partition = choosePartition(topic, request.partitioning)
     topic.encoded = null
     this.#touched.add(partition)
-    const baseOffset = partition.log.append(reader.bytes, batchFrom, batchTo, partition.id, timestamp)
+    const { log, recent } = partition
+    const baseOffset =
+      recent === null
+        ? log.append(reader.bytes, batchFrom, batchTo, partition.id, timestamp)
+        : this.#appendFresh(partition, recent, reader.bytes.subarray(batchFrom, batchTo), timestamp)
     encodeSendMessagesReply(writer, [{ stream: stream.id, topic: topic.id, partition: partition.id, baseOffset }])
+  }
+
+  /** What of a batch has not been appended lately. Answers where its first message is. */
+  #appendFresh({ id, log }: PartitionEntry, recent: RecentIds, batch: Uint8Array, timestamp: number): number {
+    const { firstOffset, fresh, repeated } = recent.sift(batch, 0, batch.length, log.nextOffset)
+    if (fresh.length === 0) return firstOffset
+    const appended = repeated === 0 ? batch : batchOf(batch, 0, fresh, this.#checksummer)
+    recent.note(fresh, log.append(appended, 0, appended.length, id, timestamp))
+    return firstOffset
   }
 
   #storeOffset(request: StoreConsumerOffset, session: number): void {

@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander'
 import type { TopicUpdate } from '../../index.ts'
 import type { TopicRecord } from '../../protocol/commands/topic-record.ts'
+import { DEDUPLICATION_WINDOW_MAX } from '../../protocol/options.ts'
 import { CliError, usage } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type ConnectionFlags, identifier, withConnection, withFreshness } from '../flags.ts'
@@ -65,6 +66,7 @@ function retentionOf({ expiry, sizeMax, compression }: RetentionFlags): TopicUpd
 interface CreateFlags extends ConnectionFlags, RetentionFlags {
   readonly partitions: number
   readonly segmentSize?: number
+  readonly deduplicationWindow?: number
 }
 
 function create({ io, action }: CommandContext): Command {
@@ -78,6 +80,12 @@ function create({ io, action }: CommandContext): Command {
         bytes(1024 ** 2, 1024 ** 3),
       ),
     )
+    .addOption(
+      new Option(
+        '--deduplication-window <n>',
+        'of so many messages of a partition, the newest, none is stored twice, by its id',
+      ).argParser(whole(0, DEDUPLICATION_WINDOW_MAX)),
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  galgo topic create shop orders --partitions 3\n  galgo topic create shop clicks --expiry 7d --size-max 10GiB --segment-size 64MiB',
@@ -89,6 +97,7 @@ function create({ io, action }: CommandContext): Command {
             partitions: flags.partitions,
             ...retentionOf(flags),
             ...(flags.segmentSize === undefined ? {} : { segmentSize: flags.segmentSize }),
+            ...(flags.deduplicationWindow === undefined ? {} : { deduplicationWindow: flags.deduplicationWindow }),
           }),
         )
         const row = topicRow(topic)
