@@ -68,7 +68,7 @@ function summary(result: SoakResult): string {
     ['standstill', `longest ${longestStandstill.ms} ms of service (${longestStandstill.what})`],
     [
       'memory',
-      `peak ${memory.peakMiB} MiB; warm nodes ${memory.earlyMiB} MiB early, ${memory.lateMiB} MiB late; calm ${memory.calmSlopesMiBPerMinute.join(', ')} MiB a minute`,
+      `peak ${memory.peakMiB} MiB; warm nodes ${memory.earlyMiB} MiB early, ${memory.lateMiB} MiB late; in the calm at least ${memory.calmMiB.map(([early, late]) => `${early}, then ${late}`).join('; ') || 'unknown'}`,
     ],
   ]
   const findings = result.findings.map(({ kind, what }) => `  ${kind}: ${what}\n`).join('')

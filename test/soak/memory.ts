@@ -1,7 +1,8 @@
 // The memory of the nodes, as the kernel counts it: sampled every second, by node, life and age.
 //
-// A node that is killed every minute never gets old, so two things are looked at: nodes of the same age, early and late in the
-// run (what grows with the state would show there), and in the calm end the slope of those that go on.
+// A node that is killed every minute never gets old, so two things are looked at: what warm nodes hold early and late in the run
+// (what grows with the state would show there), and what those hold at least that go on in the calm end: collectors come and go,
+// but below what is really held they do not get.
 import { readFileSync } from 'node:fs'
 
 const MIB = 2 ** 20
@@ -41,17 +42,18 @@ export class Memory {
     return early.length === 0 || late.length === 0 ? null : { early: mean(early) / MIB, late: mean(late) / MIB }
   }
 
-  /** MiB per minute, of each process that lived through all of these times. */
-  slopes(from: number, to: number): number[] {
-    const slopes: number[] = []
+  /** MiB, of each process that lived through all of these times: the least in the second third of them, and in the last. */
+  floors(from: number, to: number): { readonly early: number; readonly late: number }[] {
+    const third = (to - from) / 3
+    const floors: { early: number; late: number }[] = []
     for (const life of this.#lives.values()) {
-      const samples = life.filter(({ at, age }) => at >= from && at <= to && age >= WARM_MS)
-      const [first] = samples
-      const last = samples.at(-1)
-      if (first === undefined || last === undefined || last.at - first.at < (to - from) / 2) continue
-      slopes.push((slope(samples) * 60_000) / MIB)
+      const least = (begin: number, end: number): number =>
+        Math.min(...life.filter(({ at }) => at >= begin && at <= end).map(({ rss }) => rss / MIB))
+      const early = least(from + third, to - third)
+      const late = least(to - third, to)
+      if (Number.isFinite(early) && Number.isFinite(late)) floors.push({ early, late })
     }
-    return slopes
+    return floors
   }
 
   #warm(from: number, to: number): number[] {
@@ -73,17 +75,4 @@ function rssOf(pid: number): number | null {
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-/** Least squares, bytes per ms. */
-function slope(samples: readonly Sample[]): number {
-  const at = mean(samples.map((sample) => sample.at))
-  const rss = mean(samples.map((sample) => sample.rss))
-  let over = 0
-  let under = 0
-  for (const sample of samples) {
-    over += (sample.at - at) * (sample.rss - rss)
-    under += (sample.at - at) ** 2
-  }
-  return under === 0 ? 0 : over / under
 }

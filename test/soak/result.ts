@@ -5,7 +5,6 @@ import type { Standstill } from './standstill.ts'
 
 /** What warm nodes hold late in the run, of what they held early: noise is below. */
 const GROWTH_MAX = 1.3
-const SLOPE_MAX_MIB_PER_MINUTE = 12
 const PEAK_MAX_MIB = 768
 const MIB = 2 ** 20
 
@@ -25,7 +24,8 @@ export interface SoakResult {
     readonly peakMiB: number
     readonly earlyMiB: number | null
     readonly lateMiB: number | null
-    readonly calmSlopesMiBPerMinute: readonly number[]
+    /** Of each node that went on in the calm: what it held at least, in the second and in the last third of it. */
+    readonly calmMiB: readonly (readonly [number, number])[]
   }
   readonly findings: readonly { readonly kind: string; readonly what: string }[]
 }
@@ -46,9 +46,9 @@ export interface Evidence {
 export function judge({ context, memory, standstill, times, ...facts }: Evidence): SoakResult {
   const { anomalies, findings, counters, requests, groups } = context
   const thirds = memory.thirds(times.begun, times.killed)
-  const slopes = memory.slopes(times.killed, times.calm).map((slope) => Math.round(slope * 10) / 10)
+  const floors = memory.floors(times.killed, times.calm)
   const peakMiB = Math.round(memory.peak / MIB)
-  const all = [...anomalies.list, ...findings, ...tooMuch(peakMiB, thirds, slopes)]
+  const all = [...anomalies.list, ...findings, ...tooMuch(peakMiB, thirds, floors)]
   const histories = GROUPS.flatMap((group) => groups[group])
   return {
     held: all.length === 0 && !facts.interrupted,
@@ -61,23 +61,25 @@ export function judge({ context, memory, standstill, times, ...facts }: Evidence
       peakMiB,
       earlyMiB: thirds === null ? null : Math.round(thirds.early),
       lateMiB: thirds === null ? null : Math.round(thirds.late),
-      calmSlopesMiBPerMinute: slopes,
+      calmMiB: floors.map(({ early, late }) => [Math.round(early), Math.round(late)]),
     },
     findings: all,
   }
 }
 
-function tooMuch(
-  peakMiB: number,
-  thirds: { readonly early: number; readonly late: number } | null,
-  slopes: readonly number[],
-): Finding[] {
+interface Held {
+  readonly early: number
+  readonly late: number
+}
+
+function tooMuch(peakMiB: number, thirds: Held | null, floors: readonly Held[]): Finding[] {
   const found: Finding[] = []
   const add = (what: string): number => found.push({ kind: 'memory', what })
   if (peakMiB > PEAK_MAX_MIB) add(`a node held ${peakMiB} MiB`)
-  if (thirds !== null && thirds.late > thirds.early * GROWTH_MAX)
-    add(`warm nodes held ${Math.round(thirds.early)} MiB early, ${Math.round(thirds.late)} MiB late`)
-  for (const slope of slopes)
-    if (slope > SLOPE_MAX_MIB_PER_MINUTE) add(`a node grew by ${slope} MiB a minute in the calm`)
+  const grown = (when: string, { early, late }: Held): void => {
+    if (late > early * GROWTH_MAX) add(`${when} held ${Math.round(early)} MiB early, ${Math.round(late)} MiB late`)
+  }
+  if (thirds !== null) grown('warm nodes', thirds)
+  for (const held of floors) grown('in the calm a node', held)
   return found
 }
