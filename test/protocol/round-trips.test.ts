@@ -165,6 +165,7 @@ const options: fc.Arbitrary<TopicOptions> = fc.record(
     messagesRequiredToSave: fc.integer({ min: 1, max: 2 ** 24 }),
     sizeOfMessagesRequiredToSave: fc.integer({ min: 1, max: 2 ** 30 }),
     preallocateSegments: fc.constant(false),
+    deduplicationWindow: fc.integer({ min: 0, max: 65_536 }),
   },
   { noNullPrototype: true, requiredKeys: [] },
 )
@@ -177,7 +178,7 @@ test('topics and their options; what is not given is filled in, and both togethe
       const { explicit, derived } = topicOptionBlocks(value.options)
       assert.deepEqual(readTopicOptions(new Reader(explicit)), value.options)
       const filled = readTopicOptions(new Reader(derived))
-      assert.equal(Object.keys(filled).length + Object.keys(value.options).length, 10)
+      assert.equal(Object.keys(filled).length + Object.keys(value.options).length, 11)
     }),
     { seed: 34, numRuns: 500 },
   )
