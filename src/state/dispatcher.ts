@@ -220,16 +220,23 @@ export class Dispatcher implements ReplicaHost {
 
   /** A client of another node, which passes on what it says because this one leads; `voucher`: the session that it has there. */
   openRelayed(connection: ClientConnection, voucher: Voucher | null): void {
-    const door = this.#open(connection, true)
-    if (voucher === null) return
-    const key = getKey(voucher.client, 0)
+    this.#open(connection, true).voucher = voucher
+  }
+
+  /** The first frame of a client that another node vouches for: `operation` is what it asks. */
+  #vouchedFor(door: Door, { client, session, user, token }: Voucher, operation: number): void {
+    door.voucher = null
+    const key = getKey(client, 0)
     const known = this.#replica.userOf(key)
-    // Else its next request finds that it has no session.
-    if (known !== null && known !== voucher.user) return
-    this.#bind(door, key, voucher.client, false)
-    door.session = voucher.session
-    door.user = voucher.user
-    door.token = voucher.token
+    // Else its request finds that it has no session.
+    if (known !== null && known !== user) return
+    // Who leaves may have come back over another connection before that was noticed, and goes on there in the same session.
+    const speaks = this.#byClient.get(key)?.connection.address ?? door.connection.address
+    if (operation === Operation.logout && speaks !== door.connection.address) return
+    this.#bind(door, key, client, false)
+    door.session = session
+    door.user = user
+    door.token = token
   }
 
   #open(connection: ClientConnection, relayed: boolean): Door {
@@ -301,6 +308,7 @@ export class Dispatcher implements ReplicaHost {
       return message.unref()
     }
     const operation = message.bytes[At.request.operation] as number
+    if (door.voucher !== null) this.#vouchedFor(door, door.voucher, operation)
     if (operation === Operation.nonReplicated) return this.#onRead(door, message)
     if (operation === Operation.register) return this.#onRegister(door, message)
     if (operation === Operation.logout && (door.session === 0 || door.reader)) {

@@ -6,7 +6,7 @@ import type { AccessGrant } from './access-tokens.ts'
 import type { ClientConnection } from './connection.ts'
 import type { RequestEcho } from './replies.ts'
 import type { Job } from './secret-requests.ts'
-import type { UpstreamLink } from './upstream.ts'
+import type { UpstreamLink, Voucher } from './upstream.ts'
 
 /** What a client waits for out of the log. */
 export interface Undecided extends RequestEcho {
@@ -44,6 +44,8 @@ export class Door {
   reader = false
   /** It speaks for a client of another node, which knows that client and says who it is. */
   readonly relayed: boolean
+  /** Who that is, until it asks for something. */
+  voucher: Voucher | null = null
   /** Where what this node cannot answer goes, while another one leads. */
   upstream: UpstreamLink | null = null
   /** Given to who leads and not answered. */

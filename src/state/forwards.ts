@@ -84,7 +84,7 @@ export class Forwards {
   take(door: Door, message: Message, token: string | null = null): void {
     const echo = echoOf(message)
     if (door.forwarded.length >= FORWARDED_MAX) {
-      message.unref()
+      this.#drop(message, echo)
       return this.#desk.end(door, 'client-does-not-wait')
     }
     const link = this.#linkOf(door)

@@ -355,6 +355,24 @@ test('a session that the leader does not know any more ends', () => {
   assertNoLeaks(nodes)
 })
 
+test('a client that has come back elsewhere with its session is not logged out by the connection that it left', () => {
+  const nodes = two()
+  const { leader, backup } = nodes
+  const client = ready(nodes)
+  const again = leader.client(500)
+  again.address = '127.0.0.1:6'
+  again.login()
+  assert.equal(again.session, client.session)
+  for (const rig of [backup, leader, backup]) rig.settle()
+  client.disconnect()
+  for (const rig of [backup, leader, backup]) rig.settle()
+  assert.equal(again.closedByServer, false)
+  assert.equal(leader.replica.clients.size, 1)
+  assert.equal(decodeListStreamsReply(again.read(Code.listStreams).body).length, 1)
+  again.disconnect()
+  assertNoLeaks(nodes)
+})
+
 test('nobody speaks for another user\u2019s session', () => {
   const nodes = two()
   const { leader } = nodes
