@@ -123,8 +123,10 @@ export class RelayStream {
   /** Takes a reference of its own. */
   send(message: Message): void {
     if (this.#state !== 'open') return
-    if (this.#sender === null) this.#waiting.push(message.ref())
-    else if (!this.#sender.send(message)) this.end()
+    if (this.#sender !== null) {
+      if (!this.#sender.send(message)) this.end()
+    } else if (this.#waiting.length < FRAMES_MAX) this.#waiting.push(message.ref())
+    else this.end()
   }
 
   pause(): void {
