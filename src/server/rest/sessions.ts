@@ -96,9 +96,7 @@ export class RestSessions {
     const deadline = performance.now() + this.#answerMs
     let session: Session | null = null
     try {
-      const opened = await this.#session(bearer, token, address, kind)
-      if (performance.now() >= deadline) throw notReached()
-      session = opened
+      session = await within(deadline, this.#session(bearer, token, address, kind))
       return await within(deadline, action(session))
     } catch (error) {
       if (!(error instanceof GalgoError)) throw error
@@ -164,8 +162,9 @@ export class RestSessions {
       await ready
     } catch (error) {
       if (bearer.sessions.get(kind) === opened) bearer.sessions.delete(kind)
-      // This node may be behind, and has no right to say no.
-      if (kind === 'here' && error instanceof GalgoError && error.code !== 'invalid-credentials')
+      // This node may be behind, and has no right to say no. What was forgotten meanwhile would be closed by nobody.
+      const known = this.#bearers.get(token) === bearer
+      if (kind === 'here' && known && error instanceof GalgoError && error.code !== 'invalid-credentials')
         await this.#session(bearer, token, address, 'read')
       throw error
     } finally {
