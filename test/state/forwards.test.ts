@@ -1,6 +1,7 @@
 // Clients that stay at a node which does not lead: what they want goes to who leads, once, and every request is answered.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SeededRandom } from '../../simulator/random.ts'
 import { encodeCreateConsumerGroup } from '../../src/protocol/commands/create-consumer-group.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
@@ -18,6 +19,7 @@ import { MEMBER_SILENCE_MS } from '../../src/state/group-watch.ts'
 import { type Answer, Rig, type TestClient } from './door.ts'
 import type { FakeLink } from './fake-upstream.ts'
 import { sendBody, text, written } from './prepares.ts'
+import type { Ask } from './request-frame.ts'
 
 const createStream = (name: string): Uint8Array => written((w) => encodeCreateStream(w, { name }))
 const createTopic = written((w) => encodeCreateTopic(w, { stream: 's', name: 't', partitions: 2, options: {} }))
@@ -472,4 +474,105 @@ test('damaged answers of the other node end the way, and nothing else', () => {
   assert.equal(backup.upstream.links.length, 2)
   client.disconnect()
   assertNoLeaks(nodes)
+})
+
+/** How often a payload stands in the log of the leader, and how often it was executed there. */
+function copies({ leader }: Two, payload: string): { submitted: number; executed: number } {
+  const has = (bytes: Uint8Array): boolean => Buffer.from(bytes).includes(`<${payload}>`)
+  const submitted = leader.replica.submitted.filter(({ body }) => has(body)).length
+  const held = leader.replica.held.filter(({ message }) => has(message.bytes.subarray(0, message.size))).length
+  return { submitted, executed: submitted - held }
+}
+
+test('whatever breaks, and whenever: one answer to each request, nothing acknowledged that is not stored, nothing numbered twice', () => {
+  let doubts = 0
+  let breaks = 0
+  for (let seed = 1; seed <= 150; seed++) {
+    const random = new SeededRandom(seed)
+    const nodes = two()
+    const { leader, backup } = nodes
+    const client = ready(nodes)
+    let asked = 0
+    let posted = client.answers.length
+    let current: { readonly ask: Ask; readonly payload: string | null; doubtful: boolean } | null = null
+    const disturb = (): void => {
+      const link = backup.upstream.links.at(-1)
+      switch (random.below(7)) {
+        case 0:
+          if (link?.open === true) breaks += 1
+          return link?.break()
+        case 1:
+          if (link !== undefined) link.cut = 'back'
+          return
+        case 2:
+          leader.replica.hold = random.below(4) > 0
+          return
+        case 3:
+          return leader.replica.release(1)
+        case 4:
+          backup.upstream.leader = random.below(3) === 0 ? null : leader
+          return
+        case 5:
+          backup.now += random.below(FORWARD_MS + 500)
+          return
+        default:
+          backup.settle()
+      }
+    }
+    // As the clients of Iggy: the same request again after 57 or 58, and only then the next one.
+    const step = (): void => {
+      const answer = client.answers[posted]
+      if (current !== null && answer === undefined) return
+      if (current !== null && answer !== undefined) {
+        posted += 1
+        assert.equal(client.answers.length, posted, `seed ${seed}: an answer too many`)
+        assert.equal(answer.evicted, null, `seed ${seed}: evicted`)
+        const { status } = answer
+        const again = status === Status.transientNotCommitted || status === Status.transientNotAccepted
+        if (status === Status.transientNotCommitted) {
+          current.doubtful = true
+          doubts += 1
+        }
+        if (again) return client.post(current.ask)
+        assert.equal(answer.outcome, 0, `seed ${seed}: refused`)
+        if (current.payload !== null) {
+          const { submitted, executed } = copies(nodes, current.payload)
+          assert.ok(executed >= 1, `seed ${seed}: ${current.payload} is acknowledged and not stored`)
+          assert.ok(
+            current.doubtful || submitted === 1,
+            `seed ${seed}: ${current.payload} is there twice without a doubt`,
+          )
+        }
+      }
+      asked += 1
+      const payload = random.below(2) === 0 ? `${seed}-${asked}` : null
+      const operation = payload === null ? Operation.createStream : Operation.sendMessages
+      const body = payload === null ? createStream(`n${asked}`) : send(`<${payload}>`)
+      const ask = { operation, request: client.next(operation), body }
+      current = { ask, payload, doubtful: false }
+      client.post(ask)
+    }
+    for (let i = 0; i < 120; i++) {
+      if (random.below(2) === 0) disturb()
+      else backup.settle()
+      step()
+    }
+    // All is well again: what is asked is answered.
+    leader.replica.hold = false
+    backup.upstream.leader = leader
+    const before = asked
+    for (let i = 0; i < 20 && asked < before + 2; i++) {
+      leader.replica.release()
+      backup.now += FORWARD_MS + 200
+      backup.settle()
+      step()
+    }
+    assert.ok(asked >= before + 2, `seed ${seed}: stuck`)
+    backup.settle()
+    client.disconnect()
+    backup.settle()
+    leader.replica.release()
+    assertNoLeaks(nodes)
+  }
+  assert.ok(doubts > 500 && breaks > 500, `${doubts} doubts, ${breaks} breaks`)
 })
