@@ -3,7 +3,7 @@
 //
 //   leaves      closes its consumer, then its client
 //   breaks      ends its loop; the client stays, and joins again with another consumer
-//   logs out    closes its client under the running consumer
+//   logs out    closes its client under the running consumer; with requests on their way, it is gone without a word too
 //   dies        its connections end without a word: the cluster has to notice by itself
 import type { SeededRandom } from '../../simulator/random.ts'
 import { type Client, GalgoError, type GroupConsumer, type PolledMessage } from '../../src/index.ts'
@@ -17,7 +17,7 @@ const LIFE_MS_MAX = 60_000
 const EMPTY_MS_MAX = 2000
 const FLUSH_MS = 300
 const BREAK_MS = 1000
-/** Between two deaths in a group: what the first one held has long found somebody else, and not the next to die. */
+/** Between two that are gone without a word in a group: what the first one held has long found somebody else. */
 const DEATHS_MS = 60_000
 const LATE: ReadonlySet<number | undefined> = new Set([
   Status.consumerGroupPartitionNotOwned,
@@ -72,7 +72,7 @@ export async function runSeat(context: Context, { group, number }: Seat, random:
 
 function endOf({ diedAt }: Context, group: GroupName, random: SeededRandom): (typeof ENDS)[number] {
   const end = random.pick(ENDS)
-  if (end !== 'dies') return end
+  if (end !== 'dies' && end !== 'logs out') return end
   const now = performance.now()
   if (now - (diedAt.get(group) ?? Number.NEGATIVE_INFINITY) < DEATHS_MS) return 'leaves'
   diedAt.set(group, now)
