@@ -1,24 +1,24 @@
-// Defects of consumer groups. Seeds with members of groups find them.
+// Defects of consumer groups. Seeds with members of groups find them, the two that take rare moments a test of the group alone.
 import { type Mutant, mutant } from './mutant.ts'
 
 const GROUP = 'src/state/consumer-group.ts'
 const WATCH = 'src/state/group-watch.ts'
 
 export const GROUP_MUTANTS: readonly Mutant[] = [
-  mutant('a member may store in what belongs to another one', 40, [
+  mutant('a member may store in what belongs to another one', 'state/consumer-group', [
     GROUP,
     '!this.#removed.includes(session) : share.owner === this.member(session)?.id',
     '!this.#removed.includes(session) : this.member(session) !== null',
   ]),
-  mutant('who was removed for its silence may store', 40, [
+  mutant('who was removed for its silence may store', 'state/consumer-group: who was removed', [
     GROUP,
     '!this.#removed.includes(session) : share.owner === this.member(session)?.id',
     'true : share.owner === this.member(session)?.id',
   ]),
   mutant('a partition is handed over before its owner has let go of it', 40, [
     GROUP,
-    'return { owner: before.owner, heir: before.owner === target ? null : target, granted: before.granted }',
-    'return { owner: target, heir: null, granted: before.owner === target ? before.granted : op }',
+    'return { owner, heir: target, granted, since: before.heir === null ? timestamp : before.since }',
+    'return { owner: target, heir: null, granted: op, since: 0 }',
   ]),
   mutant('a partition goes to its heir before its owner has stored what it got', 40, [
     WATCH,

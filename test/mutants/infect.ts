@@ -17,6 +17,7 @@ const COPIED = [
   'test/consensus',
   'test/mutants',
   'test/simulator',
+  'test/state',
   'test/storage',
   'package.json',
 ]
