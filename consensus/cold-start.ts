@@ -89,7 +89,8 @@ interface Link {
 /**
  * Head first. The log of a later view holds every op that an earlier one has committed, so the longest that the latest shows
  * comes first, and then whatever follows it elsewhere. What a power cut brought back, of before the slot was written anew, and
- * what a replica has not had replaced yet of the log before, is a branch on which nothing grows; what a replica has executed is right, whoever shows something else.
+ * what a replica has not had replaced yet of the log before, is a branch on which nothing grows; what a replica has executed is
+ * right, whoever shows something else.
  */
 function longestLog(votes: readonly ColdVote[], base: Header): Header[] {
   const executed = new Map(votes.map((vote) => [headerOp(vote.executed), vote.executed]))

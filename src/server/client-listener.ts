@@ -1,7 +1,7 @@
 // Connections of clients: a bounded number, each with a bounded queue of replies. Who does not read its replies, trickles its
 // requests or stays silent before it has logged in is disconnected; who asks too much is paused.
 //
-// Those that come through the gateway (gateway.ts) are introduced by it first; until then they are nobody.
+// Those that come through the gateway (gateway.ts) or the REST API are introduced first (introduction.ts); until then they are nobody.
 //
 //   open ──close()──▶ draining: nothing is read any more, waiting replies still go out ──▶ ended: `closed` was called
 //     └───────────── error, end of stream, limit ────────────────────────────────────────────▲
@@ -19,7 +19,7 @@ import { decodeIntroduction } from './introduction.ts'
 /** Largest frame before a login: nothing that may be asked before is larger. */
 export const ANONYMOUS_SIZE_MAX = 16 * 1024
 const FRAMES_MAX = 1024
-/** The gateway introduces a client at once. */
+/** Whoever speaks for a client introduces it at once. */
 const INTRODUCTION_MS = 2000
 /** How long a closing connection may take to read its last replies. */
 export const DRAIN_MS = 2000
@@ -40,7 +40,7 @@ export interface ClientListenerOptions {
   readonly frameSizeMax: number
   readonly handler: ClientHandler
   readonly log: Log
-  /** What the gateway proves itself with; null: there is none. */
+  /** What those in this process prove themselves with who speak for clients; null: there are none. */
   readonly secret?: Uint8Array | null
 }
 
@@ -65,7 +65,7 @@ export class ClientListener {
     this.#accepting = true
   }
 
-  /** A client, or, with `relayed`, the gateway for one. */
+  /** A client, or, with `relayed`, this process for one. */
   accept(socket: number, address: string, relayed = false): void {
     const { driver, limits, memory, log } = this.#options
     if (!this.#accepting || this.#connections.size >= limits.connections || memory.chunks.free === 0) {
@@ -125,7 +125,7 @@ class Connection implements ClientConnection {
   /** The node is stopping: nothing is read any more. */
   #quiet = false
 
-  /** With a secret, the first frame has to be the gateway's introduction. */
+  /** With a secret, the first frame has to be an introduction. */
   constructor(
     id: number,
     socket: number,

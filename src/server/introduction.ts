@@ -1,4 +1,4 @@
-// What the gateway says first on a connection that it relays to the replica thread: whose it is. A frame like any other, so
+// What the gateway, or the REST API, says first on a connection to the replica thread: for whom it is. A frame like any other, so
 // that the same receiver reads it, but with a command that no protocol has. The secret is made anew at each start and never
 // leaves the process: another process of this machine that finds the port cannot speak for somebody else's address.
 //
@@ -38,7 +38,7 @@ export function encodeIntroduction({ transport, secure, address }: Introduction,
   return bytes
 }
 
-/** null: whoever sent this frame is not the gateway. */
+/** null: whoever sent this frame is not this process. */
 export function decodeIntroduction(frame: Uint8Array, secret: Uint8Array): Introduction | null {
   const size = u32At(frame, At.size)
   if (frame[At.command] !== INTRODUCTION_COMMAND || size > INTRODUCTION_SIZE_MAX) return null

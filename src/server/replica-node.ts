@@ -61,7 +61,7 @@ export interface ReplicaNodeOptions {
   readonly config: NodeConfig
   readonly expected: Expected | null
   readonly ports: ListeningPorts
-  /** Of the gateway; null: there is none. */
+  /** Of those in this process who speak for clients, the gateway and the REST API; null: there are none. */
   readonly secret: Uint8Array | null
   readonly log: Log
   readonly diagnostics: Diagnostics
