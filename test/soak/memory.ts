@@ -8,6 +8,8 @@ import { readFileSync } from 'node:fs'
 const MIB = 2 ** 20
 /** Compilers, collectors and pools have settled by then. */
 const WARM_MS = 15_000
+/** And this is how long a heap goes on growing to its size. */
+const GROWN_MS = 90_000
 
 interface Sample {
   readonly at: number
@@ -42,16 +44,20 @@ export class Memory {
     return early.length === 0 || late.length === 0 ? null : { early: mean(early) / MIB, late: mean(late) / MIB }
   }
 
-  /** MiB, of each process that lived through all of these times: the least in the second third of them, and in the last. */
+  /** MiB, of each process that was grown by then: the least in the second third of these times, and in the last. */
   floors(from: number, to: number): { readonly early: number; readonly late: number }[] {
     const third = (to - from) / 3
     const floors: { early: number; late: number }[] = []
     for (const life of this.#lives.values()) {
       const least = (begin: number, end: number): number =>
-        Math.min(...life.filter(({ at }) => at >= begin && at <= end).map(({ rss }) => rss / MIB))
+        Math.min(
+          ...life.filter(({ at, age }) => at >= begin && at <= end && age >= GROWN_MS).map(({ rss }) => rss / MIB),
+        )
       const early = least(from + third, to - third)
       const late = least(to - third, to)
-      if (Number.isFinite(early) && Number.isFinite(late)) floors.push({ early, late })
+      // Both thirds whole, or they say nothing about each other.
+      const grown = life.some(({ at, age }) => at <= from + third && age >= GROWN_MS)
+      if (grown && Number.isFinite(early) && Number.isFinite(late)) floors.push({ early, late })
     }
     return floors
   }
