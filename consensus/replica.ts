@@ -1788,6 +1788,8 @@ export class Replica implements ReplicaPort {
     assert(op <= this.commitMax)
     const client = getKey(header, At.prepare.client)
     const operation = headerOperation(header)
+    // What it lacked has come after all, before it began to take a checkpoint, which nobody may have.
+    this.#behind = false
     this.commitMin = op
     this.#commitHeader = header.slice()
     this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))

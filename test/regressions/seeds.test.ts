@@ -70,6 +70,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   ],
   [26, 'a process whose place was taken passed on a prepare of its successor, and was taken for its maker', ALL],
   [7000134, 'a member of a group ended before it had heard that the answer to its poll was lost', ALL],
+  [
+    8000130,
+    'a primary that had executed what it lacked took a checkpoint all the same, which nobody had, and executed nothing more',
+    ALL,
+  ],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 
