@@ -76,7 +76,7 @@ export const PeerTimeouts = {
 } as const
 const FRAMES_MAX = 4096
 const TEXT_MAX = 255
-/** Connections that have not said yet whose they are: relays come many at once, after a change of the leader. */
+/** Connections that have not said yet whose they are, besides relays: those come all at once, after a change of the leader. */
 const UNNAMED_MAX = 64
 const FRAME_TIMEOUT_MS = 10_000
 /** Time between two ticks beyond this was a stall of this process and does not count against a peer. */
@@ -119,6 +119,8 @@ export interface PeerBusOptions {
   readonly release: number
   /** Of all replicas, in order. */
   readonly addresses: readonly Address[]
+  /** That are taken. */
+  readonly relays: number
   /** What hello says about this node. */
   readonly self: NodeAddress
   /** Random, other for each start of the process. */
@@ -182,7 +184,8 @@ export class PeerBus {
   }
 
   accept(socket: number, address: string): void {
-    const room = this.#unnamed.size < UNNAMED_MAX && this.#options.memory.chunks.free > 0
+    const { memory, relays } = this.#options
+    const room = this.#unnamed.size < UNNAMED_MAX + relays && memory.chunks.free > 0
     if (!this.#running || !room) return this.#options.driver.close(socket)
     this.#open(socket, address, null)
   }

@@ -244,6 +244,7 @@ export class ReplicaNode {
       geometry,
       release: RELEASE,
       addresses: config.addresses,
+      relays: config.limits.connections,
       self,
       nonce: random.below(2 ** 32) * 2 ** 16 + random.below(2 ** 16),
       random,

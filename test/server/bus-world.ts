@@ -26,6 +26,9 @@ export interface NodeOptions {
   readonly port?: number
 }
 
+/** In each direction. */
+const RELAYS = 2
+
 export const CONNECTION: ClientConnection = {
   id: 1,
   address: '',
@@ -74,6 +77,7 @@ export class Node {
       geometry: this.geometry,
       release: options.release ?? 1,
       addresses,
+      relays: RELAYS,
       self: {
         client: { host: `host-${options.index}`, port: 8090 + options.index },
         tlsPort: 50_000 + options.index,
@@ -113,7 +117,7 @@ export class Node {
       sendQueueBytes: 64 * 1024,
       sendTimeoutMs: 1000,
       addresses,
-      connections: 2,
+      connections: RELAYS,
       handler: {
         openRelayed: (connection, voucher) => {
           this.clients.push({ connection, voucher })

@@ -73,6 +73,22 @@ test('relays are bounded, and end with the connection of the two replicas', time
   })
 })
 
+test('relays that come while others have not said who they are yet are not turned away', timeout, async () => {
+  await withWorld(async (world) => {
+    const [zero, one] = await linked(world)
+    const silent = Array.from({ length: 64 }, () => connect((world.addresses[1] as Address).port, '127.0.0.1'))
+    await Promise.all(silent.map((socket) => once(socket, 'connect')))
+    const relayed = zero.relay(1, 'a')
+    const message = zero.frame(256, () => {}, Command.request)
+    relayed.link?.send(message)
+    message.unref()
+    await world.until(() => relayed.sizes.length === 1 || relayed.closed !== null)
+    assert.equal(relayed.closed, null)
+    assert.equal(one.relays.size, 1)
+    for (const socket of silent) socket.destroy()
+  })
+})
+
 test('strangers that bring a relay: no link, no client', timeout, async () => {
   await withWorld(async (world) => {
     const zero = await world.node({ index: 0 })
