@@ -19,6 +19,7 @@ import { At, Command, clearHeader, commandOf, getKey, getU32, getU64, setU32, se
 import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
 import { Code, isPartition, Operation } from '../protocol/operations.ts'
 import { RESULT_OK_SIZE } from '../protocol/result.ts'
+import type { AccessGrant } from './access-tokens.ts'
 import { type Door, FORWARDED_HIGH, type Forwarded } from './door.ts'
 import type { ReplicaPort } from './replica-port.ts'
 import { echoOf, type RequestEcho } from './replies.ts'
@@ -75,9 +76,13 @@ export class Forwards {
     this.#desk = desk
   }
 
-  /** Is this a node, and this a client, whose requests are sent on? Clients with exactly-once sessions look for who leads. */
-  takes(door: Door): boolean {
-    return this.#options.upstream !== null && !this.#options.replica.isPrimary && !door.exactlyOnce && !door.relayed
+  /**
+   * Is this a node, and this a client, whose requests are sent on? Clients with exactly-once sessions look for who leads, and so do
+   * those with access tokens, for which nobody vouches.
+   */
+  takes({ exactlyOnce, relayed, token }: Door): boolean {
+    if (this.#options.upstream === null || this.#options.replica.isPrimary) return false
+    return !exactlyOnce && !relayed && !isGrant(token)
   }
 
   /** Takes over the reference. `token`: the key of the one that a login comes with. */
@@ -159,9 +164,7 @@ export class Forwards {
     this.look()
     if (door.upstream !== null || this.#target < 0) return door.upstream
     const { session, user, token, clientId: client } = door
-    // Whoever came with an access token shows it again, to who leads.
-    const voucher =
-      session === 0 || (typeof token === 'object' && token !== null) ? null : { client, session, user, token }
+    const voucher = session === 0 || isGrant(token) ? null : { client, session, user, token }
     const events: UpstreamEvents = {
       onFrame: (message) => this.#onFrame(door, link, message),
       onClosed: (sent) => this.#onClosed(door, link, sent),
@@ -312,6 +315,10 @@ export class Forwards {
   #isDoubtful(door: Door, request: Numbered): boolean {
     return door.doubtful.some((other) => isSame(other, request))
   }
+}
+
+function isGrant(token: Door['token']): token is AccessGrant {
+  return typeof token === 'object' && token !== null
 }
 
 interface Numbered {
