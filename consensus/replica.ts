@@ -100,7 +100,10 @@ export const Timeouts = {
   confirm: 50,
   repair: 30,
   repairExpiry: 150,
-  /** The log does not outrun a replica that is alive and came forward within this time. */
+  /**
+   * The log does not outrun a replica that is alive and came forward within this time, and waits for those that lag no longer
+   * than this altogether; what it has waited is forgotten slowly, see `PATIENCE_SHARE`.
+   */
   patience: 2000,
   /** Between two reads of the scrubber, of a frame's size or somewhat more. */
   scrub: 100,
@@ -115,6 +118,8 @@ assert(Timeouts.heartbeat * 4 <= Timeouts.election)
 assert(Timeouts.ping * 4 <= Timeouts.abdicate)
 
 const REPAIRS_MAX = 8
+/** So much of its time, at most, the log waits for replicas that lag all the time: fewer than one in a hundred requests notice. */
+const PATIENCE_SHARE = 1 / 200
 /** Bits of a ping's status. */
 const PING_NORMAL = 1
 const PING_LOSSY = 2
@@ -280,6 +285,8 @@ export class Replica implements ReplicaPort {
   /** Per client: the highest request number prepared and not yet executed, and the session that it belongs to. */
   readonly #inFlight = new Map<string, { readonly session: number; readonly number: number }>()
   #spaceWanted = false
+  /** Milliseconds that requests have waited for replicas that lag, and that are not forgotten yet. */
+  #waited = 0
   readonly #reads: ReadBarrier
   /** Head of the log with which my view began: whatever earlier views committed is not above it. */
   #viewHead = 0
@@ -737,8 +744,10 @@ export class Replica implements ReplicaPort {
   tick(): void {
     if (this.#halted || this.status === 'recovering') return
     const at = this.#clock.monotonicMs()
-    this.#now += Math.min(at - this.#lastTickAt, Timeouts.tickMax)
+    const passed = Math.min(at - this.#lastTickAt, Timeouts.tickMax)
+    this.#now += passed
     this.#lastTickAt = at
+    this.#countPatience(passed)
     this.#commitJournal()
     if (this.#disputeUntil > 0 && this.#now >= this.#disputeUntil)
       this.#haltDiverged('another replica that is there has another checkpoint')
@@ -1283,9 +1292,19 @@ export class Replica implements ReplicaPort {
 
   /**
    * Would the next op overwrite what a slow backup still has to fetch? One that is alive and moves is waited for, because it
-   * could never come back by itself; one that is gone or stuck is not.
+   * could never come back by itself; one that is gone or stuck is not, and one that is too slow not for ever: it takes a
+   * checkpoint then.
    */
   #outruns(): boolean {
+    return this.#waited < Timeouts.patience && this.#somebodyLags()
+  }
+
+  #countPatience(passed: number): void {
+    if (this.#spaceWanted && this.#outruns()) this.#waited += passed
+    else this.#waited = Math.max(0, this.#waited - passed * PATIENCE_SHARE)
+  }
+
+  #somebodyLags(): boolean {
     const lowest = this.op + 1 - this.#journal.slots
     return this.#peers.some(
       (peer, r) =>
@@ -3007,6 +3026,7 @@ export class Replica implements ReplicaPort {
     this.#committing = false
     this.#checkpointing = false
     this.#spaceWanted = false
+    this.#waited = 0
     this.#wasPrimary = false
     this.status = memory.status
     this.view = memory.view

@@ -154,8 +154,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ),
   mutant('time in which the process stood still counts', 'recovery: clocks that leap', [
     REPLICA,
-    'this.#now += Math.min(at - this.#lastTickAt, Timeouts.tickMax)',
-    'this.#now += at - this.#lastTickAt',
+    'const passed = Math.min(at - this.#lastTickAt, Timeouts.tickMax)',
+    'const passed = at - this.#lastTickAt',
   ]),
   mutant('time stamps are the wall clock', 'recovery: clocks that leap', [
     REPLICA,
@@ -185,6 +185,11 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     REPLICA,
     ' + this.#journal.slots &&\n      !this.#outruns()',
     ' + this.#journal.slots',
+  ]),
+  mutant('the log waits for ever for who is too slow', 'slow-backup: a hundred times slower', [
+    REPLICA,
+    'return this.#waited < Timeouts.patience && this.#somebodyLags()',
+    'return this.#somebodyLags()',
   ]),
   mutant('digests of checkpoints are not compared', 'divergence', [
     REPLICA,

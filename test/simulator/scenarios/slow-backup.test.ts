@@ -1,6 +1,7 @@
 // One backup that is slow, stands still or is gone: what it costs the clients of the others, measured before and after in the
 // same cluster, in virtual time. A majority answers without it, so what is left is the room in the journals: the log waits for a
-// backup that is alive and comes forward, because it could never come back by itself if it were overtaken all the time.
+// backup that is alive and comes forward, because it could never come back by itself if it were overtaken all the time; but not
+// for ever.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Atlas } from '../../../simulator/atlas.ts'
@@ -18,6 +19,8 @@ const MEASURED_MS = 4000
 const GRACE_MS = 1000
 /** A backup that is heard, and does not come forward, is waited for this long: `Timeouts.patience`, and a client's next attempt. */
 const STUCK_MS = 2500
+/** One that lags and comes forward, all in all for this long: the same, with what it gains on the way. */
+const TOO_SLOW_MS = 8000
 const SEEDS = [1, 2]
 
 interface Measured {
@@ -89,6 +92,7 @@ const HARMLESS: readonly Harmless[] = [
   ['stands still', GRACE_MS, ({ cluster }, backup) => cluster.world.stall(backup, 60_000_000)],
   ['is dead', GRACE_MS, ({ cluster }, backup) => cluster.kill(backup)],
   ['has a disk that hangs', STUCK_MS, (loaded, backup) => loaded.hang(backup)],
+  ['is a hundred times slower, too slow for the load,', TOO_SLOW_MS, (loaded, backup) => loaded.slow(backup, 100)],
 ]
 
 for (const [what, graceMs, act] of HARMLESS) {
@@ -109,27 +113,15 @@ for (const [what, graceMs, act] of HARMLESS) {
   })
 }
 
-test('a backup that is a hundred times slower, too slow for the load, holds the log to its own pace, until it is well', (t) => {
+test('a backup that is too slow for the load is waited for, for a while, and overtaken; when it is well it comes back', () => {
   for (const seed of SEEDS) {
     const loaded = new Loaded(seed)
-    const before = loaded.measure()
     const { backup, cluster } = loaded
-    const { world } = cluster
-    const view = world.primary()?.replica?.view
     loaded.slow(backup, 100)
-    cluster.run(GRACE_MS)
-    const from = cluster.node(backup).replica?.commitMin ?? 0
-    const during = loaded.measure()
-    const done = (cluster.node(backup).replica?.commitMin ?? 0) - from
+    cluster.run(TOO_SLOW_MS + MEASURED_MS)
+    assert.ok(cluster.logged(backup, 'too-far-behind'), cluster.describe())
     loaded.slow(backup, 1)
-    cluster.run(GRACE_MS)
-    const after = loaded.measure()
-    t.diagnostic(`seed ${seed}: ${JSON.stringify([before, during, after])}, the slow one executed ${done}`)
-    const told = JSON.stringify([before, during, after, done])
-    // What is answered at once is answered as soon as ever; the rest waits for room.
-    assert.ok(during.p50 <= 1.5 * before.p50, told)
-    assert.ok(during.requests >= 0.15 * before.requests && during.requests >= 0.8 * done, told)
-    assert.ok(after.requests >= 0.85 * before.requests && after.p99 <= 2 * before.p99, told)
-    assert.equal(world.primary()?.replica?.view, view, 'the primary leads on')
+    const commit = cluster.world.primary()?.replica?.commitMin ?? Number.POSITIVE_INFINITY
+    cluster.until(() => (cluster.node(backup).replica?.commitMin ?? 0) >= commit, 'its return')
   }
 })
