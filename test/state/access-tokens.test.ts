@@ -191,12 +191,10 @@ test('it is no login of clients that do not look for who leads', () => {
   rig.replica.primaryIndex = 1
   rig.upstream.leader = new Rig()
   assert.equal(rig.client().tryLogin({ token }).status, Status.transientNotAccepted)
-  // Of one who has logged in before, the next who leads is told nothing: it shows its token there.
-  user.post({ code: Code.listStreams })
-  assert.deepEqual(
-    rig.upstream.links.map(({ voucher }) => voucher),
-    [null],
-  )
+  // Nobody vouches for one who has logged in before: whoever leads has to see the token.
+  assert.equal(user.read(Code.listStreams).status, Status.transientNotAccepted)
+  assert.equal(user.write(Operation.endAccessLogin, end(rig, token)).status, Status.transientNotAccepted)
+  assert.equal(rig.upstream.links.length, 0)
 })
 
 test('wrong passwords count at the node where they are tried, also when only another one may say no', () => {

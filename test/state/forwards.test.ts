@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SeededRandom } from '../../simulator/random.ts'
-import { decodeIssueAccessTokenReply } from '../../src/protocol/commands/access-token.ts'
 import { encodeCreateConsumerGroup } from '../../src/protocol/commands/create-consumer-group.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
@@ -346,18 +345,6 @@ test('a primary that is deposed sends on what its clients want', () => {
   client.disconnect()
   rig.assertNoLeaks()
   next.assertNoLeaks()
-})
-
-test('an access token is shown to nobody else: who came with one is told to look for the leader', () => {
-  const rig = new Rig()
-  const { token } = decodeIssueAccessTokenReply(rig.client().login().read(Code.issueAccessToken).body)
-  const client = rig.client(500).login(false, { token })
-  rig.replica.depose()
-  rig.upstream.leader = new Rig()
-  assert.equal(client.read(Code.listStreams).status, Status.transientNotAccepted)
-  assert.equal(client.write(Operation.createStream, createStream('x')).status, Status.transientNotAccepted)
-  assert.equal(rig.upstream.links.length, 0)
-  rig.assertNoLeaks()
 })
 
 test('a session that the leader does not know any more ends', () => {
