@@ -38,6 +38,8 @@ import { World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
 const LIVENESS_MICROS_MAX = 60_000_000
+/** So many times longer where a slow replica stays slow. */
+const SLOW_PATIENCE = 5
 const REST_MICROS_MAX = 2_000_000
 /** Two rounds of the scrubber over all that a run can write. */
 const SCRUB_MICROS_MAX = 300_000_000
@@ -283,7 +285,9 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       world.converged() &&
       !world.participants().some(({ index }) => ending.disks[index]?.hangs)
     const damaged = ending.atlas.damaged > 0
-    const micros = LIVENESS_MICROS_MAX
+    // The one that stays slow may lead: then everybody is as slow as its disk.
+    const slow = ending.leftBehind.some(({ fate }) => fate === 'slow')
+    const micros = LIVENESS_MICROS_MAX * (slow ? SLOW_PATIENCE : 1)
     if (!world.runUntil(atRest, micros)) {
       outcome = 'liveness'
       what = `the cluster did not finish within ${micros / 1e6} s of virtual time after it was healed: ${describe(world)}`

@@ -75,6 +75,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a primary that had executed what it lacked took a checkpoint all the same, which nobody had, and executed nothing more',
     ALL,
   ],
+  [9000653, 'the bound of the simulator left no time for a cluster that is led by the slow one', ALL],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
