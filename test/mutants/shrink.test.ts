@@ -14,7 +14,8 @@ interface Report {
 }
 
 /** Not all, for the time that it takes. */
-const FAULTS = 'crash,blackout,loss,duplication,pause,stall,crash-point,crash-after-reply,client-cut,clock-jump,clock-drift,cut-pair'
+const FAULTS =
+  'crash,blackout,loss,duplication,pause,stall,crash-point,crash-after-reply,client-cut,clock-jump,clock-drift,cut-pair'
 
 test('a failure among many faults comes down to a few, and is replayed with them alone', {
   timeout: 240_000,
