@@ -2233,7 +2233,7 @@ export class Replica implements ReplicaPort {
       return
     }
     const lossEpoch = Math.max(...messages.map((vote) => vote.lossEpoch))
-    const lost = lossEpoch > this.lossEpoch
+    const lost = lossEpoch > this.#superblock.lossEpochAsked
     if (lost && !this.#acceptsLoss(outcome.headers)) return
     // A quorum has kept everything after all.
     this.#cold = null
@@ -2415,7 +2415,10 @@ export class Replica implements ReplicaPort {
     }
     const newLog = this.#logView !== view || this.status === 'recovering_head'
     const lossEpoch = getU32(w, FrameAt.startView.lossEpoch)
-    const lost = lossEpoch > this.lossEpoch
+    const lost = lossEpoch > this.#superblock.lossEpochAsked
+    // From before I took a checkpoint of this very view, or of a later one: the log has grown since.
+    const late = op < this.commitMin && view <= headerView(this.#commitHeader)
+    if (late && !lost) return this.#sendGetView(from, view)
     if (lost && !this.#acceptsLoss(headers)) return
     this.#cold = null
     this.view = view
@@ -2835,7 +2838,8 @@ export class Replica implements ReplicaPort {
   /** The next op is not to be had: those that held it have started from later checkpoints since. One of these is taken. */
   #noteStall(): void {
     const next = this.#journal.header(this.commitMin + 1)
-    const here = next !== null && this.#isPresent(next)
+    // What cannot be linked to the head may be the op of another log.
+    const here = next !== null && this.#chainedFrom <= this.commitMin + 1 && this.#isPresent(next)
     if (this.commitMin !== this.#stalledAt || this.commitMin >= this.commitMax || here) {
       this.#stalledAt = this.commitMin
       this.#stalledSince = this.#now

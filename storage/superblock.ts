@@ -188,6 +188,11 @@ export class Superblock {
     return (this.#staging as SuperblockState).commitMax
   }
 
+  /** The same for the loss epoch: what was given up is not given up once more. */
+  get lossEpochAsked(): number {
+    return (this.#staging as SuperblockState).lossEpoch
+  }
+
   get sequence(): number {
     return this.#sequence
   }

@@ -64,6 +64,8 @@ export class GroupLife {
   readonly #delivered: Set<number>[] = []
   /** Stored by an auto-commit, and not delivered at that time. */
   readonly #auto: { readonly partition: number; readonly offset: number; readonly session: number }[] = []
+  /** Partitions whose offset somebody else has moved while the group had no members, and no member since. */
+  readonly #moved = new Set<number>()
   /** `partition session`: the answer to a poll with auto-commit was lost. */
   readonly #unanswered = new Set<string>()
   /** `partition grant`: since when it is to be let go of, ms. */
@@ -156,7 +158,12 @@ export class GroupLife {
     const { operation, op, session, granted } = cause
     const what = `offset ${to} of partition ${partition} after ${from} by op ${op} of session ${session}`
     const auto = operation === Operation.storeGroupOffset
-    if (before.members.length === 0 && !this.#sessions.has(session)) return this.#options.mark('stored-by-outsider')
+    const outside = before.members.length === 0 && !this.#sessions.has(session)
+    if (!outside) this.#moved.delete(partition)
+    if (outside) {
+      this.#moved.add(partition)
+      return this.#options.mark('stored-by-outsider')
+    }
     if (!auto && operation !== Operation.storeConsumerOffset) this.wrong(`has ${what}, which is operation ${operation}`)
     const share = before.shares[partition]
     if (share?.owner !== session) this.wrong(`took ${what}; the partition belongs to ${share?.owner ?? 'nobody'}`)
@@ -271,6 +278,7 @@ export class GroupLife {
   finish(partitions: readonly PartitionEntry[]): void {
     partitions.forEach(({ log }, partition) => {
       const stored = this.#last.stored[partition] ?? -1
+      if (this.#moved.has(partition)) return
       if (log.nextOffset > log.firstOffset && stored !== log.nextOffset - 1)
         this.wrong(`has stored ${stored} of partition ${partition} in the end, which ends before ${log.nextOffset}`)
     })

@@ -11,6 +11,9 @@ import { someSector, spoil } from './disks.ts'
 import { slow } from './moments.ts'
 import type { Weather } from './weather.ts'
 
+/** A slow disk takes so long at most; one that takes longer rather hangs. */
+const SLOW_SYNC_MICROS_MAX = 200_000
+
 export const FATES = ['dead', 'frozen', 'cut', 'deaf', 'mute', 'slow', 'full', 'rotten', 'crashing'] as const
 export type Fate = (typeof FATES)[number]
 
@@ -78,7 +81,8 @@ function abandon({ world, atlas, disks, random }: Ending, node: SimNode, fate: F
       for (const other of others) world.network.cutOneWay(index, other)
       break
     case 'slow':
-      slow(node, disk, random.between(10, 50))
+      // It may lead, and its clients must not give it up before it answers.
+      slow(node, disk, Math.min(random.between(10, 50), Math.ceil(SLOW_SYNC_MICROS_MAX / world.options.disk.sync[1])))
       break
     case 'full':
       for (const zone of ZONES) disk.full.add(zone)

@@ -76,6 +76,18 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     ALL,
   ],
   [9000653, 'the bound of the simulator left no time for a cluster that is led by the slow one', ALL],
+  [
+    1003671,
+    'the first startView of a view came after the checkpoint that was taken of its later ops, and was taken for the log',
+    ALL,
+  ],
+  [1002666, 'a loss that was accepted, and not durable yet, was accepted once more', ALL],
+  [
+    1001766,
+    'the next op was here, and the header of the one after it nowhere: no checkpoint was taken, for an op was there',
+    ALL,
+  ],
+  [1000718, 'somebody outside moved the offset of a group without members, as anybody may', ALL],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
