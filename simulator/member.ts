@@ -42,6 +42,8 @@ interface Part {
   partitions: readonly number[]
   /** By partition, where it goes on, if it has polled there. */
   readonly next: Map<number, number>
+  /** By partition, up to which op it knew of its grant when it last began where the group's offset told it to. */
+  readonly begun: Map<number, number>
   /** By partition, the last offset that it got and has not stored. */
   readonly used: Map<number, number>
   /** What it had got when it heard that a partition is not its own any more. */
@@ -306,11 +308,13 @@ export class SimMember {
       const start = from.kind === 'offset' ? from.offset : (first?.offset ?? 0)
       if (from.kind === 'offset' || first !== undefined)
         history.poll(start).ok(seen.records, { tail: seen.tail, linearizable: false })
+      // Where it went on by itself, it may have begun in an earlier grant, and lost and got the partition again since.
+      if (from.kind === 'next') part.begun.set(partition, since.op)
       life.delivered(
         partition,
         this.#session.number,
         seen.records.map(({ offset }) => offset),
-        since,
+        { ...since, op: part.begun.get(partition) ?? 0 },
         linearizable,
       )
       if (first !== undefined && from.kind === 'next' && linearizable)
@@ -329,6 +333,7 @@ export class SimMember {
       // What is stored by now it does not know: it begins there.
       part.used.delete(partition)
       part.next.delete(partition)
+      part.begun.delete(partition)
     }
     this.#ask({
       operation: Operation.nonReplicated,
@@ -399,6 +404,7 @@ export class SimMember {
     if (offset >= 0) part.former.set(partition, offset)
     part.used.delete(partition)
     part.next.delete(partition)
+    part.begun.delete(partition)
     part.partitions = part.partitions.filter((other) => other !== partition)
   }
 
@@ -419,6 +425,7 @@ export class SimMember {
   #forget(part: Part): void {
     part.partitions = []
     part.next.clear()
+    part.begun.clear()
     part.used.clear()
   }
 
@@ -452,7 +459,7 @@ export class SimMember {
 }
 
 function newPart(name: string): Part {
-  return { name, joined: false, partitions: [], next: new Map(), used: new Map(), former: new Map() }
+  return { name, joined: false, partitions: [], next: new Map(), begun: new Map(), used: new Map(), former: new Map() }
 }
 
 function place(part: Part): GroupRequest {

@@ -88,6 +88,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     ALL,
   ],
   [1000718, 'somebody outside moved the offset of a group without members, as anybody may', ALL],
+  [11000066, 'a member went on by itself where it had begun in an earlier grant, as it may without being asked', ALL],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
