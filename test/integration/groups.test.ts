@@ -23,6 +23,8 @@ class Member {
         all.push(`${partition}/${offset}`)
       }
     })()
+    // It is awaited in the end; until then it must not hide what failed first.
+    this.done.catch(() => {})
   }
 }
 
@@ -32,7 +34,9 @@ function shared(members: readonly Member[]): Promise<number[][]> {
     const partitions = members.map(({ consumer }) => [...consumer.partitions])
     const all = partitions.flat().toSorted((one, other) => one - other)
     const even = partitions.every(({ length }) => length > 0)
-    return Promise.resolve(even && all.join() === '0,1,2,3' ? partitions : undefined)
+    // A member whose partitions stay the same hears of the last generation a moment later.
+    const settled = new Set(members.map(({ consumer }) => consumer.generation)).size === 1
+    return Promise.resolve(settled && even && all.join() === '0,1,2,3' ? partitions : undefined)
   })
 }
 
