@@ -146,7 +146,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (getU32(w, At.view) !== this.view || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
     'if (this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
   ]),
-  mutant('an older view may begin again', 'view-change', [
+  mutant('an older view may begin again', 60, [
     REPLICA,
     'if (view < this.view || this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
     'if (this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
