@@ -158,12 +158,11 @@ export class GroupLife {
     const { operation, op, session, granted } = cause
     const what = `offset ${to} of partition ${partition} after ${from} by op ${op} of session ${session}`
     const auto = operation === Operation.storeGroupOffset
-    const outside = before.members.length === 0 && !this.#sessions.has(session)
-    if (!outside) this.#moved.delete(partition)
-    if (outside) {
+    if (before.members.length === 0 && !this.#sessions.has(session)) {
       this.#moved.add(partition)
       return this.#options.mark('stored-by-outsider')
     }
+    this.#moved.delete(partition)
     if (!auto && operation !== Operation.storeConsumerOffset) this.wrong(`has ${what}, which is operation ${operation}`)
     const share = before.shares[partition]
     if (share?.owner !== session) this.wrong(`took ${what}; the partition belongs to ${share?.owner ?? 'nobody'}`)

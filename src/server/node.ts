@@ -23,6 +23,7 @@ import type { FromWorker, ToWorker, WorkerInput } from './replica-worker.ts'
 import { type ClusterView, RestSessions } from './rest/sessions.ts'
 import type { NodeStatus, ReplicaStatus } from './status.ts'
 import { VERSION } from './version.ts'
+import { within } from './within.ts'
 
 const STATUS_TIMEOUT_MS = 1000
 const ARCHIVE_TIMEOUT_MS = 10_000
@@ -255,7 +256,7 @@ export class GalgoNode {
     }).finally(() => {
       this.#archiving = false
     })
-    return await within(making, ARCHIVE_TIMEOUT_MS, 'the archive was not ready')
+    return await within(making, ARCHIVE_TIMEOUT_MS, late('the archive was not ready', ARCHIVE_TIMEOUT_MS))
   }
 
   async #askStatus(worker: Worker): Promise<ReplicaStatus | null> {
@@ -265,7 +266,7 @@ export class GalgoNode {
     this.#statusWaiting.set(id, resolve)
     worker.postMessage({ kind: 'status', id } satisfies ToWorker)
     try {
-      return await within(promise, STATUS_TIMEOUT_MS, 'the replica thread did not answer')
+      return await within(promise, STATUS_TIMEOUT_MS, late('the replica thread did not answer', STATUS_TIMEOUT_MS))
     } finally {
       this.#statusWaiting.delete(id)
     }
@@ -306,15 +307,6 @@ export class GalgoNode {
   }
 }
 
-/** Rejects when it takes longer; what comes of it later is nobody's. */
-async function within<T>(promise: Promise<T>, milliseconds: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} within ${milliseconds} ms`)), milliseconds)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
+function late(what: string, milliseconds: number): () => Error {
+  return () => new Error(`${what} within ${milliseconds} ms`)
 }

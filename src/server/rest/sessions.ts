@@ -16,6 +16,7 @@ import { decodeIssueAccessTokenReply, type IssuedToken } from '../../protocol/co
 import { Status } from '../../protocol/errors.ts'
 import { Code } from '../../protocol/operations.ts'
 import { encodeIntroduction } from '../introduction.ts'
+import { within } from '../within.ts'
 import { type RestError, refuse, refuseHttp } from './errors.ts'
 
 /** Until a request is answered, one way or the other. */
@@ -74,7 +75,7 @@ export class RestSessions {
       return await session.read(Code.issueAccessToken, NO_BYTES, 'any')
     }
     try {
-      const issued = decodeIssueAccessTokenReply(await within(performance.now() + this.#answerMs, ask()))
+      const issued = decodeIssueAccessTokenReply(await within(ask(), this.#answerMs, tooLate))
       return { ...issued, userId: session.userId }
     } catch (error) {
       throw error instanceof GalgoError && UNANSWERED.has(error.code) ? notReached() : error
@@ -96,8 +97,8 @@ export class RestSessions {
     const deadline = performance.now() + this.#answerMs
     let session: Session | null = null
     try {
-      session = await within(deadline, this.#session(bearer, token, address, kind))
-      return await within(deadline, action(session))
+      session = await until(deadline, this.#session(bearer, token, address, kind))
+      return await until(deadline, action(session))
     } catch (error) {
       if (!(error instanceof GalgoError)) throw error
       if (error.code === 'invalid-credentials') {
@@ -229,16 +230,13 @@ function outcomeUnknown(): RestError {
   )
 }
 
-async function within<T>(deadline: number, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new GalgoError('timeout', 'no answer in time')), deadline - performance.now())
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
+/** `deadline` by `performance.now()`. */
+function until<T>(deadline: number, promise: Promise<T>): Promise<T> {
+  return within(promise, deadline - performance.now(), tooLate)
+}
+
+function tooLate(): GalgoError {
+  return new GalgoError('timeout', 'no answer in time')
 }
 
 /** TCP; at `here`, for this client. */
