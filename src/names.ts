@@ -23,7 +23,7 @@ export { GroupConsumer, type GroupConsumerOptions } from './client/group-consume
 export type { GroupLag, PartitionLag } from './client/group-lag.ts'
 export type { Seek, SeekOptions, SeekTarget } from './client/group-seek.ts'
 export { Producer, type ProducerMessage, type ProducerOptions } from './client/producer.ts'
-export type { Credentials } from './client/session.ts'
+export type { CloseOptions, Credentials } from './client/session.ts'
 export type { Environment, Timer, TlsOptions, Transport, Wire, WireEvents } from './client/transport.ts'
 export type { PolledMessage } from './protocol/batch.ts'
 export type { ClientRecord } from './protocol/commands/client-record.ts'

@@ -14,9 +14,13 @@ export async function withClient<T>(
 ): Promise<T> {
   const client = await patiently(connectionOf(flags, io), flags, io)
   try {
-    return await run(client)
-  } finally {
+    const result = await run(client)
     await client.close()
+    return result
+  } catch (error) {
+    // Of no use any more, and who was told that it failed does not wait for it.
+    await client.close({ graceMs: 0 })
+    throw error
   }
 }
 

@@ -103,7 +103,7 @@ import { GroupConsumer, type GroupConsumerOptions } from './group-consumer.ts'
 import { type GroupLag, groupLag } from './group-lag.ts'
 import { type Seek, type SeekOptions, seekGroup } from './group-seek.ts'
 import { Producer, type ProducerOptions } from './producer.ts'
-import { type Answer, type Credentials, Session } from './session.ts'
+import { type Answer, type CloseOptions, type Credentials, Session } from './session.ts'
 import {
   type Address,
   type Environment,
@@ -126,7 +126,7 @@ export interface ConnectOptions {
   readonly timeoutMs?: number
   /** Of reads that do not say another; `primary` when absent. */
   readonly consistency?: Consistency
-  /** Closes the client. */
+  /** Closes the client, without waiting for what is under way. */
   readonly signal?: AbortSignal
   /** The network, clock and chance; the platform's when absent. With it, `transport` and `tls` say nothing. */
   readonly environment?: Environment
@@ -259,7 +259,7 @@ export async function open(options: ConnectOptions, environment: Environment): P
     onClose: () => options.signal?.removeEventListener('abort', abort),
   })
   const abort = (): void => {
-    void client.close()
+    void client.close({ graceMs: 0 })
   }
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
@@ -291,6 +291,7 @@ interface ClientParts {
 interface Opened {
   readonly session: Session
   readonly ready: Promise<void>
+  isReady: boolean
 }
 
 export class Client {
@@ -318,17 +319,25 @@ export class Client {
     await this.#session(this.#consistency === 'any')
   }
 
+  /** Asks at once where that can be: what was called before `close` is under way by then. */
+  #with<T>(reader: boolean, ask: (session: Session) => Promise<T>): Promise<T> {
+    const opened = reader ? this.#reading : this.#leading
+    if (opened?.isReady === true && !this.#closed) return ask(opened.session)
+    return this.#session(reader).then(ask)
+  }
+
   async #session(reader: boolean): Promise<Session> {
-    if (this.#closed) throw new GalgoError('closed', 'the client is closed')
+    if (this.#closed) throw new GalgoError('closed', 'the client is closed', { unsent: true })
     let opened = reader ? this.#reading : this.#leading
     if (opened === null) {
       const session = this.#parts.session(this.#servers, reader)
-      opened = { session, ready: session.open() }
+      opened = { session, ready: session.open(), isReady: false }
       if (reader) this.#reading = opened
       else this.#leading = opened
     }
     try {
       await opened.ready
+      opened.isReady = true
     } catch (error) {
       // The next one who needs it tries again.
       if (this.#reading === opened) this.#reading = null
@@ -378,14 +387,13 @@ export class Client {
     return decodeReply(await this.#ask(code, encoded(write), options), decode)
   }
 
-  async #ask(
+  #ask(
     code: number,
     body: Uint8Array,
     { consistency = this.#consistency }: ReadOptions,
     seen?: number,
   ): Promise<Answer> {
-    const session = await this.#session(consistency === 'any')
-    return await session.read(code, body, consistency, seen)
+    return this.#with(consistency === 'any', (session) => session.read(code, body, consistency, seen))
   }
 
   async #write<T>(
@@ -395,8 +403,7 @@ export class Client {
     seen?: number,
   ): Promise<T> {
     const body = encoded(write)
-    const reader = await (await this.#session(false)).write(operation, [body], seen)
-    return decodeReply(reader, decode)
+    return decodeReply(await this.#with(false, (session) => session.write(operation, [body], seen)), decode)
   }
 
   // ---- the cluster ---------------------------------------------------------------------------------------------------
@@ -768,8 +775,7 @@ export class Client {
 
   /** A batch that is encoded and sealed already, and the bytes that go before it. Neither may change before the answer. */
   async sendEncoded(prefix: Uint8Array, batch: Uint8Array): Promise<Stored> {
-    const session = await this.#session(false)
-    const reader = await session.write(Operation.sendMessages, [prefix, batch])
+    const reader = await this.#with(false, (session) => session.write(Operation.sendMessages, [prefix, batch]))
     const [append] = decodeReply(reader, decodeSendMessagesReply)
     if (append === undefined) throw new GalgoError('protocol', 'the server did not say where it stored a batch')
     const { durability, lossEpoch } = reader
@@ -808,11 +814,15 @@ export class Client {
     return new Consumer(this, this.#env, options)
   }
 
-  /** Logs out and disconnects. What is unanswered is rejected. */
-  async close(): Promise<void> {
+  /**
+   * Takes no more requests, waits `graceMs` (5 s when absent) for the answers to those under way, logs out and disconnects. So
+   * its partitions of consumer groups are others' at once. What is unanswered by then is rejected; with 0 all is, now. What a
+   * producer holds back is not under way: close that first.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
     this.#closed = true
     this.#parts.onClose()
-    await Promise.all([this.#leading?.session.close(), this.#reading?.session.close()])
+    await Promise.all([this.#leading?.session.close(options), this.#reading?.session.close(options)])
   }
 
   [Symbol.asyncDispose](): Promise<void> {

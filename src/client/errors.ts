@@ -7,11 +7,11 @@ export type GalgoErrorCode =
   /** No server could be reached, or none of them led the cluster, within the time given. */
   | 'no-connection'
   | 'invalid-credentials'
-  /** No answer in time. A write may or may not have happened. */
+  /** No answer in time. A write may or may not have happened, unless the error says that it was `unsent`. */
   | 'timeout'
   /** The session ended on the server: what was unanswered may or may not have happened. */
   | 'session-lost'
-  /** The client, producer or consumer was closed. */
+  /** The client, producer or consumer was closed; of a write as with `timeout`. */
   | 'closed'
   /** A server sent bytes that are not the protocol. */
   | 'protocol'
@@ -30,12 +30,24 @@ export class GalgoError extends Error {
   readonly code: GalgoErrorCode
   /** Number of the status that a server answered with; undefined when none did. */
   readonly status: number | undefined
+  /** No server was ever sent the request: it was certainly not executed. False says nothing. */
+  readonly unsent: boolean
 
-  constructor(code: GalgoErrorCode, message: string, options: { status?: number; cause?: unknown } = {}) {
+  constructor(
+    code: GalgoErrorCode,
+    message: string,
+    options: { status?: number; cause?: unknown; unsent?: boolean } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.status = options.status
+    this.unsent = options.unsent ?? false
   }
+}
+
+/** The same, of a request that was never sent. */
+export function asUnsent({ code, message, status, cause }: GalgoError): GalgoError {
+  return new GalgoError(code, message, { ...(status === undefined ? {} : { status }), cause, unsent: true })
 }
 
 /** The first offset of a partition whose message may be something else now. */

@@ -23,7 +23,7 @@ import { FrameReader } from '../protocol/frame-reader.ts'
 import { HEADER_SIZE } from '../protocol/message.ts'
 import { isResultFramed, Operation, operationName } from '../protocol/operations.ts'
 import { readResult } from '../protocol/result.ts'
-import { GalgoError, refused, TruncatedError } from './errors.ts'
+import { asUnsent, GalgoError, type GalgoErrorCode, refused, TruncatedError } from './errors.ts'
 import { type Address, type Environment, formatAddress, type Timer, type Wire } from './transport.ts'
 import { VERSION } from './version.ts'
 
@@ -40,6 +40,9 @@ const CONNECT_MS_MAX = 3000
 const REGISTER_MS = 2500
 const SILENCE_MS = 2000
 const TICK_MS = 100
+/** Requests under way are waited for so long when a session is closed, and then the goodbye. */
+const CLOSE_MS = 5000
+const GOODBYE_MS = 500
 const BACKOFF_MS = 8
 const BACKOFF_MS_MAX = 400
 
@@ -71,6 +74,8 @@ interface Pending {
   readonly reject: (error: Error) => void
   /** Nobody waits for the answer any more, but its number has to be used up. */
   abandoned: boolean
+  /** The connection over which it was sent first; 0: over none. */
+  sentOver: number
 }
 
 /** The body of a reply, and what the reply says of itself. */
@@ -87,6 +92,21 @@ export class Answer extends Reader {
 }
 
 type State = 'connecting' | 'registering' | 'ready' | 'closed'
+
+export interface CloseOptions {
+  /** Milliseconds for which answers to what is under way are waited for; 5 s when absent, 0: none are. */
+  readonly graceMs?: number
+}
+
+interface Closing {
+  readonly done: Promise<void>
+  readonly resolve: () => void
+  /** Until the goodbye, then until its answer. */
+  timer: Timer | null
+  /** When nothing more is waited for. */
+  by: number
+  saidGoodbye: boolean
+}
 
 export class Session {
   readonly #env: Environment
@@ -119,6 +139,7 @@ export class Session {
   #patience: Timer | null = null
   #lastCause: unknown
   #opening: { resolve: () => void; reject: (error: Error) => void; deadline: number } | null = null
+  #closing: Closing | null = null
 
   constructor(options: SessionOptions) {
     this.#env = options.environment
@@ -131,8 +152,8 @@ export class Session {
     if (this.#id.every((word) => word === 0)) this.#id[0] = 1
   }
 
-  get state(): State {
-    return this.#state
+  get state(): State | 'closing' {
+    return this.#closing === null || this.#state === 'closed' ? this.#state : 'closing'
   }
 
   get userId(): number {
@@ -191,7 +212,7 @@ export class Session {
     parts: readonly Uint8Array[],
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (this.#state === 'closed') return reject(closed())
+      if (this.#state === 'closed' || this.#closing !== null) return reject(asUnsent(closed()))
       const number = operation === Operation.nonReplicated ? this.#readNumber++ : 0
       const deadline = this.#env.now() + this.#timeoutMs
       this.#queue.push({
@@ -205,42 +226,69 @@ export class Session {
         resolve,
         reject,
         abandoned: false,
+        sentOver: 0,
       })
       this.#pump()
     })
   }
 
-  /** Logs out if it can do so at once, closes, and rejects what is unanswered. */
-  async close(): Promise<void> {
-    if (this.#state === 'closed') return
-    if (this.#state === 'ready' && this.#writes.length === 0 && this.#queue.length === 0) {
-      let enough: Timer | undefined
-      const goodbye = new Promise<void>((resolve) => {
-        this.#number += 1
-        const pending: Pending = {
-          number: this.#number,
-          operation: Operation.logout,
-          code: 0,
-          consistency: 'primary',
-          seen: 0,
-          parts: [],
-          deadline: this.#env.now() + SILENCE_MS,
-          resolve: () => resolve(),
-          reject: () => resolve(),
-          abandoned: false,
-        }
-        this.#writes.push(pending)
-        this.#sendFrame(pending)
-        enough = this.#env.after(SILENCE_MS / 4, resolve)
-      })
-      await goodbye
-      enough?.cancel()
+  /**
+   * Takes no more requests, waits for the answers to those under way, says goodbye, and closes: what this session held, the
+   * memberships of groups for one, is free at once. What is unanswered after `graceMs` is rejected. Called again, it may be
+   * sooner, but not later.
+   */
+  close({ graceMs = CLOSE_MS }: CloseOptions = {}): Promise<void> {
+    if (this.#state === 'closed') return this.#closing?.done ?? Promise.resolve()
+    const closing = (this.#closing ??= beginClosing())
+    // Whom nobody has let in has nothing to end.
+    if (this.#session === 0) this.#fail(closed())
+    else if (graceMs <= 0) this.#sayGoodbye()
+    else if (!closing.saidGoodbye && this.#env.now() + graceMs < closing.by) {
+      closing.by = this.#env.now() + graceMs
+      closing.timer?.cancel()
+      closing.timer = this.#env.after(graceMs, () => this.#sayGoodbye())
+      this.#endIfIdle()
     }
-    this.#fail(closed())
+    return closing.done
   }
 
-  /** The end: everything that waits is rejected. */
-  #fail(error: GalgoError): void {
+  /** When this session is closing, and nothing is waited for any more. */
+  #endIfIdle(): void {
+    if (this.#closing === null || this.#closing.saidGoodbye || this.#state !== 'ready') return
+    const idle = this.#queue.length === 0 && this.#reads.size === 0 && this.#writes.every(({ abandoned }) => abandoned)
+    if (idle) this.#sayGoodbye()
+  }
+
+  /** What is unanswered now is rejected. */
+  #sayGoodbye(): void {
+    const closing = this.#closing
+    if (closing === null || closing.saidGoodbye) return
+    closing.saidGoodbye = true
+    closing.timer?.cancel()
+    this.#rejectAll(closed())
+    if (this.#state !== 'ready') return this.#fail(closed())
+    const end = (): void => this.#fail(closed())
+    this.#number += 1
+    const goodbye: Pending = {
+      number: this.#number,
+      operation: Operation.logout,
+      code: 0,
+      consistency: 'primary',
+      seen: 0,
+      parts: [],
+      deadline: Number.POSITIVE_INFINITY,
+      resolve: end,
+      reject: end,
+      abandoned: false,
+      sentOver: 0,
+    }
+    this.#writes.push(goodbye)
+    this.#sendFrame(goodbye)
+    closing.timer = this.#env.after(GOODBYE_MS, end)
+  }
+
+  /** The end. `answered`: the request that this error is the answer to. */
+  #fail(error: GalgoError, answered: Pending | null = null): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
     this.#attempt += 1
@@ -250,10 +298,24 @@ export class Session {
     this.#wire = null
     this.#opening?.reject(error)
     this.#opening = null
-    for (const pending of [...this.#writes, ...this.#reads.values(), ...this.#queue]) pending.reject(error)
-    this.#writes.length = 0
+    this.#rejectAll(error, answered)
+    this.#closing?.timer?.cancel()
+    this.#closing?.resolve()
+  }
+
+  /** `error` says why; of what was sent and not answered nobody can say more. */
+  #rejectAll(error: GalgoError, answered: Pending | null = null): void {
+    answered?.reject(error)
+    const sent = this.#writes.splice(0).filter((pending) => pending !== answered)
+    const reads = [...this.#reads.values()]
+    const unsent = this.#queue.splice(0)
     this.#reads.clear()
-    this.#queue.length = 0
+    const isClosed = error.code === 'closed'
+    const why = isClosed ? 'the client was closed' : `the session ended (${error.message})`
+    for (const { operation, reject } of sent)
+      reject(undecided(operation, isClosed ? 'closed' : 'session-lost', why, error))
+    for (const { reject } of reads) reject(error)
+    for (const { reject } of unsent) reject(asUnsent(error))
   }
 
   // ---- connecting ----------------------------------------------------------------------------------------------------
@@ -342,6 +404,7 @@ export class Session {
     for (const pending of this.#writes) this.#sendFrame(pending)
     for (const pending of this.#reads.values()) this.#sendFrame(pending)
     this.#pump()
+    this.#endIfIdle()
   }
 
   /** The cluster has forgotten this client: whether what was unanswered was executed, nobody can say. */
@@ -349,12 +412,9 @@ export class Session {
     const lost = this.#writes.splice(0)
     this.#number = 0
     for (const pending of lost) {
-      pending.reject(
-        new GalgoError(
-          'session-lost',
-          `${operationName(pending.operation)}: the session ended on the cluster before an answer came; the request may or may not have been executed. Look before you repeat it.`,
-        ),
-      )
+      // The next one is to end as well.
+      if (pending.operation === Operation.logout) this.#writes.push(pending)
+      else pending.reject(undecided(pending.operation, 'session-lost', 'the session ended on the cluster'))
     }
   }
 
@@ -382,6 +442,7 @@ export class Session {
   }
 
   #sendFrame(pending: Pending): void {
+    if (pending.sentOver === 0) pending.sentOver = this.#attempt
     let size = 0
     for (const part of pending.parts) size += part.length
     const { operation, number, code, consistency, seen, parts } = pending
@@ -453,6 +514,7 @@ export class Session {
       )
     }
     this.#pump()
+    this.#endIfIdle()
   }
 
   #settle(operation: number, number: number): Pending | null {
@@ -474,12 +536,17 @@ export class Session {
     this.#next(refused(status, 'login'))
   }
 
+  /** The one request under way, if no other connection may have brought it before: what ends this one is the answer to it. */
+  get #onlyOne(): Pending | null {
+    const [only, ...more] = [...this.#writes, ...this.#reads.values()]
+    return only !== undefined && more.length === 0 && only.sentOver === this.#attempt ? only : null
+  }
+
   #onEviction(frame: Uint8Array): void {
     const reason = frame[At.eviction.reason] as number
-    if (reason === EvictionReason.invalidCredentials || reason === EvictionReason.invalidToken) {
-      return this.#fail(loginRefused(this.#credentials))
-    }
-    if (reason === EvictionReason.userInactive) return this.#fail(userInactive())
+    if (reason === EvictionReason.invalidCredentials) return this.#fail(loginRefused(this.#credentials))
+    if (reason === EvictionReason.invalidToken) return this.#fail(loginRefused(this.#credentials), this.#onlyOne)
+    if (reason === EvictionReason.userInactive) return this.#fail(userInactive(), this.#onlyOne)
     if (reason === EvictionReason.incompatibleProtocol || reason === EvictionReason.malformedLogin) {
       const what = `${formatAddress(this.server)} refused this client: ${evictionName(reason)}. Use a client of the server's release.`
       return this.#fail(new GalgoError('protocol', what))
@@ -538,19 +605,19 @@ export class Session {
     }
     while (this.#queue.length > 0 && now >= (this.#queue[0] as Pending).deadline) {
       const pending = this.#queue.shift() as Pending
-      pending.reject(this.#timeout(pending))
+      pending.reject(this.#timeout(pending, true))
     }
+    this.#endIfIdle()
   }
 
-  #timeout(pending: Pending): GalgoError {
-    const effect = pending.operation === Operation.nonReplicated ? '' : ' It may or may not have been executed.'
+  #timeout(pending: Pending, unsent = false): GalgoError {
+    const write = pending.operation !== Operation.nonReplicated
+    const effect = unsent ? ' It was never sent.' : write ? ' It may or may not have been executed.' : ''
     const why = this.#state !== 'ready' && this.#lastCause instanceof Error ? ` Last: ${this.#lastCause.message}.` : ''
     return new GalgoError(
       'timeout',
       `${operationName(pending.operation)}: no answer within ${this.#timeoutMs} ms.${effect}${why}`,
-      {
-        cause: this.#lastCause,
-      },
+      { cause: this.#lastCause, unsent },
     )
   }
 
@@ -573,6 +640,23 @@ export class Session {
 
 function closed(): GalgoError {
   return new GalgoError('closed', 'the client is closed')
+}
+
+function beginClosing(): Closing {
+  let resolve = (): void => {}
+  const done = new Promise<void>((settled) => {
+    resolve = settled
+  })
+  return { done, resolve, timer: null, by: Number.POSITIVE_INFINITY, saidGoodbye: false }
+}
+
+/** It was sent, and not answered. */
+function undecided(operation: number, code: GalgoErrorCode, why: string, cause?: unknown): GalgoError {
+  return new GalgoError(
+    code,
+    `${operationName(operation)}: ${why} before an answer came; the request may or may not have been executed. Look before you repeat it.`,
+    { cause },
+  )
 }
 
 function loginRefused(credentials: Credentials): GalgoError {

@@ -1,6 +1,7 @@
 // The client's session: which server it speaks to, what it repeats, what it gives up, and what it makes of nonsense.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SESSION_WINDOW } from '../../src/client/session.ts'
 import { type Client, GalgoError, type GalgoErrorCode } from '../../src/index.ts'
 import { Reader } from '../../src/protocol/bytes.ts'
 import { decodeRegister, type Login } from '../../src/protocol/commands/register.ts'
@@ -132,6 +133,17 @@ test('a user who is switched off: the request fails, and nobody tries again and 
   await rejects(cluster.result(client.createStream('s')), 'invalid-credentials', /deleted or is not active/)
   await rejects(client.createStream('t'), 'closed', /closed/)
   assert.equal(cluster.connectedTo.length, connections)
+})
+
+test('a user who is switched off while several requests are under way: which of them were executed, nobody can say', async () => {
+  const { cluster, client } = await ready()
+  cluster.hold = true
+  const first = rejects(store(client, 1), 'session-lost', /not active.*may or may not have been executed/)
+  await settle()
+  cluster.override = () => [evictionFrame(EvictionReason.userInactive)]
+  cluster.hold = false
+  const second = rejects(store(client, 2), 'session-lost', /not active.*may or may not have been executed/)
+  await cluster.result(Promise.all([first, second]))
 })
 
 test('what a user or a token may be is said before it is sent', async () => {
@@ -333,23 +345,130 @@ test('a session that the cluster has lost: what was unanswered is undecided, and
   assert.equal(cluster.offsets.get('c'), 2)
 })
 
-test('closing: what waits is rejected, later requests too, and nothing is left running', async () => {
+test('closing at once: what waits is rejected, later requests too, and nothing is left running', async () => {
   const { cluster, client } = await ready()
   cluster.hold = true
-  const waiting = rejects(store(client, 1), 'closed', /closed/)
+  const waiting = rejects(store(client, 1), 'closed', /may or may not have been executed/)
   await settle()
-  await cluster.result(client.close())
+  const closing = client.close({ graceMs: 0 })
   await waiting
+  await cluster.result(closing)
+  assert.equal(cluster.asked.at(-1)?.operation, Operation.logout)
   await rejects(client.ping(), 'closed', /closed/)
   const connections = cluster.connectedTo.length
   await cluster.run(60_000)
   assert.equal(cluster.connectedTo.length, connections)
+  assert.equal(cluster.timersLeft, 0)
 })
 
 test('an idle client says goodbye', async () => {
   const { cluster, client } = await ready()
   await cluster.result(client.close())
   assert.equal(cluster.asked.at(-1)?.operation, Operation.logout)
+})
+
+test('closing: what is under way is answered first, nothing more is taken, and then it says goodbye', async () => {
+  const { cluster, client } = await ready()
+  cluster.hold = true
+  const stored = store(client, 1)
+  const read = client.getTopic('s', 't')
+  await settle()
+  const closing = client.close()
+  await rejects(client.ping(), 'closed', /closed/)
+  await cluster.run(1000)
+  assert.notEqual(cluster.asked.at(-1)?.operation, Operation.logout)
+  cluster.release()
+  await cluster.result(closing)
+  await stored
+  assert.equal((await read)?.topic.name, 't')
+  assert.equal(cluster.asked.at(-1)?.operation, Operation.logout)
+  assert.equal(cluster.timersLeft, 0)
+})
+
+test('closing: answers that do not come are waited for so long and no longer; it says goodbye all the same', async () => {
+  const { cluster, client } = await ready()
+  cluster.override = ({ operation }) => (operation === Operation.storeConsumerOffset ? [] : undefined)
+  const waiting = rejects(store(client, 1), 'closed', /may or may not have been executed/)
+  const closing = client.close({ graceMs: 700 })
+  await cluster.run(600)
+  assert.notEqual(cluster.asked.at(-1)?.operation, Operation.logout)
+  await cluster.run(200)
+  await waiting
+  await closing
+  assert.equal(cluster.asked.at(-1)?.operation, Operation.logout)
+  assert.equal(cluster.timersLeft, 0)
+})
+
+test('closing: patience that has begun is cut short by a second call', async () => {
+  const { cluster, client } = await ready()
+  cluster.hold = true
+  const waiting = rejects(store(client, 1), 'closed', /may or may not have been executed/)
+  await settle()
+  const first = client.close()
+  const second = client.close({ graceMs: 0 })
+  await cluster.run(600)
+  await Promise.all([waiting, first, second])
+  assert.equal(cluster.timersLeft, 0)
+})
+
+test('closing while nobody leads: the next one who does gets what is under way, and the goodbye', async () => {
+  const { cluster, client } = await ready()
+  cluster.leader = -1
+  cluster.kill(0)
+  const stored = store(client, 1)
+  await settle()
+  const closing = client.close()
+  await cluster.run(1000)
+  cluster.leader = 1
+  await cluster.result(closing)
+  await stored
+  assert.equal(cluster.offsets.get('c'), 1)
+  assert.equal(cluster.asked.at(-1)?.operation, Operation.logout)
+})
+
+test('closing while there is nobody: in time, and what was never sent is said to be', async () => {
+  const { cluster, client } = await ready()
+  for (const { index } of cluster.nodes) cluster.kill(index)
+  await settle()
+  const isUnsent = (error: unknown): boolean => error instanceof GalgoError && error.code === 'closed' && error.unsent
+  const unsent = assert.rejects(store(client, 1), isUnsent)
+  const closing = client.close({ graceMs: 500 })
+  await cluster.run(500)
+  await Promise.all([closing, unsent])
+  assert.equal(cluster.timersLeft, 0)
+})
+
+test('of requests that time out those that were never sent are told apart', async () => {
+  const cluster = new FakeCluster()
+  const client = await cluster.result(cluster.connect({ timeoutMs: 3000 }))
+  cluster.hold = true
+  const outcomes = await cluster.result(
+    Promise.allSettled(Array.from({ length: SESSION_WINDOW + 4 }, (_, i) => store(client, i + 1))),
+  )
+  const unsent = outcomes.map((outcome) => {
+    assert.equal(outcome.status, 'rejected')
+    const error: unknown = outcome.reason
+    assert.ok(error instanceof GalgoError && error.code === 'timeout')
+    assert.match(error.message, error.unsent ? /never sent/ : /may or may not have been executed/)
+    return error.unsent
+  })
+  assert.deepEqual(unsent, [...Array(SESSION_WINDOW).fill(false), ...Array(4).fill(true)])
+  cluster.release()
+  await cluster.result(client.close())
+  assert.equal(cluster.offsets.get('c'), SESSION_WINDOW)
+})
+
+test('a login that is refused in the middle: whether what was sent before was executed, nobody can say', async () => {
+  const { cluster, client } = await ready()
+  cluster.hold = true
+  const sent = rejects(store(client, 1), 'session-lost', /may or may not have been executed/)
+  await settle()
+  cluster.override = ({ operation }) =>
+    operation === Operation.register ? [evictionFrame(EvictionReason.invalidCredentials)] : undefined
+  cluster.leader = 1
+  cluster.kill(0)
+  const unsent = rejects(store(client, 2), 'invalid-credentials', /wrong/)
+  await cluster.result(Promise.all([sent, unsent]))
 })
 
 test('a client that was closed, or never got in, leaves no timer that keeps its process alive', async () => {

@@ -62,7 +62,7 @@ export async function runSeat(context: Context, { group, number }: Seat, random:
         await context.requests.time(`${name} leaves`, member.consumer.close())
         counters.left += 1
       }
-      if (end === 'dies') await client.close()
+      if (end === 'dies') await client.close({ graceMs: 0 })
       await reading
     }
     await client.close()
