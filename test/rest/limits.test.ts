@@ -2,14 +2,26 @@
 import assert from 'node:assert/strict'
 import { createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
-import type { Session } from '../../src/client/session.ts'
-import { Writer } from '../../src/protocol/bytes.ts'
-import { encodeRegisterReply, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
+import { SESSION_WINDOW, type Session } from '../../src/client/session.ts'
+import { Reader, Writer } from '../../src/protocol/bytes.ts'
+import {
+  decodeRegister,
+  encodeRegisterReply,
+  type Login,
+  PROTOCOL_VERSION,
+} from '../../src/protocol/commands/register.ts'
 import { At, Command, setU32 } from '../../src/protocol/frame.ts'
 import { FrameReader } from '../../src/protocol/frame-reader.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
-import { Admission, BODIES_MAX, LOGINS_MAX, REQUESTS_MAX } from '../../src/server/rest/admission.ts'
+import {
+  Admission,
+  BODIES_MAX,
+  LOGIN_BODY_MAX,
+  LOGINS_MAX,
+  REQUESTS_MAX,
+  STRANGERS_MAX,
+} from '../../src/server/rest/admission.ts'
 import { RestError } from '../../src/server/rest/errors.ts'
 import { jsonText, parseJson, sizeText } from '../../src/server/rest/json.ts'
 import { RestSessions, TOKENS_MAX } from '../../src/server/rest/sessions.ts'
@@ -22,8 +34,9 @@ const isRefusal =
 /** Answers logins, if at all, and nothing else; tells what it was asked. */
 async function withSilence(
   use: (sessions: RestSessions, asked: () => Promise<void>) => Promise<void>,
-  options: { readonly logsIn?: boolean; readonly answerMs?: number } = {},
+  options: { readonly logsIn?: boolean | ((login: Login) => boolean); readonly answerMs?: number } = {},
 ): Promise<void> {
+  const { logsIn = false } = options
   const sockets: Socket[] = []
   const asked: (() => void)[] = []
   const server = createServer((socket) => {
@@ -31,8 +44,11 @@ async function withSilence(
     socket.on('error', () => {})
     const reader = new FrameReader((frame) => {
       if (frame[At.command] !== Command.request) return
-      if (frame[At.request.operation] !== Operation.register) asked.shift()?.()
-      else if (options.logsIn === true) socket.write(welcome(frame))
+      const operation = frame[At.request.operation]
+      if (operation === Operation.logout) return
+      if (operation !== Operation.register) asked.shift()?.()
+      else if (typeof logsIn === 'function' ? logsIn(decodeRegister(new Reader(frame, HEADER_SIZE))) : logsIn)
+        socket.write(welcome(frame))
     })
     socket.on('data', (bytes) => void reader.push(bytes))
   })
@@ -81,13 +97,43 @@ test('a token has so many requests at a time; one more is told to come again, an
 })
 
 test('so many tokens are in use at a time; one more is told to come again', async () => {
-  await withSilence(async (sessions) => {
-    const busy = Array.from({ length: TOKENS_MAX }, (_, i) =>
-      sessions.use(`token ${i}`, '127.0.0.1:1', 'read', NOTHING),
-    )
-    void Promise.allSettled(busy)
-    await assert.rejects(sessions.use('other', '127.0.0.1:1', 'read', NOTHING), isRefusal(503, 'server_busy'))
-  })
+  await withSilence(
+    async (sessions) => {
+      const inUse = Array.from({ length: TOKENS_MAX }, (_, i) => {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        const action = async (session: Session): Promise<void> => {
+          resolve()
+          await session.write(Operation.purgeStream, [])
+        }
+        void sessions.use(`token ${i}`, '127.0.0.1:1', 'write', action).catch(() => {})
+        return promise
+      })
+      await Promise.all(inUse)
+      await assert.rejects(sessions.use('other', '127.0.0.1:1', 'read', NOTHING), isRefusal(503, 'server_busy'))
+      assert.ok(sessions.knows('token 0') && !sessions.knows('other'))
+    },
+    { logsIn: true },
+  )
+})
+
+test('tokens that nobody is let in with push none out that is known', async () => {
+  const isGood = (login: Login): boolean => 'token' in login && login.token.startsWith('good')
+  await withSilence(
+    async (sessions) => {
+      let opened: Session | undefined
+      for (let i = 0; i < TOKENS_MAX; i++)
+        await sessions.use(`good ${i}`, '127.0.0.1:1', 'read', async (session) => {
+          opened ??= session
+        })
+      const forged = Array.from({ length: STRANGERS_MAX }, (_, i) =>
+        sessions.use(`forged ${i}`, '127.0.0.1:1', 'read', NOTHING),
+      )
+      await Promise.all(forged.map((one) => assert.rejects(one, isRefusal(503, 'transient_not_accepted'))))
+      assert.equal(sessions.knows('forged 0'), false)
+      await sessions.use('good 0', '127.0.0.1:1', 'read', async (session) => assert.equal(session, opened))
+    },
+    { logsIn: isGood, answerMs: 300 },
+  )
 })
 
 test('a token that nobody uses now makes room for another one', async () => {
@@ -98,8 +144,8 @@ test('a token that nobody uses now makes room for another one', async () => {
         sessions.use(token, '127.0.0.1:1', 'read', async (session) => void opened.push(session))
       for (let i = 0; i <= TOKENS_MAX; i++) await use(`token ${i}`)
       assert.deepEqual(
-        opened.flatMap(({ state }, i) => (state === 'ready' ? [] : [i])),
-        [],
+        opened.flatMap(({ state }, i) => (state === 'ready' ? [] : [[i, state]])),
+        [[0, 'closing']],
         'it says goodbye first',
       )
       await use('token 1')
@@ -128,6 +174,30 @@ test('without an answer a read is told to come again, a write that nobody knows 
       await assert.rejects(sessions.issue({ token: 'x' }, '127.0.0.1:1'), notTaken)
     },
     { answerMs: 100 },
+  )
+})
+
+test('a write without an answer says nothing of those that wait behind it: they were never sent, and are told to come again', async () => {
+  const unknown = isRefusal(503, 'transient_not_committed')
+  const notTaken = isRefusal(503, 'transient_not_accepted')
+  await withSilence(
+    async (sessions) => {
+      const writes = Array.from({ length: SESSION_WINDOW + 3 }, () =>
+        sessions.use('token', '127.0.0.1:1', 'write', (session) => session.write(Operation.purgeStream, [])),
+      )
+      // A poll that stores an offset changes something too.
+      const poll = sessions.use('token', '127.0.0.1:1', 'write', (session) => session.read(Code.pollMessages, EMPTY))
+      await Promise.all(writes.map((write, i) => assert.rejects(write, i < SESSION_WINDOW ? unknown : notTaken)))
+      await assert.rejects(poll, notTaken)
+    },
+    { logsIn: true, answerMs: 300 },
+  )
+  await withSilence(
+    async (sessions) => {
+      const poll = sessions.use('token', '127.0.0.1:1', 'write', (session) => session.read(Code.pollMessages, EMPTY))
+      await assert.rejects(poll, unknown)
+    },
+    { logsIn: true, answerMs: 300 },
   )
 })
 
@@ -173,6 +243,14 @@ test('requests, logins and bytes of bodies at a time; what is given back may be 
   tickets[REQUESTS_MAX]?.enter('login')
   for (const ticket of tickets) ticket.leave()
   assert.deepEqual([admission.requests, admission.logins, admission.bytes], [0, 0, 0])
+  for (let i = 0; i < STRANGERS_MAX; i++) tickets[i]?.enter('stranger')
+  assert.throws(() => tickets[STRANGERS_MAX]?.enter('stranger'), busy)
+  for (let i = STRANGERS_MAX; i < STRANGERS_MAX + REQUESTS_MAX; i++)
+    (tickets[i] ??= admission.ticket()).enter('request')
+  assert.throws(() => tickets[0]?.enter('request'), busy)
+  tickets[0]?.enter('stranger')
+  for (const ticket of tickets) ticket.leave()
+  assert.deepEqual([admission.requests, admission.strangers], [0, 0])
 
   const post = (body: string): Request =>
     new Request('http://a/', { method: 'POST', body, headers: { 'Content-Type': 'application/json; charset=utf-8' } })
@@ -183,6 +261,10 @@ test('requests, logins and bytes of bodies at a time; what is given back may be 
   ticket.leave()
   assert.equal(admission.bytes, BODIES_MAX - 4)
   await assert.rejects(ticket.body(post('12345'), 4), isRefusal(413, 'payload_too_large'))
+  assert.equal((await admission.ticket().loginBody(post('12345'))).length, 5)
+  assert.equal(admission.bytes, BODIES_MAX - 4)
+  const large = post('x'.repeat(LOGIN_BODY_MAX + 1))
+  await assert.rejects(admission.ticket().loginBody(large), isRefusal(413, 'payload_too_large'))
 })
 
 test('numbers of 64 and 128 bits are read and written as they are', () => {

@@ -1,6 +1,8 @@
 // The REST API against a node of its own: every route, what it answers, who may ask, and what becomes of nonsense.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { unzipSync } from 'fflate'
@@ -11,6 +13,16 @@ import { FRAME_SIZE_MAX, startNode } from '../integration/transport-node.ts'
 import { b64, RestClient, toPartition } from './rest-client.ts'
 
 const ALL_ONES = '18446744073709551615'
+
+/** The status that is answered to bytes which are no whole request. */
+async function firstLine(port: number, bytes: string): Promise<number> {
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => {})
+  socket.write(bytes)
+  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  return Number(/^HTTP\/1\.1 (\d+)/.exec(chunk.toString())?.[1])
+}
 
 suite('the REST API', () => {
   const directory = temporaryDirectory()
@@ -478,6 +490,27 @@ suite('the REST API', () => {
     for (const authorization of ['', 'Basic aWdneTppZ2d5', 'Bearer', 'Bearer a b']) {
       const reply = await guest().ask('GET', '/streams', undefined, { Authorization: authorization })
       assert.deepEqual([reply.status, reply.headers.get('www-authenticate')], [401, 'Bearer'], authorization)
+    }
+    await root.get('/streams')
+  })
+
+  test('of whoever has no good token no body is read, nor one of a login that is larger than a login', async () => {
+    const forged = `Authorization: Bearer ${'x'.repeat(40)}\r\n`
+    const known = `Authorization: Bearer ${root.token}\r\n`
+    const unfinished = [
+      ['POST /streams', '', 401],
+      ['POST /streams', forged, 401],
+      ['POST /snapshot', forged, 401],
+      ['POST /streams/shop/topics/messages/messages', forged, 401],
+      ['POST /users/login', '', 413],
+      ['POST /users/login', known, 413],
+    ] as const
+    for (const [request, authorization, status] of unfinished) {
+      const head = `${request} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${authorization}`
+      for (const framing of ['Content-Length: 200000\r\n\r\n', 'Transfer-Encoding: chunked\r\n\r\n10000\r\n']) {
+        const answer = await firstLine(node.httpPort, `${head}${framing}${' '.repeat(65_536)}`)
+        assert.equal(answer, status, `${request} ${framing}`)
+      }
     }
     await root.get('/streams')
   })

@@ -1,12 +1,13 @@
 // The REST API of Iggy: each route makes, out of path, query and JSON, the request that a binary client would send, and JSON out
 // of the answer. What a user may do, and what is valid, is decided where those requests end (state/dispatcher.ts), not here.
 //
-//   request ─▶ body within its limit ─▶ Admission: is there room? ─▶ route ─▶ RestSessions ─▶ the cluster
+//   login   ─▶ small body ──────────────────────────────┐
+//   request ─▶ is the token good? ─▶ body within its limit ─▶ Admission: is there room? ─▶ route ─▶ RestSessions ─▶ the cluster
 import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context, Hono } from 'hono'
 import type { Log } from '../../../consensus/ports.ts'
 import { formatAddress } from '../address.ts'
-import { Admission } from './admission.ts'
+import { Admission, type Ticket } from './admission.ts'
 import { bearerOf, Call, type RestParts, type Route } from './call.ts'
 import { answerOf, explain, refuseHttp } from './errors.ts'
 import { MESSAGE_ROUTES } from './routes-messages.ts'
@@ -49,8 +50,7 @@ async function answer(c: Context, route: Route, api: RestApi, admission: Admissi
     const ticket = admission.ticket()
     let call: Call | null = null
     try {
-      const body = await bodyOf(c, route, api, (sizeMax) => ticket.body(c.req.raw, sizeMax))
-      if (route.trait !== 'open') ticket.enter(route.trait === 'login' ? 'login' : 'request')
+      const body = await admit(c, route, api, ticket)
       call = new Call(c, api, addressOf(c), body)
       return await route.run(call)
     } finally {
@@ -67,18 +67,33 @@ async function answer(c: Context, route: Route, api: RestApi, admission: Admissi
   }
 }
 
-async function bodyOf(
+/** Finds a place for the request, and reads its body. */
+async function admit(
   c: Context,
   { method, trait }: Route,
   { sessions, frameSizeMax }: RestParts,
-  read: (sizeMax: number) => Promise<Uint8Array>,
+  ticket: Ticket,
 ): Promise<Uint8Array> {
-  const token = trait === 'open' || trait === 'login' ? null : bearerOf(c.req.header('authorization'))
-  if (method === 'GET' || method === 'DELETE') return NO_BYTES
-  if (trait !== 'large' || token === null) return await read(BODY_MAX)
-  // Whoever may not be heard is not read from for long.
-  await sessions.use(token, addressOf(c), 'write', async () => {})
-  return await read(Math.max(BODY_MAX, Math.min(LARGE_FACTOR * frameSizeMax(), LARGE_MAX)))
+  if (trait === 'open') return NO_BYTES
+  if (trait === 'login') {
+    const body = await ticket.loginBody(c.req.raw)
+    ticket.enter('login')
+    return body
+  }
+  const token = bearerOf(c.req.header('authorization'))
+  const isStranger = !sessions.knows(token)
+  if (method === 'GET' || method === 'DELETE') {
+    ticket.enter(isStranger ? 'stranger' : 'request')
+    return NO_BYTES
+  }
+  if (isStranger) ticket.enter('stranger')
+  // Whoever may not be heard is not read from.
+  await sessions.use(token, addressOf(c), trait === 'here' ? 'here' : 'write', async () => {})
+  ticket.leave()
+  const sizeMax = trait === 'large' ? Math.max(BODY_MAX, Math.min(LARGE_FACTOR * frameSizeMax(), LARGE_MAX)) : BODY_MAX
+  const body = await ticket.body(c.req.raw, sizeMax)
+  ticket.enter('request')
+  return body
 }
 
 /** Of the client. */

@@ -139,11 +139,12 @@ export function empty(status: 200 | 202 | 204, headers: Readonly<Record<string, 
  *   large   the body may be as large as a batch of messages takes in JSON
  *   login   somebody says who they are; no token goes with it
  *   open    anybody may ask
+ *   here    this node by itself answers, also while nobody leads
  */
 export interface Route {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly path: string
-  readonly trait?: 'large' | 'login' | 'open'
+  readonly trait?: 'large' | 'login' | 'open' | 'here'
   readonly run: (call: Call) => Response | Promise<Response>
 }
 

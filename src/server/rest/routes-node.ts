@@ -42,7 +42,7 @@ export const NODE_ROUTES: readonly Route[] = [
     if (client === null) throw notFound()
     return json(clientDetailsJson(client))
   }),
-  route('POST', '/snapshot', snapshot),
+  route('POST', '/snapshot', snapshot, 'here'),
   route('GET', '/options/:scope', async (call) => {
     const scope = scopeOf(call.param('scope'))
     const write = Code.describeOptions

@@ -7,6 +7,9 @@
 //          └─▶ here:  with this node, for what it answers by itself, and for reads that may be behind
 //
 // Opened when first needed, closed when idle. This node is reached over loopback as the gateway reaches it, others by TCP.
+//
+// A token is known once a session has been let in with it. Those that are not yet have no place beyond their requests, which the
+// door counts (admission.ts), and push nobody out.
 import { GalgoError, type GalgoErrorCode } from '../../client/errors.ts'
 import { tcpEnvironment } from '../../client/node-tcp.ts'
 import { type Credentials, Session } from '../../client/session.ts'
@@ -23,12 +26,15 @@ import { type RestError, refuse, refuseHttp } from './errors.ts'
 const ANSWER_MS = 10_000
 /** Until this node by itself must have let a token in. */
 const HERE_MS = 2000
+/** Tokens that are known at a time. */
 export const TOKENS_MAX = 128
 /** Requests of one token at a time. */
 const REQUESTS_PER_TOKEN_MAX = 64
 const IDLE_MS = 60_000
 const SWEEP_MS = 5000
 const NO_BYTES = new Uint8Array(0)
+/** Sessions are ended without waiting for what they hold. */
+const NOW = { graceMs: 0 } as const
 
 /** The cluster as this node sees it. */
 export interface ClusterView {
@@ -48,6 +54,7 @@ interface Opened {
 }
 
 interface Bearer {
+  known: boolean
   readonly sessions: Map<Kind, Opened>
   requests: number
   usedAt: number
@@ -80,8 +87,13 @@ export class RestSessions {
     } catch (error) {
       throw error instanceof GalgoError && UNANSWERED.has(error.code) ? notReached() : error
     } finally {
-      void session.close()
+      void session.close(NOW)
     }
+  }
+
+  /** Has somebody been let in with it? */
+  knows(token: string): boolean {
+    return this.#bearers.get(token)?.known ?? false
   }
 
   /** Something in a session of this token's; it is opened if need be. Throws a RestError that says what is known of the outcome. */
@@ -95,10 +107,15 @@ export class RestSessions {
       )
     bearer.requests += 1
     const deadline = performance.now() + this.#answerMs
-    let session: Session | null = null
+    let entered = false
+    let limit: NodeJS.Timeout | undefined
     try {
-      session = await until(deadline, this.#session(bearer, token, address, kind))
-      return await until(deadline, action(session))
+      const session = await within(this.#session(bearer, token, address, kind), this.#answerMs, tooLate)
+      this.#makeKnown(bearer)
+      entered = true
+      // What the session holds is not to be executed at some later time, nor kept until then.
+      limit = setTimeout(() => void session.close(NOW), deadline - performance.now())
+      return await action(session)
     } catch (error) {
       if (!(error instanceof GalgoError)) throw error
       if (error.code === 'invalid-credentials') {
@@ -106,42 +123,45 @@ export class RestSessions {
         throw refuse(Status.unauthenticated, 'the token is not valid, has expired, or was ended; log in again')
       }
       if (!UNANSWERED.has(error.code)) throw error
-      if (session === null) throw notReached()
-      // What it holds is not to be executed at some later time, nor kept until then.
-      if (bearer.sessions.get(kind)?.session === session) bearer.sessions.delete(kind)
-      void session.close()
-      throw kind === 'write' ? outcomeUnknown() : notReached()
+      // One session serves all writes of a token: those that waited for their turn in it were never sent.
+      throw kind === 'write' && entered && !error.unsent ? outcomeUnknown() : notReached()
     } finally {
+      clearTimeout(limit)
       bearer.requests -= 1
       bearer.usedAt = performance.now()
+      if (!bearer.known && bearer.requests === 0 && this.#bearers.get(token) === bearer) this.#drop(token, bearer)
     }
   }
 
   #bearer(token: string): Bearer {
     const known = this.#bearers.get(token)
     if (known !== undefined) return known
-    if (this.#bearers.size >= TOKENS_MAX && !this.#dropOldest())
-      throw refuseHttp(
-        503,
-        'server_busy',
-        'this node serves as many tokens as it can; repeat the request, or ask another node',
-      )
-    const bearer: Bearer = { sessions: new Map(), requests: 0, usedAt: performance.now() }
+    const bearer: Bearer = { known: false, sessions: new Map(), requests: 0, usedAt: performance.now() }
     this.#bearers.set(token, bearer)
     return bearer
   }
 
-  #dropOldest(): boolean {
-    let oldest: [string, Bearer] | null = null
-    for (const entry of this.#bearers)
-      if (entry[1].requests === 0 && (oldest === null || entry[1].usedAt < oldest[1].usedAt)) oldest = entry
-    if (oldest !== null) this.#drop(...oldest)
-    return oldest !== null
+  /** It has been let in, and takes a place, if there is one. */
+  #makeKnown(bearer: Bearer): void {
+    if (bearer.known) return
+    const known = [...this.#bearers].filter((entry) => entry[1].known)
+    if (known.length >= TOKENS_MAX) {
+      const idle = known.filter((entry) => entry[1].requests === 0).sort((a, b) => a[1].usedAt - b[1].usedAt)
+      const [oldest] = idle
+      if (oldest === undefined)
+        throw refuseHttp(
+          503,
+          'server_busy',
+          'this node serves as many tokens as it can; repeat the request, or ask another node',
+        )
+      this.#drop(...oldest)
+    }
+    bearer.known = true
   }
 
   #drop(token: string, bearer: Bearer): void {
     this.#bearers.delete(token)
-    for (const { session } of bearer.sessions.values()) void session.close()
+    for (const { session } of bearer.sessions.values()) void session.close(NOW)
   }
 
   /** It is good no more. */
@@ -152,13 +172,13 @@ export class RestSessions {
 
   async #session(bearer: Bearer, token: string, address: string, kind: Kind): Promise<Session> {
     let opened = bearer.sessions.get(kind)
-    if (opened === undefined || opened.session.state === 'closed') {
+    if (opened === undefined || isOver(opened.session)) {
       const session = this.#make({ token }, address, kind)
       opened = { session, ready: session.open() }
       bearer.sessions.set(kind, opened)
     }
     const { session, ready } = opened
-    const timer = kind === 'here' ? setTimeout(() => void session.close(), HERE_MS) : undefined
+    const timer = kind === 'here' ? setTimeout(() => void session.close(NOW), HERE_MS) : undefined
     try {
       await ready
     } catch (error) {
@@ -209,7 +229,7 @@ export class RestSessions {
     clearInterval(this.#sweeper)
     const sessions = [...this.#bearers.values()].flatMap((bearer) => [...bearer.sessions.values()])
     this.#bearers.clear()
-    await Promise.all(sessions.map(({ session }) => session.close()))
+    await Promise.all(sessions.map(({ session }) => session.close(NOW)))
   }
 }
 
@@ -230,9 +250,8 @@ function outcomeUnknown(): RestError {
   )
 }
 
-/** `deadline` by `performance.now()`. */
-function until<T>(deadline: number, promise: Promise<T>): Promise<T> {
-  return within(promise, deadline - performance.now(), tooLate)
+function isOver({ state }: Session): boolean {
+  return state === 'closed' || state === 'closing'
 }
 
 function tooLate(): GalgoError {
