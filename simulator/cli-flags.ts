@@ -19,6 +19,7 @@ export interface Flags {
   readonly replicas?: number
   readonly readers?: number
   readonly members?: number
+  readonly operations?: 'all' | 'usual'
   readonly durability?: Durability
   readonly duration?: number
   readonly clients?: number
@@ -61,6 +62,11 @@ export function defineCommand(io: SimulatorIo): Command {
     .option('--durability <class>', 'disk or memory; drawn by the seed when absent', oneOf('disk', 'memory'))
     .option('--readers <n>', 'clients that read; drawn by the seed when absent', whole(0, 32))
     .option('--members <n>', 'members of consumer groups; drawn by the seed when absent', whole(0, 8))
+    .option(
+      '--operations <which>',
+      'all: clients ask for every operation, and repeat messages that are dropped; usual: not; drawn by the seed when absent',
+      oneOf('all', 'usual'),
+    )
     .option(
       '--duration <s>',
       'simulated seconds in which faults happen and clients work; until they are done, 30 at most, when absent',
@@ -108,6 +114,7 @@ export function shapeOf(flags: Flags): SwarmShape {
     replicaCount: flags.replicas,
     readers: flags.readers,
     members: flags.members,
+    operations: flags.operations === undefined ? undefined : flags.operations === 'all',
     durability: flags.durability,
     faults: flags.faults,
     only: flags.only,
@@ -124,6 +131,7 @@ export function replay(seed: number, shape: SwarmShape): string {
   if (shape.replicaCount !== undefined) parts.push(`--replicas ${shape.replicaCount}`)
   if (shape.readers !== undefined) parts.push(`--readers ${shape.readers}`)
   if (shape.members !== undefined) parts.push(`--members ${shape.members}`)
+  if (shape.operations !== undefined) parts.push(`--operations ${shape.operations ? 'all' : 'usual'}`)
   if (shape.durability !== undefined) parts.push(`--durability ${shape.durability}`)
   if (shape.safetyMicros !== undefined) parts.push(`--duration ${shape.safetyMicros / 1e6}`)
   if (shape.clients !== undefined) parts.push(`--clients ${shape.clients}`)

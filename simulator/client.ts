@@ -30,7 +30,7 @@ export interface ClientWorld {
   nextRequest(client: SimClient, number: number): { operation: number; body: Uint8Array } | null
   onAcknowledged(client: SimClient, ack: Acknowledgement): void
   /** The session is gone: the client starts a new one, what was unanswered is undecided. */
-  onUndecided(client: SimClient, requests: readonly Request[]): void
+  onUndecided(client: SimClient, session: number, requests: readonly Request[]): void
 }
 
 export interface ClientOptions {
@@ -200,7 +200,7 @@ export class SimClient {
       this.#finished = false
       this.#think()
     }
-    this.#world.onUndecided(this, doubted.unanswered)
+    this.#world.onUndecided(this, doubted.session, doubted.unanswered)
   }
 
   /** The node did not take the request. */

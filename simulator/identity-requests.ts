@@ -1,6 +1,7 @@
 // Requests about users, tokens, names and purges, as they stand in the log: what a door makes of them is not simulated here.
 // Many are refused, the same way everywhere. The stream and topic that last are left alone.
 import { Writer } from '../src/protocol/bytes.ts'
+import { encodeEndAccessLogin, hexOf, LOGIN_NUMBER_SIZE } from '../src/protocol/commands/access-token.ts'
 import { encodeChangePassword } from '../src/protocol/commands/change-password.ts'
 import { encodeTokenEntry } from '../src/protocol/commands/create-personal-access-token.ts'
 import { encodeCreateUser } from '../src/protocol/commands/create-user.ts'
@@ -29,11 +30,15 @@ export interface SimRequest {
   readonly body: Uint8Array
 }
 
+/** Kinds of requests that the first seeds asked for, and all. */
+const FIRST_KINDS = 10
+export const ALL_KINDS = 11
+
 /** `stream` comes and goes; `topic` is one of its topics, perhaps. */
-export function identityRequest(random: SeededRandom, stream: string, topic: string): SimRequest {
+export function identityRequest(random: SeededRandom, stream: string, topic: string, kinds = FIRST_KINDS): SimRequest {
   const name = `user-${random.below(2)}`
   const hash = `$simulated$${random.below(1000)}$0`
-  switch (random.below(10)) {
+  switch (random.below(kinds)) {
     case 0: {
       const status = random.pick(['active', 'inactive'] as const)
       return request(Operation.createUser, (w) =>
@@ -71,6 +76,10 @@ export function identityRequest(random: SeededRandom, stream: string, topic: str
       return request(Operation.updateTopic, (w) =>
         encodeUpdateTopic(w, { stream, topic, name: topic, options: { maxTopicSize: random.below(2) * 2 ** 20 } }),
       )
+    case 10:
+      return request(Operation.endAccessLogin, (w) =>
+        encodeEndAccessLogin(w, { login: hexOf(new Uint8Array(LOGIN_NUMBER_SIZE).fill(random.below(256))) }),
+      )
     default:
       return random.chance(0.5)
         ? request(Operation.purgeStream, (w) => encodePurgeStream(w, { stream }))
@@ -85,7 +94,7 @@ function permissions(random: SeededRandom): Permissions | null {
   return { ...globalRights(random.pick(ALL_GLOBAL_RIGHTS)), streams: random.chance(0.5) ? streams : [] }
 }
 
-function request(operation: number, write: (writer: Writer) => void): SimRequest {
+export function request(operation: number, write: (writer: Writer) => void): SimRequest {
   const writer = new Writer()
   write(writer)
   return { operation, body: writer.written().slice() }

@@ -4,6 +4,7 @@ import { type PolledMessage, readMessages } from '../src/protocol/batch.ts'
 import { Reader } from '../src/protocol/bytes.ts'
 import { decodePollReply } from '../src/protocol/commands/poll-messages.ts'
 import { Anomalies, type Append, LogHistory, type Observed } from './checkers/log-history.ts'
+import type { SimMessage } from './repeats.ts'
 import { Violation } from './violation.ts'
 import { equalBytes } from './virtual-disk.ts'
 
@@ -20,36 +21,56 @@ export class LogBook {
   readonly histories: readonly LogHistory<string>[]
   /** By value. */
   readonly #payloads = new Map<string, Uint8Array>()
-  /** By request: the batch as it may stand in each partition, and nowhere else once it is known where. */
-  readonly #appends = new Map<string, readonly Append<string>[]>()
+  /**
+   * By request: the batch as it may stand in each partition, and nowhere else once it is known where; message by message where
+   * some of them may be there already.
+   */
+  readonly #appends = new Map<string, readonly (readonly Append<string>[])[]>()
+  /** By value, if the topic drops repetitions: what was sent. */
+  readonly #sent: Map<string, readonly Append<string>[]> | null
   /** Messages that were read, and answers to linearizable questions. */
   readonly counts = { messages: 0, linearizable: 0 }
 
-  constructor() {
+  /** `repeats`: messages are sent again, and the topic drops them. */
+  constructor({ repeats = false }: { readonly repeats?: boolean } = {}) {
+    this.#sent = repeats ? new Map() : null
     this.histories = Array.from(
       { length: PARTITIONS },
       (_, partition) => new LogHistory<string>(`partition ${partition}`, this.anomalies),
     )
   }
 
-  /** A batch is about to be sent. Its messages carry the numbers that make up their values, in their ids. */
-  sending(client: number, session: number, number: number, payloads: readonly Uint8Array[]): void {
-    const values = payloads.map((_, i) => valueOf(number, client, i, session))
-    payloads.forEach((payload, i) => this.#payloads.set(values[i] as string, payload))
+  /** A batch is about to be sent. What is told apart by its id is a value. */
+  sending(client: number, session: number, number: number, messages: readonly SimMessage[]): void {
+    const values = messages.map(({ id: [word0, word1, word2, word3] }) => valueOf(word0, word1, word2, word3))
+    messages.forEach(({ payload }, i) => this.#payloads.set(values[i] as string, payload))
     const producer = `client ${client} in session ${session}`
-    this.#appends.set(
-      `${client}/${session}/${number}`,
-      this.histories.map((history) => history.append(producer, values)),
-    )
+    const appends =
+      this.#sent === null
+        ? [this.histories.map((history) => history.append(producer, values))]
+        : values.map((value) => this.#once(producer, value))
+    this.#appends.set(`${client}/${session}/${number}`, appends)
   }
 
-  /** Its reply came: stored at an offset of a partition, or refused. */
+  /** A message that will be there once, however often it is sent. */
+  #once(producer: string, value: string): readonly Append<string>[] {
+    const known = this.#sent?.get(value)
+    for (const append of known ?? []) append.again()
+    if (known !== undefined) return known
+    const appends = this.histories.map((history) => history.append(producer, [value]))
+    this.#sent?.set(value, appends)
+    return appends
+  }
+
+  /** Its reply came: stored in a partition, its first message at an offset, or refused. */
   sent(client: number, session: number, number: number, at: { partition: number; offset: number } | null): void {
-    const appends = this.#appends.get(`${client}/${session}/${number}`)
-    appends?.forEach((append, partition) => {
-      if (partition === at?.partition) append.ok(at.offset)
-      else append.fail()
-    })
+    this.#appends.get(`${client}/${session}/${number}`)?.forEach((appends, i) =>
+      appends.forEach((append, partition) => {
+        if (partition !== at?.partition) append.fail()
+        else if (i === 0) append.ok(at.offset)
+        else append.isStored()
+      }),
+    )
     this.check()
   }
 

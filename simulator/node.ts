@@ -142,6 +142,8 @@ export class SimNode {
 
   /** Another disk, formatted before it came here: no time passes, and nothing of what befalls disks meanwhile befalls it. */
   replaceDisk(known: FormatKnowledge): void {
+    // Its machine has no power: a process that went on without knowing that another one took its place ends as well.
+    this.old = null
     this.geometry = { ...this.geometry, instance: this.geometry.instance + this.geometry.replicaCount }
     const elsewhere = new Scheduler()
     const disk = new VirtualDisk(elsewhere, new SeededRandom(0), { read: [1, 1], write: [1, 1], sync: [1, 1] })

@@ -8,6 +8,7 @@ import type { StateMachine } from '../src/state/state-machine.ts'
 import type { Durability, Geometry } from '../storage/superblock.ts'
 import { Atlas } from './atlas.ts'
 import { checkBuffers } from './checkers/buffers.ts'
+import { DeduplicatingMachine, DeduplicationChecker } from './checkers/deduplication.ts'
 import { checkFailover } from './checkers/failover.ts'
 import { GroupChecker, GroupingMachine } from './checkers/groups.ts'
 import { RetentionChecker } from './checkers/retention.ts'
@@ -33,7 +34,7 @@ import { SeededRandom } from './random.ts'
 import { SimReader } from './reader.ts'
 import { Violation } from './violation.ts'
 import { compareText } from './virtual-disk.ts'
-import { STREAM, TOPIC, Workload } from './workload.ts'
+import { type AllOperations, STREAM, TOPIC, Workload } from './workload.ts'
 import { World, type WorldOptions } from './world.ts'
 
 const SAFETY_MICROS_MAX = 30_000_000
@@ -46,6 +47,13 @@ const SCRUB_MICROS_MAX = 300_000_000
 /** Of seeds that do not say, how many acknowledge from memory. */
 const MEMORY_SHARE = 0.15
 
+/** Of seeds that do not say, how many ask for all operations. */
+const OPERATIONS_SHARE = 0.35
+/** Ids that the lasting topic of some of them remembers: all that a run may send. */
+const LASTING_WINDOW = 65_536
+/** Messages of a batch at most, repeated ones included. */
+const BATCH_MAX = 20
+
 /** What the seed does not decide. */
 export interface SwarmShape {
   readonly replicaCount?: number | undefined
@@ -57,6 +65,8 @@ export interface SwarmShape {
   readonly readers?: number | undefined
   /** Members of consumer groups; with none, there are no groups. */
   readonly members?: number | undefined
+  /** Clients ask for every operation there is, and send messages again to topics that drop repetitions; drawn when absent. */
+  readonly operations?: boolean | undefined
   /** Of the faults of the seed only those with these numbers, and frame faults with these names; all when absent. */
   readonly only?: readonly (number | FrameFault)[] | undefined
   /** Microseconds of the safety phase, all of which clients work; up to 30 s, until they have no more to ask, when absent. */
@@ -193,6 +203,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     nowMs: () => world.scheduler.now / 1000,
     mark: (what) => world.mark(what),
   })
+  const operations = drawOperations(seed, shape, (what) => world.mark(what))
   const crew = new Crew()
   const machines = new Map<SimNode, StateMachine>()
   const retention = new RetentionChecker()
@@ -214,7 +225,10 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
         if (node.generation === generation) node.replica?.onDiskFault(`segments could not be written: ${result}`)
       },
     }
-    const machine = new GroupingMachine(machineOptions, retention, groups)
+    const machine =
+      operations === null
+        ? new GroupingMachine(machineOptions, retention, groups)
+        : new DeduplicatingMachine(machineOptions, retention, groups, operations.deduplication)
     machines.set(node, machine)
     return machine
   }
@@ -228,12 +242,16 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     stateMachine,
     ...(onLog ? { onLog } : {}),
   })
-  const book = readerCount + team.members > 0 ? new LogBook() : null
+  const book =
+    readerCount + team.members > 0
+      ? new LogBook({ repeats: operations !== null && operations.lastingWindow > 0 })
+      : null
   const workload = new Workload(new SeededRandom(seed, 3), world.checksummer, random.pick([40, 400, 2000]), {
     more: book === null ? null : more,
     book,
     // Primaries propose what is due at their doors, which nodes have that somebody reads from.
     retention: retains && book !== null ? own : null,
+    operations,
   })
   retention.onRemoved = ({ stream, partition, firstOffset, segments, asked }) => {
     for (let i = 0; i < segments; i++) world.mark(asked ? 'segment-deleted' : 'segment-expired')
@@ -242,7 +260,12 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   const readers: SimReader[] = []
   world.workload = (client, number) => workload.next(client, number)
   world.onAcknowledged = (client, ack) => workload.onAcknowledged(client, ack)
-  world.watchers = [...world.watchers, { onLost: (op) => workload.onLost(op) }]
+  world.onUndecided = (client, session, requests) => workload.onUndecided(client, session, requests)
+  const onLost = (op: number): void => {
+    workload.onLost(op)
+    operations?.deduplication.onLost(op)
+  }
+  world.watchers = [...world.watchers, { onLost }]
   const schedule = new FaultSchedule(world, shape.only, (fault) => watcher.onInjected?.(fault))
   let failoverMicros = 0
   let outcome: Outcome = 'held'
@@ -301,6 +324,10 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       checkBuffers(world.participants())
       for (const node of world.participants()) retention.check(machines.get(node) as StateMachine, node.index)
       checkSegments(world, machines, workload.stored, ending.atlas.damagedIndexes > 0)
+      for (const node of operations === null ? [] : world.participants())
+        operations?.deduplication.finish(machines.get(node) as StateMachine, node.index, (reached) =>
+          world.runUntil(reached, REST_MICROS_MAX),
+        )
       book?.finish()
       if (team.members > 0)
         groups.finish(machines.get(world.participants()[0] as SimNode) as StateMachine, LASTING_GROUP)
@@ -392,6 +419,21 @@ function drawTeam(seed: number, durability: Durability, readers: number, { membe
   const pace = random.pick([5000, 20_000, 60_000])
   const count = members ?? (readers === 0 ? 0 : drawn)
   return { random, members: durability === 'memory' ? 0 : count, times, pace }
+}
+
+/** Every operation, from a source of its own. */
+function drawOperations(
+  seed: number,
+  { operations, requests, safetyMicros }: SwarmShape,
+  mark: (what: string) => void,
+): AllOperations | null {
+  const random = new SeededRandom(seed, 20)
+  const drawn = random.chance(OPERATIONS_SHARE)
+  const lasting = random.chance(0.5)
+  if (!(operations ?? drawn)) return null
+  const bounded = requests === undefined ? safetyMicros === undefined : requests * BATCH_MAX <= LASTING_WINDOW
+  const deduplication = new DeduplicationChecker(mark)
+  return { random, deduplication, lastingWindow: lasting && bounded ? LASTING_WINDOW : 0 }
 }
 
 /** How many of a group go away, or fall silent for good, when everything has healed; the first one stays. */

@@ -19,10 +19,13 @@ import { encodeStoreConsumerOffset } from '../src/protocol/commands/store-consum
 import { Operation } from '../src/protocol/operations.ts'
 import type { TopicOptions } from '../src/protocol/options.ts'
 import { writeHeaders } from '../src/protocol/user-headers.ts'
-import type { Acknowledgement, SimClient } from './client.ts'
-import { identityRequest } from './identity-requests.ts'
+import type { DeduplicationChecker } from './checkers/deduplication.ts'
+import type { Acknowledgement, Request, SimClient } from './client.ts'
+import { identityRequest, request, type SimRequest } from './identity-requests.ts'
 import type { LogBook } from './log-book.ts'
 import type { SeededRandom } from './random.ts'
+import { Repeats, type SimMessage } from './repeats.ts'
+import { SECOND, secondTopicRequest } from './second-topic.ts'
 import { Violation } from './violation.ts'
 
 /** A batch that a client was told is stored. */
@@ -40,6 +43,21 @@ export interface WorkloadExtras {
   readonly more?: SeededRandom | null
   readonly book?: LogBook | null
   readonly retention?: SeededRandom | null
+  readonly operations?: AllOperations | null
+}
+
+/** Every operation that a client may ask for, and topics that drop repeated messages. */
+export interface AllOperations {
+  readonly random: SeededRandom
+  readonly deduplication: DeduplicationChecker
+  /** Of the topic that lasts; 0: it drops nothing. As many ids as that are never sent to it. */
+  readonly lastingWindow: number
+}
+
+interface Sent {
+  readonly stream: string
+  readonly topic: string
+  readonly messages: readonly SimMessage[]
 }
 
 /** The stream and topic that exist in every run and are never deleted. */
@@ -53,20 +71,23 @@ export class Workload {
   readonly #more: SeededRandom | null
   readonly #book: LogBook | null
   readonly #retention: SeededRandom | null
+  readonly #operations: AllOperations | null
+  /** Of topics that drop repetitions, by stream. */
+  readonly #repeats = new Map<string, Repeats>()
   /** By client and request number: what the reply will confirm. */
-  readonly #sent = new Map<string, { stream: string; topic: string; payloads: Uint8Array[] }>()
+  readonly #sent = new Map<string, Sent>()
   stored: StoredBatch[] = []
   #made = 0
 
   /**
    * With `more`, chance of its own, it asks for the rarer operations too; `book` hears of what the lasting topic is sent. With
-   * `retention` messages do not stay for ever, not in the lasting topic either.
+   * `retention` messages do not stay for ever, not in the lasting topic either. With `operations` it asks for everything.
    */
   constructor(
     random: SeededRandom,
     checksummer: Checksummer,
     payloadMax: number,
-    { more = null, book = null, retention = null }: WorkloadExtras = {},
+    { more = null, book = null, retention = null, operations = null }: WorkloadExtras = {},
   ) {
     this.#more = more
     this.#retention = retention
@@ -74,36 +95,46 @@ export class Workload {
     this.#random = random
     this.#checksummer = checksummer
     this.#payloadMax = payloadMax
+    this.#operations = operations
+    if (operations === null) return
+    this.#repeats.set(SECOND, new Repeats(operations.random, { anonymous: true }))
+    // What readers see is told apart by its id.
+    if (operations.lastingWindow > 0) this.#repeats.set(STREAM, new Repeats(operations.random, { anonymous: false }))
   }
 
-  next(client: SimClient, number: number): { operation: number; body: Uint8Array } {
+  next(client: SimClient, number: number): SimRequest {
     this.#made += 1
-    if (this.#made === 1) return this.#request(Operation.createStream, (w) => encodeCreateStream(w, { name: STREAM }))
+    if (this.#made === 1) return request(Operation.createStream, (w) => encodeCreateStream(w, { name: STREAM }))
     if (this.#made === 2)
-      return this.#request(Operation.createTopic, (w) =>
-        encodeCreateTopic(w, { stream: STREAM, partitions: 3, name: TOPIC, options: this.#limits() }),
+      return request(Operation.createTopic, (w) =>
+        encodeCreateTopic(w, { stream: STREAM, partitions: 3, name: TOPIC, options: this.#lasting() }),
       )
+    if (this.#operations !== null) {
+      const { random } = this.#operations
+      if (this.#made === 3) return request(Operation.createStream, (w) => encodeCreateStream(w, { name: SECOND }))
+      if (this.#made === 4 || random.chance(0.4)) {
+        const dice = this.#made === 4 ? 0 : random.below(100)
+        if (dice < 45) return secondTopicRequest(random, TOPIC, dice)
+        return this.#batch(client, number, SECOND, TOPIC)
+      }
+    }
     const dice = this.#random.below(100)
     if (dice < 75) return this.#batch(client, number, STREAM, TOPIC)
     if (dice < 85) return this.#storeOffset()
     return this.#metadata(client, number)
   }
 
-  #request(operation: number, write: (writer: Writer) => void): { operation: number; body: Uint8Array } {
-    const writer = new Writer()
-    write(writer)
-    return { operation, body: writer.written().slice() }
-  }
-
-  #batch(client: SimClient, number: number, stream: string, topic: string): { operation: number; body: Uint8Array } {
-    const payloads: Uint8Array[] = []
-    const count = this.#random.between(1, 6)
-    for (let i = 0; i < count; i++) {
+  #batch(client: SimClient, number: number, stream: string, topic: string): SimRequest {
+    const fresh: SimMessage[] = []
+    const freshCount = this.#random.between(1, 6)
+    for (let i = 0; i < freshCount; i++) {
       const payload = new Uint8Array(this.#random.between(1, this.#payloadMax))
       payload.fill(this.#random.below(256))
       payload[0] = client.index
-      payloads.push(payload)
+      fresh.push({ id: [number, client.index, i, client.session], payload })
     }
+    const messages = this.#repeats.get(stream)?.batch(fresh) ?? fresh
+    const count = messages.length
     const partitioning: Partitioning = this.#random.pick([
       { kind: 'balanced' },
       { kind: 'partition', partition: this.#random.below(4) },
@@ -113,16 +144,14 @@ export class Workload {
     encodeSendMessagesPrefix(writer, { stream, topic, partitioning }, count)
     const headers = this.#headers()
     const more = 48 + (headers?.length ?? 0)
-    const size = 256 + payloads.reduce((sum, payload) => sum + more + payload.length, 0)
+    const size = 256 + messages.reduce((sum, { payload }) => sum + more + payload.length, 0)
     const bytes = new Uint8Array(writer.length + size)
     bytes.set(writer.written())
     const builder = new BatchBuilder(bytes, writer.length)
-    payloads.forEach((payload, i) =>
-      builder.append(payload, headers, 1_000_000 + i, number, client.index, i, client.session),
-    )
+    messages.forEach(({ id, payload }, i) => builder.append(payload, headers, 1_000_000 + i, ...id))
     builder.seal(this.#checksummer)
-    if (topic === TOPIC && stream === STREAM) this.#book?.sending(client.index, client.session, number, payloads)
-    this.#sent.set(`${client.key}/${client.session}/${number}`, { stream, topic, payloads })
+    if (topic === TOPIC && stream === STREAM) this.#book?.sending(client.index, client.session, number, messages)
+    this.#sent.set(`${client.key}/${client.session}/${number}`, { stream, topic, messages })
     return { operation: Operation.sendMessages, body: bytes }
   }
 
@@ -133,8 +162,8 @@ export class Workload {
     return writer.written().slice()
   }
 
-  #storeOffset(): { operation: number; body: Uint8Array } {
-    return this.#request(Operation.storeConsumerOffset, (w) =>
+  #storeOffset(): SimRequest {
+    return request(Operation.storeConsumerOffset, (w) =>
       encodeStoreConsumerOffset(w, {
         consumer: { kind: 'consumer', id: this.#random.below(3) },
         stream: STREAM,
@@ -147,15 +176,15 @@ export class Workload {
   }
 
   /** Streams and topics that come and go; many of these requests are refused, the same way everywhere. */
-  #metadata(client: SimClient, number: number): { operation: number; body: Uint8Array } {
+  #metadata(client: SimClient, number: number): SimRequest {
     const stream = `passing-${this.#random.below(3)}`
     if (this.#retention?.chance(0.2) === true) return this.#deleteSegments(stream, this.#retention)
     if (this.#more?.chance(0.25) === true) return this.#rarer(stream, this.#more)
     switch (this.#random.below(6)) {
       case 0:
-        return this.#request(Operation.createStream, (w) => encodeCreateStream(w, { name: stream }))
+        return request(Operation.createStream, (w) => encodeCreateStream(w, { name: stream }))
       case 1:
-        return this.#request(Operation.createTopic, (w) =>
+        return request(Operation.createTopic, (w) =>
           encodeCreateTopic(w, {
             stream,
             partitions: this.#random.between(1, 2),
@@ -164,16 +193,19 @@ export class Workload {
           }),
         )
       case 2:
-        return this.#request(Operation.deleteStream, (w) => encodeDeleteStream(w, { stream }))
+        return request(Operation.deleteStream, (w) => encodeDeleteStream(w, { stream }))
       case 3:
-        return this.#request(Operation.deleteTopic, (w) => encodeDeleteTopic(w, { stream, topic: TOPIC }))
+        return request(Operation.deleteTopic, (w) => encodeDeleteTopic(w, { stream, topic: TOPIC }))
       case 4:
-        return this.#request(Operation.createPartitions, (w) =>
-          encodeCreatePartitions(w, { stream, topic: TOPIC, count: 1 }),
-        )
+        return request(Operation.createPartitions, (w) => encodeCreatePartitions(w, { stream, topic: TOPIC, count: 1 }))
       default:
         return this.#batch(client, number, stream, TOPIC)
     }
+  }
+
+  #lasting(): TopicOptions {
+    const window = this.#operations?.lastingWindow ?? 0
+    return { ...this.#limits(), ...(window > 0 && { deduplicationWindow: window }) }
   }
 
   /** How long a topic keeps its messages. */
@@ -185,21 +217,19 @@ export class Workload {
     return { messageExpiry, maxTopicSize }
   }
 
-  #deleteSegments(passing: string, random: SeededRandom): { operation: number; body: Uint8Array } {
+  #deleteSegments(passing: string, random: SeededRandom): SimRequest {
     const stream = random.chance(0.7) ? STREAM : passing
-    return this.#request(Operation.deleteSegments, (w) =>
+    return request(Operation.deleteSegments, (w) =>
       encodeDeleteSegments(w, { stream, topic: TOPIC, partition: random.below(4), count: random.below(3) }),
     )
   }
 
-  #rarer(stream: string, more: SeededRandom): { operation: number; body: Uint8Array } {
+  #rarer(stream: string, more: SeededRandom): SimRequest {
     if (more.chance(0.6)) return identityRequest(more, stream, TOPIC)
     if (more.chance(0.5))
-      return this.#request(Operation.deletePartitions, (w) =>
-        encodeDeletePartitions(w, { stream, topic: TOPIC, count: 1 }),
-      )
+      return request(Operation.deletePartitions, (w) => encodeDeletePartitions(w, { stream, topic: TOPIC, count: 1 }))
     const consumer = { kind: 'consumer', id: more.below(3) } as const
-    return this.#request(Operation.deleteConsumerOffset, (w) =>
+    return request(Operation.deleteConsumerOffset, (w) =>
       encodeDeleteConsumerOffset(w, {
         consumer,
         stream: STREAM,
@@ -221,11 +251,22 @@ export class Workload {
     if (sent === undefined) throw new Violation('client', 'a reply to a batch that was never sent')
     const [append] = decodeSendMessagesReply(new Reader(ack.body))
     if (append === undefined) throw new Violation('client', 'a batch was stored, but the reply does not say where')
-    if (sent.stream === STREAM) {
-      const { partition, baseOffset: offset } = append
-      this.#book?.sent(client.index, client.session, number, { partition, offset })
+    const { partition, baseOffset } = append
+    if (sent.stream === STREAM)
+      this.#book?.sent(client.index, client.session, number, { partition, offset: baseOffset })
+    this.#operations?.deduplication.acknowledged(ack.op, append)
+    // Of a batch with repetitions, only the place of its first message is known.
+    const known = this.#repeats.has(sent.stream) ? sent.messages.slice(0, 1) : sent.messages
+    const payloads = known.map(({ payload }) => payload)
+    this.stored.push({ stream: sent.stream, topic: sent.topic, payloads, partition, baseOffset, op: ack.op })
+  }
+
+  /** The session is gone, and nobody knows whether these were executed. */
+  onUndecided(client: SimClient, session: number, requests: readonly Request[]): void {
+    for (const { number } of requests) {
+      const sent = this.#sent.get(`${client.key}/${session}/${number}`)
+      if (sent !== undefined) this.#repeats.get(sent.stream)?.undecided(sent.messages)
     }
-    this.stored.push({ ...sent, partition: append.partition, baseOffset: append.baseOffset, op: ack.op })
   }
 
   /** With durability `memory`: this op and all above it are lost, and told as lost. */

@@ -23,7 +23,7 @@ import { PromiseChecker } from './checkers/promises.ts'
 import { SuperblockChecker } from './checkers/superblock.ts'
 import { ViewChangeChecker } from './checkers/view-changes.ts'
 import type { Watcher } from './checkers/watcher.ts'
-import { type Acknowledgement, SimClient } from './client.ts'
+import { type Acknowledgement, type Request, SimClient } from './client.ts'
 import { FramePool } from './memory.ts'
 import { type Process, SimNode } from './node.ts'
 import { quickChecksummer } from './quick-checksummer.ts'
@@ -89,6 +89,8 @@ export class World {
     body: Uint8Array.of(client.index, this.random.below(256), this.random.below(256)),
   })
   onAcknowledged: (client: SimClient, ack: Acknowledgement) => void = () => {}
+  /** A session of this client is gone, and with it the answers to these. */
+  onUndecided: (client: SimClient, session: number, requests: readonly Request[]) => void = () => {}
   /** A replica stopped: true when there is a reason and somebody who starts it again. */
   onHalt: (node: SimNode, reason: Halt) => boolean = () => false
   /** A reply to a client has left the node. */
@@ -238,8 +240,9 @@ export class World {
             this.mix(ack.op)
             if (this.acknowledged.onAcknowledged(c, ack)) this.onAcknowledged(c, ack)
           },
-          onUndecided: (_c, requests) => {
+          onUndecided: (c, session, requests) => {
             this.undecided += requests.length
+            this.onUndecided(c, session, requests)
           },
         },
       })

@@ -180,7 +180,8 @@ export class LogHistory<V extends Value> {
   #checkOrder(producer: string, appends: readonly Append<V>[]): void {
     let last: Append<V> | null = null
     for (const append of appends) {
-      if (append.base === null) continue
+      // What was sent more than once is where the first of these sends came to be executed, whoever sent it.
+      if (append.base === null || append.repeated) continue
       if (last !== null && (last.base as number) > append.base)
         this.report(
           'nonmonotonic-send',
@@ -266,12 +267,28 @@ export class Append<V extends Value> {
   state: 'unanswered' | 'acknowledged' | 'failed' = 'unanswered'
   /** Offset of the first value, once anybody saw one of them. */
   base: number | null = null
+  /** Sent more than once. */
+  repeated = false
+  /** How often it was sent, without those that were refused. */
+  #sends = 1
 
   constructor(history: LogHistory<V>, producer: string, values: readonly V[], floor: number) {
     this.#history = history
     this.producer = producer
     this.values = values
     this.floor = floor
+  }
+
+  /** The same is sent once more, to a log that drops repetitions. */
+  again(): void {
+    this.#sends += 1
+    this.repeated = true
+    if (this.state === 'failed') this.state = 'unanswered'
+  }
+
+  /** It is stored, nobody said where. */
+  isStored(): void {
+    this.state = 'acknowledged'
   }
 
   /** It is stored, its first value at this offset. */
@@ -281,8 +298,10 @@ export class Append<V extends Value> {
     this.#history.raise(offset + this.values.length)
   }
 
-  /** It was refused: it is not stored and never will be. An append without an answer stays as it is, for ever. */
+  /** It was refused: it is not stored by this and never will be. An append without an answer stays as it is, for ever. */
   fail(): void {
+    this.#sends -= 1
+    if (this.#sends > 0 || (this.repeated && this.state === 'acknowledged')) return
     this.state = 'failed'
     if (this.base !== null)
       this.#history.report(

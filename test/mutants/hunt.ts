@@ -7,17 +7,18 @@ export interface HuntShape {
   readonly faults?: string
   /** Drawn by the seed when absent. */
   readonly members?: number
+  readonly operations?: boolean
 }
 
 if (import.meta.main) {
   const [from = 1, seeds = 1] = process.argv.slice(2, 4).map(Number)
-  const { faults, members } = JSON.parse(process.argv[4] ?? '{}') as HuntShape
+  const { faults, members, operations } = JSON.parse(process.argv[4] ?? '{}') as HuntShape
   const names = faults?.split(',')
   const few: SwarmShape =
     names === undefined ? {} : { replicaCount: 3, readers: 0, faults: FAULTS.filter((fault) => names.includes(fault)) }
   let found: { seed: number; outcome: string; what: string } | null = null
   for (let seed = from; seed < from + seeds && found === null; seed++) {
-    const { outcome, what } = runSeed({ seed, durability: 'disk', members, ...few })
+    const { outcome, what } = runSeed({ seed, durability: 'disk', members, operations, ...few })
     if (outcome !== 'held') found = { seed, outcome, what }
   }
   console.log(JSON.stringify(found))

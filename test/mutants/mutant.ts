@@ -13,6 +13,8 @@ export interface Mutant {
   readonly faults?: string
   /** Of seeds: so many members of consumer groups; none when absent. */
   readonly members?: number
+  /** Of seeds: clients ask for every operation; not when absent. */
+  readonly operations?: boolean
 }
 
 export const REPLICA = 'consensus/replica.ts'

@@ -6,9 +6,12 @@ import type { Mutant } from './mutant.ts'
 import { MUTANTS } from './mutants.ts'
 
 /** What gave the defect away; null when nothing did. */
-async function hunt(directory: string, { seeds, faults, members = 0 }: Mutant): Promise<string | null> {
+async function hunt(
+  directory: string,
+  { seeds, faults, members = 0, operations = false }: Mutant,
+): Promise<string | null> {
   if (typeof seeds === 'number') {
-    const found = await firstFailure(directory, seeds, { members, ...(faults !== undefined && { faults }) })
+    const found = await firstFailure(directory, seeds, { members, operations, ...(faults !== undefined && { faults }) })
     return found === null ? null : `seed ${found.seed}, ${found.outcome}: ${found.what}`
   }
   const [name = '', part] = seeds.split(': ')

@@ -1,6 +1,7 @@
 // Single defects that the simulator must find. Each replaces text of the source, once; a text that is not there any more, or is
 // there twice, fails the test, so this list follows the code.
 
+import { DEDUPLICATION_MUTANTS } from './deduplication-mutants.ts'
 import { GROUP_MUTANTS } from './group-mutants.ts'
 import { JOURNAL, type Mutant, mutant, QUORUM, REPLICA } from './mutant.ts'
 import { STORAGE_MUTANTS } from './storage-mutants.ts'
@@ -212,6 +213,7 @@ export const MUTANTS: readonly Mutant[] = [
     "if (view < this.view || this.#primaryOf(view) !== from) return\n    if (this.status !== 'normal' || !this.#viewDurable) return",
     '',
   ]),
+  ...DEDUPLICATION_MUTANTS,
   ...GROUP_MUTANTS,
   ...VIEW_MUTANTS,
   ...STORAGE_MUTANTS,

@@ -24,11 +24,22 @@ test('a failure among many faults comes down to a few, and is replayed with them
   assert.ok(mutant !== undefined && typeof mutant.seeds === 'number')
   const { seeds } = mutant
   await withDefect(mutant.changes, async (directory) => {
-    const found = await firstFailure(directory, seeds, { faults: FAULTS })
+    const found = await firstFailure(directory, seeds, { faults: FAULTS, operations: false })
     assert.ok(found !== null)
     const sim = (...argv: string[]): ReturnType<typeof runInfected> =>
       runInfected(directory, ['src/cli/main.ts', 'sim', ...argv])
-    const shape = ['--replicas', '3', '--durability', 'disk', '--readers', '0', '--faults', FAULTS]
+    const shape = [
+      '--replicas',
+      '3',
+      '--durability',
+      'disk',
+      '--readers',
+      '0',
+      '--operations',
+      'usual',
+      '--faults',
+      FAULTS,
+    ]
     const shrunk = await sim('--shrink', String(found.seed), ...shape, '--format', 'json')
     assert.equal(shrunk.code, 127, shrunk.err)
     const report = JSON.parse(shrunk.out) as Report

@@ -6,9 +6,11 @@ import { FAULTS, FIRST_FAULTS } from '../../simulator/faults/fault.ts'
 import { runSeed, type SwarmShape } from '../../simulator/swarm.ts'
 
 /** With the first kinds of faults only, of which the drawing stays as it is, and without readers. */
-const FIRST: SwarmShape = { durability: 'disk', faults: FIRST_FAULTS, readers: 0 }
+const FIRST: SwarmShape = { durability: 'disk', operations: false, faults: FIRST_FAULTS, readers: 0 }
+/** With members of groups. */
+const GROUPS: SwarmShape = { durability: 'disk', operations: false }
 /** Without members of groups, of whom there were none. */
-const LOST: SwarmShape = { durability: 'disk', members: 0 }
+const LOST: SwarmShape = { ...GROUPS, members: 0 }
 /** As seeds were drawn before disks could be lost. */
 const ALL: SwarmShape = { ...LOST, faults: FAULTS.slice(0, 42) }
 
@@ -66,7 +68,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [
     2000074,
     'a member that was removed for its silence stored an offset that it had asked for before, once the group had no members',
-    { durability: 'disk', members: 4 },
+    { ...GROUPS, members: 4 },
   ],
   [26, 'a process whose place was taken passed on a prepare of its successor, and was taken for its maker', ALL],
   [7000134, 'a member of a group ended before it had heard that the answer to its poll was lost', ALL],
@@ -90,6 +92,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [1000718, 'somebody outside moved the offset of a group without members, as anybody may', ALL],
   [11000066, 'a member went on by itself where it had begun in an earlier grant, as it may without being asked', ALL],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
+  [
+    1010,
+    'the simulator let the process of a lost disk, which was down by then, ask for the place of its successor',
+    { durability: 'disk', operations: true },
+  ],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 

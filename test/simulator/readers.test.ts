@@ -54,7 +54,12 @@ test('messages that nobody sent, and announced ones that are not there, are noti
 
 test('a batch that is stored in one partition must not show up in another', () => {
   const book = new LogBook()
-  book.sending(0, 7, 1, [Uint8Array.of(1), Uint8Array.of(2)])
+  book.sending(
+    0,
+    7,
+    1,
+    [0, 1].map((i) => ({ id: [1, 0, i, 7], payload: Uint8Array.of(i + 1) })),
+  )
   book.sent(0, 7, 1, { partition: 1, offset: 0 })
   const seen = (offset: number) => ({ offset, value: `0.7.1.${offset}` })
   book

@@ -344,3 +344,36 @@ test('a read may begin later than it was asked to only where the log has begun, 
     ['nonmonotonic-poll'],
   )
 })
+
+test('what is sent again is there once, wherever it was executed first, unless all sends were refused', () => {
+  const history = new LogHistory<string>('p')
+  const first = history.append('a', ['x'])
+  history.append('a', ['y']).ok(0)
+  first.again()
+  first.fail()
+  first.ok(1)
+  first.again()
+  first.ok(1)
+  first.again()
+  first.fail()
+  history.poll(0).ok(
+    [
+      { offset: 0, value: 'y' },
+      { offset: 1, value: 'x' },
+    ],
+    { linearizable: true },
+  )
+  history.finish()
+  assert.deepEqual(history.anomalies.list, [])
+  first.again()
+  first.ok(2)
+  const other = new LogHistory<string>('q', history.anomalies)
+  const refused = other.append('a', ['z'])
+  refused.again()
+  for (let i = 0; i < 2; i++) refused.fail()
+  other.poll(0).ok([{ offset: 0, value: 'z' }], { linearizable: false })
+  assert.deepEqual(
+    history.anomalies.list.map(({ kind }) => kind),
+    ['duplicate', 'aborted-read'],
+  )
+})
