@@ -76,7 +76,7 @@ export class Logins {
   constructor(options: LoginsOptions, desk: LoginDesk) {
     this.#options = options
     this.#desk = desk
-    this.throttle = new Throttle(options.clock)
+    this.throttle = new Throttle(options.clock, (username) => this.#hashOf(username))
     this.accessTokens = new AccessTokens(options)
   }
 
@@ -101,18 +101,42 @@ export class Logins {
    * does not know the 128 bits of its id either. The password is verified meanwhile, and a wrong one is the end.
    */
   #resumes(door: Door, message: Message, login: PasswordLogin, user: User): boolean {
-    const { log, replica, secrets } = this.#options
     const client = getKey(message.words, At.request.client)
-    if (replica.userOf(client) !== user.id) return false
-    const { address } = door.connection
-    const begun = secrets.verify(login.password, user.hash, (right) => {
-      if (right !== false) return
-      this.throttle.failed(address, login.username)
-      log.warn('login-refused', { address, username: login.username, why: 'resumed' })
-      if (!door.gone && door.client === client) this.#desk.expel(door, EvictionReason.invalidCredentials)
-    })
+    if (this.#options.replica.userOf(client) !== user.id) return false
+    const begun = this.#verifyResumed(door, client, login)
     if (begun) this.#decide(door, message, login, user)
     return begun
+  }
+
+  #verifyResumed(
+    door: Door,
+    client: string,
+    { username, password }: Pick<PasswordLogin, 'username' | 'password'>,
+  ): boolean {
+    const { log, replica, secrets } = this.#options
+    const { address } = door.connection
+    const hash = this.#hashOf(username)
+    const expel = (reason: EvictionReason): void => {
+      if (!door.gone && door.client === client) this.#desk.expel(door, reason)
+    }
+    return secrets.verify(password, hash, (right) => {
+      if (right !== false) return
+      this.throttle.failed(address, username, hash)
+      const judge = (confirmed: boolean): void => {
+        const changed = this.#hashOf(username) !== hash
+        if (changed && this.#verifyResumed(door, client, { username, password })) return
+        // Who does not know for sure does not say no, but ends it all the same: the client logs in where it is known.
+        if (changed || !confirmed) return expel(EvictionReason.noSession)
+        log.warn('login-refused', { address, username, why: 'resumed' })
+        expel(EvictionReason.invalidCredentials)
+      }
+      if (!replica.isPrimary || replica.confirm(judge) !== 'accepted') judge(false)
+    })
+  }
+
+  /** What a password of that user is verified with, as far as this node knows. */
+  #hashOf(username: string): string | null {
+    return this.#options.state.identity.user(username)?.hash ?? null
   }
 
   #begin(pending: Pending): void {
@@ -199,25 +223,23 @@ export class Logins {
       this.#pending.delete(door)
       return this.#desk.refuse(door, message, Status.transientNotAccepted)
     }
-    const user = state.identity.user(login.username)
-    const hash = user?.hash ?? null
+    const hash = this.#hashOf(login.username)
     pending.verifying = secrets.verify(login.password, hash, (right) => {
       if (this.#pending.get(door) !== pending) return
       pending.verifying = false
-      const now = state.identity.user(login.username)
       // The password was changed meanwhile: once more, with the hash that counts.
-      if (right !== null && (now?.hash ?? null) !== hash) return
+      if (right !== null && this.#hashOf(login.username) !== hash) return
       this.#pending.delete(door)
       if (right === null) return this.#desk.refuse(door, message, Status.transientNotAccepted)
-      if (right && now !== null) {
+      const user = state.identity.user(login.username)
+      if (right && user !== null) {
         this.throttle.succeeded(login.username)
-        return this.#decide(door, message, login, now)
+        return this.#decide(door, message, login, user)
       }
       // Counted where it was guessed, also by a node that must not say so.
-      this.throttle.failed(door.connection.address, login.username)
+      this.throttle.failed(door.connection.address, login.username, hash)
       this.#confirm(door, message, () => {
-        const user = state.identity.user(login.username)
-        if ((user?.hash ?? null) !== hash) return this.#begin({ ...pending, verifying: false })
+        if (this.#hashOf(login.username) !== hash) return this.#begin({ ...pending, verifying: false })
         this.#options.log.warn('login-refused', { address: door.connection.address, username: login.username })
         this.#desk.evict(door, message, EvictionReason.invalidCredentials)
       })

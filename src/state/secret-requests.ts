@@ -142,7 +142,9 @@ export class SecretRequests {
     const verified = (right: boolean | null): void => {
       if (!this.#jobs.has(job)) return
       if (right) return finish(hash)
-      if (right === false) throttle.failed(address, name)
+      if (right === false) throttle.failed(address, name, hash)
+      // Changed meanwhile: once more, with the hash that counts.
+      if (right === false && state.identity.user(user.id)?.hash !== hash) return this.#changePassword(job, request)
       this.#refuse(job, right === null ? Status.error : Status.invalidCredentials)
     }
     this.#start(job, () => clock.monotonicMs() >= dueAt && secrets.verify(request.current, hash, verified))

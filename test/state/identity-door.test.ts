@@ -21,12 +21,13 @@ import { encodeUpdatePermissions } from '../../src/protocol/commands/update-perm
 import { encodeUpdateStream } from '../../src/protocol/commands/update-stream.ts'
 import { encodeUpdateTopic } from '../../src/protocol/commands/update-topic.ts'
 import { encodeUpdateUser } from '../../src/protocol/commands/update-user.ts'
+import { Consistency } from '../../src/protocol/consistency.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
 import { globalRights, type Permissions } from '../../src/protocol/permissions.ts'
 import { readResult } from '../../src/protocol/result.ts'
 import { TOKENS_PER_USER_MAX } from '../../src/state/limits.ts'
-import { type Answer, Rig, type TestClient } from './door.ts'
+import { type Answer, Rig, type TestClient, type Who } from './door.ts'
 import { written } from './prepares.ts'
 
 const MINUTE_MICROS = 60_000_000
@@ -531,6 +532,98 @@ test('guessing is slowed down, per address and per user; who is known to be righ
   rig.now += 61_000
   assert.equal(guess().answers[0]?.evicted, EvictionReason.invalidCredentials, 'forgotten after a minute')
   rig.settle()
+})
+
+test('the right new password at a node that has not heard of it yet is no guess, once it has', () => {
+  const { rig, root } = withAlice()
+  root.write(Operation.createUser, createUser('bob'))
+  const next = { username: 'alice', password: 'better' }
+  const read = (who: Who, address = '127.0.0.1:5'): TestClient => {
+    const reader = rig.client()
+    reader.address = address
+    const body = reader.loginBody(who)
+    reader.post({ operation: Operation.register, request: 0, session: 0, consistency: Consistency.any, body })
+    rig.settle()
+    return reader
+  }
+  rig.replica.isPrimary = false
+  // Behind the same address, as behind a proxy; the sixth and those after it wait.
+  for (let i = 0; i < 8; i++) {
+    const client = read(next)
+    rig.now += 1000
+    rig.settle()
+    assert.equal(client.answers[0]?.status, Status.transientNotAccepted)
+  }
+  assert.equal(read(next).answers.length, 0, 'it is slowed down as long as nobody here knows better')
+  rig.replica.isPrimary = true
+  assert.equal(root.write(Operation.changePassword, changePassword('alice', '', 'better')).outcome, 0)
+  rig.replica.isPrimary = false
+  rig.settle()
+  assert.equal(read(next).answers[0]?.status, 0)
+  assert.equal(read({ username: 'bob', password: 'secret' }).answers[0]?.status, 0)
+  // What is wrong for the hash of now counts on; who has the old password guesses.
+  for (let i = 0; i < 5; i++) assert.equal(read(ALICE).answers[0]?.status, Status.transientNotAccepted)
+  assert.equal(read(ALICE).answers.length, 0)
+  assert.equal(read({ username: 'bob', password: 'secret' }).answers.length, 0)
+  rig.now += 2000
+  rig.settle()
+  rig.assertNoLeaks()
+})
+
+test('guesses at the passwords of many users from one address are slowed down, whatever becomes of their passwords', () => {
+  const { rig, root } = withAlice()
+  for (let i = 0; i < 30; i++) {
+    const client = rig.client()
+    const body = client.loginBody({ username: `nobody ${i}`, password: 'guess' })
+    client.post({ operation: Operation.register, request: 0, session: 0, body })
+    rig.now += 1500
+    rig.settle()
+    assert.equal(client.answers[0]?.evicted, EvictionReason.invalidCredentials)
+  }
+  for (let i = 22; i < 30; i++) root.write(Operation.createUser, createUser(`nobody ${i}`))
+  const client = rig.client()
+  client.post({ operation: Operation.register, request: 0, session: 0, body: client.loginBody(ALICE) })
+  rig.settle()
+  assert.equal(client.answers.length, 0)
+  rig.now += 1500
+  rig.settle()
+  assert.equal(client.answers[0]?.status, 0)
+})
+
+test('who comes back with the new password to a primary that has not executed the change yet is not put out for it', () => {
+  const { rig, root } = withAlice()
+  const alice = rig.client().login(true, ALICE)
+  rig.replica.hold = true
+  const again = rig.client(alice.client)
+  const body = again.loginBody({ username: 'alice', password: 'better' }, EXACTLY_ONCE_CONTEXT)
+  root.post({
+    operation: Operation.changePassword,
+    request: root.next(Operation.changePassword),
+    body: changePassword('alice', '', 'better'),
+  })
+  rig.settle()
+  again.post({ operation: Operation.register, request: 0, session: 0, body })
+  rig.settle()
+  assert.equal(rig.replica.confirming.length, 1, 'it asks before it says no')
+  rig.replica.hold = false
+  rig.replica.release()
+  for (const done of rig.replica.confirming.splice(0)) done(true)
+  rig.settle()
+  assert.deepEqual([again.answers.at(-1)?.status, again.closedByServer], [0, false])
+  // A primary that cannot ask says that it does not know.
+  rig.replica.hold = true
+  const thief = rig.client(alice.client)
+  thief.post({
+    operation: Operation.register,
+    request: 0,
+    session: 0,
+    body: thief.loginBody(ALICE, EXACTLY_ONCE_CONTEXT),
+  })
+  rig.settle()
+  rig.replica.depose()
+  rig.settle()
+  assert.equal(thief.answers.at(-1)?.evicted, EvictionReason.noSession)
+  assert.ok(thief.closedByServer)
 })
 
 test('who comes back to its session goes on at once, and is out when the password turns out to be wrong', () => {
