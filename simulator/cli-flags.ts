@@ -21,6 +21,7 @@ export interface Flags {
   readonly members?: number
   readonly operations?: 'all' | 'usual'
   readonly durability?: Durability
+  readonly steady?: true
   readonly duration?: number
   readonly clients?: number
   readonly requests?: number
@@ -62,6 +63,7 @@ export function defineCommand(io: SimulatorIo): Command {
     .option('--durability <class>', 'disk or memory; drawn by the seed when absent', oneOf('disk', 'memory'))
     .option('--readers <n>', 'clients that read; drawn by the seed when absent', whole(0, 32))
     .option('--members <n>', 'members of consumer groups; drawn by the seed when absent', whole(0, 8))
+    .option('--steady', 'clients work and things break all the time, with no calm spells in between')
     .option(
       '--operations <which>',
       'all: clients ask for every operation, and repeat messages that are dropped; usual: not; drawn by the seed when absent',
@@ -69,7 +71,7 @@ export function defineCommand(io: SimulatorIo): Command {
     )
     .option(
       '--duration <s>',
-      'simulated seconds in which faults happen and clients work; until they are done, 30 at most, when absent',
+      'simulated seconds in which faults happen and clients work; until they are done, 30 at most without the calm spells, when absent',
       whole(1, DURATION_MAX),
     )
     .option('--clients <n>', 'how many; drawn by the seed when absent', whole(1, 8))
@@ -116,6 +118,7 @@ export function shapeOf(flags: Flags): SwarmShape {
     members: flags.members,
     operations: flags.operations === undefined ? undefined : flags.operations === 'all',
     durability: flags.durability,
+    steady: flags.steady,
     faults: flags.faults,
     only: flags.only,
     safetyMicros: flags.duration === undefined ? undefined : flags.duration * 1e6,
@@ -133,6 +136,7 @@ export function replay(seed: number, shape: SwarmShape): string {
   if (shape.members !== undefined) parts.push(`--members ${shape.members}`)
   if (shape.operations !== undefined) parts.push(`--operations ${shape.operations ? 'all' : 'usual'}`)
   if (shape.durability !== undefined) parts.push(`--durability ${shape.durability}`)
+  if (shape.steady === true) parts.push('--steady')
   if (shape.safetyMicros !== undefined) parts.push(`--duration ${shape.safetyMicros / 1e6}`)
   if (shape.clients !== undefined) parts.push(`--clients ${shape.clients}`)
   if (shape.requests !== undefined) parts.push(`--requests ${shape.requests}`)

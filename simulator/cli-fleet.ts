@@ -14,11 +14,13 @@ export class Tally {
   seeds = 0
   events = 0
   simulatedMicros = 0
+  calmMicros = 0
 
   add(result: SwarmResult): void {
     this.seeds += 1
     this.events += result.events
     this.simulatedMicros += result.simulatedMicros
+    this.calmMicros += result.calmMicros
     for (const [fault, count] of Object.entries(result.faults))
       this.faults.set(fault, (this.faults.get(fault) ?? 0) + count)
     if (result.outcome !== 'held') this.failures.push(result)
@@ -71,9 +73,9 @@ export async function runMany(shape: SwarmShape, flags: Flags, io: SimulatorIo):
     clearInterval(progress)
   }
   if (text) io.err(wipe)
-  const { seeds, failures, events, simulatedMicros, seconds, speed } = tally
+  const { seeds, failures, events, simulatedMicros, calmMicros, seconds, speed } = tally
   const faults = Object.fromEntries(tally.faults)
-  const total = { from, seeds, failures, events, faults, simulatedMicros, seconds, speed }
+  const total = { from, seeds, failures, events, faults, simulatedMicros, calmMicros, seconds, speed }
   io.out(
     text
       ? `seeds ${from}..${from + seeds - 1}: ${tally.line.replace(/^\d+ seeds, /, '')}\n`

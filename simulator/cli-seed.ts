@@ -33,7 +33,7 @@ export function summary(result: SwarmResult): string {
   return [
     `seed        ${result.seed}, ${result.replicas} replicas, durability ${result.durability}, hash ${result.hash.toString(16).padStart(8, '0')}`,
     `outcome     ${result.outcome}${result.what === '' ? '' : `: ${result.what}`}`,
-    `time        ${(result.simulatedMicros / 1e6).toFixed(3)} s simulated, ${result.events} events`,
+    `time        ${(result.simulatedMicros / 1e6).toFixed(3)} s simulated${result.calmMicros > 0 ? `, ${(result.calmMicros / 1e6).toFixed(3)} s of them calm` : ''}, ${result.events} events`,
     `faults      ${faults.length === 0 ? 'none' : faults.join(', ')}`,
     `frames      ${sent} sent, ${lost} lost, ${duplicated} duplicated, ${cut} cut off`,
     `log         ${result.ops} ops, ${result.acknowledged} requests acknowledged, view ${result.views}`,

@@ -5,6 +5,7 @@ import { At, Command, getU32, getU64, setU32, setU64 } from '../src/protocol/fra
 import { HEADER_SIZE } from '../src/protocol/message.ts'
 import type { SubmitOutcome } from '../src/state/replica-port.ts'
 import type { SeededRandom } from './random.ts'
+import type { Rhythm } from './rhythm.ts'
 import type { Scheduler } from './scheduler.ts'
 
 export interface Request {
@@ -24,6 +25,7 @@ export interface Acknowledgement {
 
 export interface ClientWorld {
   readonly scheduler: Scheduler
+  readonly rhythm: Rhythm
   readonly nodeCount: number
   send(client: SimClient, node: number, frame: Uint8Array): void
   /** The next request's operation and body; null when this client has nothing more to ask. */
@@ -97,10 +99,13 @@ export class SimClient {
   }
 
   #think(): void {
-    this.#world.scheduler.after(1 + this.#random.below(2 * this.#pace), () => {
-      this.#ask()
-      if (!this.#finished) this.#think()
-    })
+    const { scheduler, rhythm } = this.#world
+    scheduler.after(1 + this.#random.below(2 * this.#pace), () =>
+      rhythm.atWork(() => {
+        this.#ask()
+        if (!this.#finished) this.#think()
+      }),
+    )
   }
 
   #ask(): void {

@@ -10,7 +10,7 @@ import type { World } from './world.ts'
 
 export interface Told {
   readonly atMicros: number
-  readonly topic: Topic | 'fault' | 'service'
+  readonly topic: Topic | 'fault' | 'service' | 'rhythm'
   text: string
   /** How often it was said, and when for the last time. */
   times: number
@@ -64,7 +64,12 @@ export class Explainer implements Watcher {
 
   onWorld(world: World): void {
     this.#world = world
-    const { filter, onAcknowledged, network } = world
+    const { filter, onAcknowledged, network, rhythm } = world
+    const { onChange } = rhythm
+    rhythm.onChange = (micros) => {
+      onChange(micros)
+      this.#say('rhythm', micros > 0 ? `Clients rest, and little breaks, for ${seconds(micros)}.` : 'Work goes on.')
+    }
     world.filter = (from, to, message) => {
       this.#narrator.onSend(world.nodes[from] as SimNode, to, message)
       this.#listen()

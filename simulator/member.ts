@@ -22,6 +22,7 @@ import type { Doors } from './doors.ts'
 import { encoded } from './line.ts'
 import { type LogBook, PARTITIONS } from './log-book.ts'
 import type { SeededRandom } from './random.ts'
+import type { Rhythm } from './rhythm.ts'
 import { type Question, Session } from './session.ts'
 import { Violation } from './violation.ts'
 import { STREAM, TOPIC } from './workload.ts'
@@ -86,6 +87,7 @@ export class SimMember {
   readonly #passing: Part = newPart(PASSING_GROUP)
   #askedAt = 0
   #silentUntil = 0
+  #calm = { spell: 0, sleeps: false }
   #last = LAST_QUESTIONS
   /** Nothing more to ask. */
   idle = false
@@ -113,9 +115,16 @@ export class SimMember {
   }
 
   #think(micros: number): void {
-    this.#world.scheduler.after(micros, () => {
+    const { scheduler, rhythm } = this.#world
+    const act = (): void => {
       this.#act()
       if (!this.idle) this.#think(1 + this.#random.below(2 * this.#options.pace))
+    }
+    scheduler.after(micros, () => {
+      // In a calm spell it only stays a member, or does not even that.
+      if (!rhythm.calm || this.#sleeps(rhythm)) return rhythm.atWork(act)
+      this.#act()
+      this.#think(this.#options.silence / 3)
     })
   }
 
@@ -147,6 +156,12 @@ export class SimMember {
     if (this.#options.crew.unread.size > 0) return this.#readToEnd()
     this.#session.hangUp()
     this.idle = true
+  }
+
+  /** Decided anew in every calm spell. */
+  #sleeps({ count }: Rhythm): boolean {
+    if (this.#calm.spell !== count) this.#calm = { spell: count, sleeps: this.#random.chance(0.5) }
+    return this.#calm.sleeps
   }
 
   #fallSilent(now: number): void {

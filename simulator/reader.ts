@@ -113,10 +113,13 @@ export class SimReader {
   }
 
   #think(micros: number): void {
-    this.#world.scheduler.after(micros, () => {
-      this.#act()
-      if (!this.idle) this.#think(1 + this.#random.below(2 * this.#pace))
-    })
+    const { scheduler, rhythm } = this.#world
+    scheduler.after(micros, () =>
+      rhythm.atWork(() => {
+        this.#act()
+        if (!this.idle) this.#think(1 + this.#random.below(2 * this.#pace))
+      }),
+    )
   }
 
   #act(): void {

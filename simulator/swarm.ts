@@ -32,6 +32,7 @@ import { Crew, LASTING_GROUP, type MemberOptions, SimMember } from './member.ts'
 import type { SimNode } from './node.ts'
 import { SeededRandom } from './random.ts'
 import { SimReader } from './reader.ts'
+import type { Spells } from './rhythm.ts'
 import { Violation } from './violation.ts'
 import { compareText } from './virtual-disk.ts'
 import { type AllOperations, STREAM, TOPIC, Workload } from './workload.ts'
@@ -42,6 +43,8 @@ const LIVENESS_MICROS_MAX = 60_000_000
 /** So many times longer where a slow replica stays slow. */
 const SLOW_PATIENCE = 5
 const REST_MICROS_MAX = 2_000_000
+/** Of seeds that do not say, how many know no calm. */
+const STEADY_SHARE = 0.1
 /** Two rounds of the scrubber over all that a run can write. */
 const SCRUB_MICROS_MAX = 300_000_000
 /** Of seeds that do not say, how many acknowledge from memory. */
@@ -69,7 +72,9 @@ export interface SwarmShape {
   readonly operations?: boolean | undefined
   /** Of the faults of the seed only those with these numbers, and frame faults with these names; all when absent. */
   readonly only?: readonly (number | FrameFault)[] | undefined
-  /** Microseconds of the safety phase, all of which clients work; up to 30 s, until they have no more to ask, when absent. */
+  /** Clients work and things break all the time, without calm spells between; drawn by the seed when absent. */
+  readonly steady?: boolean | undefined
+  /** Microseconds of the safety phase, all of which clients work; up to 30 s without the calm spells, until they have no more to ask, when absent. */
   readonly safetyMicros?: number | undefined
   /** Drawn by the seed when absent. */
   readonly clients?: number | undefined
@@ -109,6 +114,8 @@ export interface SwarmResult {
   readonly hash: number
   readonly events: number
   readonly simulatedMicros: number
+  /** Of them, those of calm spells between the work. */
+  readonly calmMicros: number
   readonly faults: Readonly<Record<Fault, number>>
   /** How often a run came to places that matter: checkpoints, repairs, strikes of faults, … */
   readonly marks: Readonly<Record<string, number>>
@@ -287,17 +294,21 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       readers.push(...addReaders(world, doors, book, more, readerCount))
       addMembers(team, { world, doors, book, groups, crew })
     }
+    const spells = drawSpells(seed, shape)
+    if (spells !== null) world.rhythm.begin(new SeededRandom(seed, 11), spells)
     const ending = injectFaults({ world, random, rates, schedule, machines, shape, added })
     if (shape.safetyMicros === undefined) {
-      const stop = world.scheduler.now + SAFETY_MICROS_MAX
-      world.runUntil(
-        () => world.scheduler.now >= stop / 6 && world.clients.every((client) => client.idle),
-        SAFETY_MICROS_MAX,
-      )
+      const { rhythm } = world
+      const stop = rhythm.worked + SAFETY_MICROS_MAX
+      const done = (): boolean =>
+        !rhythm.calm &&
+        (rhythm.worked >= stop || (rhythm.worked >= stop / 6 && world.clients.every((client) => client.idle)))
+      world.runUntil(done, Number.POSITIVE_INFINITY)
     } else {
       world.run(shape.safetyMicros)
       world.requestsLeft = 0
     }
+    world.rhythm.end()
     heal(ending)
     watcher.onHealed?.()
     world.views.healed()
@@ -354,6 +365,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     hash: world.hash,
     events: world.scheduler.events,
     simulatedMicros: world.scheduler.now,
+    calmMicros: world.rhythm.rested,
     faults: schedule.counts,
     marks: Object.fromEntries([...world.marks].sort(([a], [b]) => compareText(a, b))),
     frames: { ...world.network.counts },
@@ -448,6 +460,16 @@ function addMembers(
     const member = new SimMember({ ...place, index, random: own, pace, silence: 1000 * times.silenceMs, end })
     world.readers.push(member)
     member.start()
+  }
+}
+
+function drawSpells(seed: number, { steady }: SwarmShape): Spells | null {
+  const random = new SeededRandom(seed, 10)
+  if (steady ?? random.chance(STEADY_SHARE)) return null
+  return {
+    work: random.pick([500_000, 1_500_000, 4_000_000]),
+    calm: random.pick([10_000_000, 20_000_000, 40_000_000]),
+    spread: random.pick([0, 10_000, 500_000]),
   }
 }
 

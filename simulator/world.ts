@@ -28,6 +28,7 @@ import { FramePool } from './memory.ts'
 import { type Process, SimNode } from './node.ts'
 import { quickChecksummer } from './quick-checksummer.ts'
 import { SeededRandom } from './random.ts'
+import { Rhythm } from './rhythm.ts'
 import { Scheduler } from './scheduler.ts'
 import { Violation } from './violation.ts'
 import { type DiskProfile, VirtualDisk } from './virtual-disk.ts'
@@ -67,6 +68,8 @@ const CLOSE_DELAY = [50, 500] as const
 export class World {
   readonly options: WorldOptions
   readonly scheduler = new Scheduler()
+  /** When clients work and things break. */
+  readonly rhythm = new Rhythm(this.scheduler)
   readonly random: SeededRandom
   readonly network: VirtualNetwork
   readonly nodes: SimNode[] = []
@@ -168,6 +171,7 @@ export class World {
       }
       this.nodes.push(node)
     }
+    this.rhythm.onChange = (micros) => this.log(micros > 0 ? `calm for ${micros} µs` : 'calm no more')
     this.watchers = this.#watchers()
     this.loss.onLost = (op) => {
       for (const watcher of this.watchers) watcher.onLost?.(op)
@@ -229,6 +233,7 @@ export class World {
         ...options,
         world: {
           scheduler: this.scheduler,
+          rhythm: this.rhythm,
           nodeCount: this.nodes.length,
           send: (c, node, frame) => this.#sendRequest(c, node, frame),
           nextRequest: (c, number) => {

@@ -58,6 +58,8 @@ export class GroupLife {
   readonly #name: string
   readonly #options: GroupLifeOptions
   readonly #moments: Moment[] = []
+  /** The next group of this name, once there is one: what was asked of this group may meet that one. */
+  next: GroupLife | null = null
   /** That were members at any time. */
   readonly #sessions = new Set<number>()
   /** By partition: offsets that reached a member. */
@@ -263,7 +265,7 @@ export class GroupLife {
 
   #during(since: Since, good: (moment: Moment) => boolean): boolean {
     for (let i = since.moment; i < this.#moments.length; i++) if (good(this.#moments[i] as Moment)) return true
-    return false
+    return this.next !== null && this.next.#during({ ...since, moment: 0 }, good)
   }
 
   /** The grant that the session had all the time; null when it is not that clear. */

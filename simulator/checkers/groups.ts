@@ -15,6 +15,7 @@ import { Reader } from '../../src/protocol/bytes.ts'
 import { At, getU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../../src/protocol/message.ts'
 import { Operation } from '../../src/protocol/operations.ts'
+import type { ConsumerGroup } from '../../src/state/consumer-group.ts'
 import { decodeGroupOffset } from '../../src/state/group-entries.ts'
 import type { StateMachine, StateMachineOptions } from '../../src/state/state-machine.ts'
 import { Violation } from '../violation.ts'
@@ -30,6 +31,8 @@ export class GroupChecker {
   readonly options: GroupCheckerOptions
   /** Of the groups that there are, by name. */
   readonly #lives = new Map<string, GroupLife>()
+  /** The last one of each name of which there is no group now. */
+  readonly #dead = new Map<string, GroupLife>()
   readonly #ended = new Set<number>()
   #op = 0
 
@@ -73,9 +76,7 @@ export class GroupChecker {
     const topic = machine.topic(stream, topicName).found?.topic
     if (topic === undefined) return
     for (const group of topic.groups) {
-      let life = this.#lives.get(group.name)
-      if (life?.op !== group.op) this.#lives.set(group.name, (life = new GroupLife(this.options, group)))
-      life.look(topic, group, cause)
+      this.#lifeOf(group).look(topic, group, cause)
     }
     if (topic.groups.length === this.#lives.size) return
     for (const [name, life] of this.#lives) {
@@ -83,7 +84,19 @@ export class GroupChecker {
       if (cause.operation !== Operation.deleteConsumerGroup) life.wrong(`is gone by operation ${cause.operation}`)
       this.options.mark('group-deleted')
       this.#lives.delete(name)
+      this.#dead.set(name, life)
     }
+  }
+
+  #lifeOf(group: ConsumerGroup): GroupLife {
+    const { name, op } = group
+    const known = this.#lives.get(name)
+    if (known?.op === op) return known
+    const life = new GroupLife(this.options, group)
+    const before = known ?? this.#dead.get(name)
+    if (before !== undefined) before.next = life
+    this.#lives.set(name, life)
+    return life
   }
 
   /** After everything: the group has stored the end of every partition, and missed nothing on the way there. */

@@ -29,14 +29,16 @@ export class FaultSchedule {
 
   every(mean: number, draw: (bound: number) => number, choose: () => Injection | null): void {
     if (mean === 0) return
-    this.#world.scheduler.after(1 + draw(2 * mean), () => {
+    const { scheduler, rhythm } = this.#world
+    const due = (): void => {
       if (this.#world.healed) return
       this.#number += 1
       const number = this.#number
       const injection = choose()
       if (injection !== null) this.inject(number, injection.kind, injection.what, injection.act)
       this.every(mean, draw, choose)
-    })
+    }
+    scheduler.after(1 + draw(2 * mean), () => rhythm.atWork(due))
   }
 
   /** Everything that is broken on purpose is broken here. */

@@ -1,5 +1,5 @@
 // Seeds that once failed, with what it was. A change of the workload makes other runs of them; what can be said as a scenario
-// is kept in test/simulator/scenarios as well.
+// is kept in test/simulator/scenarios as well. Where nothing else is said they know no calm spells, as there were none.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FAULTS, FIRST_FAULTS } from '../../simulator/faults/fault.ts'
@@ -91,6 +91,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   ],
   [1000718, 'somebody outside moved the offset of a group without members, as anybody may', ALL],
   [11000066, 'a member went on by itself where it had begun in an earlier grant, as it may without being asked', ALL],
+  [
+    108,
+    'what was asked of a group met the next group of its name, which the checker did not know',
+    { faults: FIRST_FAULTS, steady: false },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [
     1010,
@@ -102,7 +107,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
 
 for (const [seed, was, shape] of SEEDS) {
   test(`seed ${seed}: ${was}`, () => {
-    const { outcome, what } = runSeed({ seed, ...shape })
+    const { outcome, what } = runSeed({ seed, steady: true, ...shape })
     assert.equal(outcome, 'held', what)
   })
 }

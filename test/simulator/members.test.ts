@@ -13,6 +13,7 @@ test('members of a group get everything, in clusters of every size', () => {
         readers: 0,
         members: 3,
         durability: 'disk',
+        steady: true,
       })
       assert.equal(outcome, 'held', what)
       totals.answers += groups.answers

@@ -41,6 +41,7 @@ test('the command that replays a run has all of its shape', () => {
   assert.equal(
     replay(7, {
       replicaCount: 3,
+      steady: true,
       safetyMicros: 5e6,
       clients: 1,
       requests: 8,
@@ -48,7 +49,7 @@ test('the command that replays a run has all of its shape', () => {
       faults: ['crash'],
       only: [3, 'loss'],
     }),
-    'galgo sim --seed 7 --replicas 3 --duration 5 --clients 1 --requests 8 --variant 2 --faults crash --only 3,loss',
+    'galgo sim --seed 7 --replicas 3 --steady --duration 5 --clients 1 --requests 8 --variant 2 --faults crash --only 3,loss',
   )
   assert.equal(replay(7, { only: [] }), 'galgo sim --seed 7 --only none')
 })
