@@ -1,7 +1,8 @@
 // `galgo sim --explain SEED`: a run told by time.
 import { EXIT_CODES, replay, type SimulatorIo } from './cli-flags.ts'
 import { Explainer, seconds, type Told } from './explainer.ts'
-import { runSeed, type SwarmResult, type SwarmShape } from './swarm.ts'
+import type { SwarmShape } from './shape.ts'
+import { runSeed, type SwarmResult } from './swarm.ts'
 
 export function explainSeed(seed: number, shape: SwarmShape, format: 'text' | 'json', io: SimulatorIo): number {
   const explainer = new Explainer()

@@ -5,7 +5,8 @@ import { type OwnIo, ownCommand } from '../src/cli/own-flags.ts'
 import { listOf, oneOf, oneOfNumbers, whole } from '../src/cli/values.ts'
 import type { Durability } from '../src/protocol/durability.ts'
 import { FAULTS, type FaultName, FRAME_FAULTS, type FrameFault } from './faults/fault.ts'
-import type { Outcome, SwarmShape } from './swarm.ts'
+import type { SwarmShape } from './shape.ts'
+import type { Outcome } from './swarm.ts'
 
 export type SimulatorIo = OwnIo
 

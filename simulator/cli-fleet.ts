@@ -1,7 +1,8 @@
 // Many seeds on all cores, with a line that lives: how many, how fast, what was broken, what failed.
 import { EXIT_CODES, type Flags, replay, type SimulatorIo } from './cli-flags.ts'
 import { runFleet } from './fleet.ts'
-import type { SwarmResult, SwarmShape } from './swarm.ts'
+import type { SwarmShape } from './shape.ts'
+import type { SwarmResult } from './swarm.ts'
 
 const LIVE_MS = 250
 /** Between two lines where none can be written over. */

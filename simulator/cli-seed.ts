@@ -1,7 +1,8 @@
 // One seed: its summary, and its events line by line when asked.
 import { EXIT_CODES, type Flags, replay, type SimulatorIo } from './cli-flags.ts'
 import { type EventLine, EventLines } from './event-lines.ts'
-import { runSeed, type SwarmResult, type SwarmShape } from './swarm.ts'
+import type { SwarmShape } from './shape.ts'
+import { runSeed, type SwarmResult } from './swarm.ts'
 
 export function runOne(seed: number, shape: SwarmShape, flags: Flags, io: SimulatorIo): number {
   const range = flags.log ? { from: 0, to: Number.POSITIVE_INFINITY } : flags.events

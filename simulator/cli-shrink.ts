@@ -2,8 +2,8 @@
 
 import { EXIT_CODES, replay, type SimulatorIo } from './cli-flags.ts'
 import { fitted } from './cli-fleet.ts'
+import type { SwarmShape } from './shape.ts'
 import { type Shrunk, shrink } from './shrink.ts'
-import type { SwarmShape } from './swarm.ts'
 
 const PROGRESS_MS = 1000
 

@@ -1,6 +1,7 @@
 // Many seeds at a time, one per core. Each is a run of its own: how many there are at a time changes nothing of them.
 import { Worker } from 'node:worker_threads'
-import { runSeed, type SwarmResult, type SwarmShape } from './swarm.ts'
+import type { SwarmShape } from './shape.ts'
+import { runSeed, type SwarmResult } from './swarm.ts'
 
 export interface FleetOptions {
   readonly from: number

@@ -6,7 +6,8 @@
 //   Zeller and Hildebrandt, Simplifying and Isolating Failure-Inducing Input (2002): ddmin
 import { FRAME_FAULTS, type FrameFault } from './faults/fault.ts'
 import type { Injected } from './faults/schedule.ts'
-import { runSeed, type SwarmResult, type SwarmShape } from './swarm.ts'
+import type { SwarmShape } from './shape.ts'
+import { runSeed, type SwarmResult } from './swarm.ts'
 
 export type Part = number | FrameFault
 

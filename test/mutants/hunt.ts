@@ -1,6 +1,7 @@
 // Runs seeds until one fails: `node test/mutants/hunt.ts FROM SEEDS [SHAPE]`. Prints which, and how, as JSON.
 import { FAULTS } from '../../simulator/faults/fault.ts'
-import { runSeed, type SwarmShape } from '../../simulator/swarm.ts'
+import type { SwarmShape } from '../../simulator/shape.ts'
+import { runSeed } from '../../simulator/swarm.ts'
 
 export interface HuntShape {
   /** As `Mutant.faults`. */

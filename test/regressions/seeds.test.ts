@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FAULTS, FIRST_FAULTS } from '../../simulator/faults/fault.ts'
-import { runSeed, type SwarmShape } from '../../simulator/swarm.ts'
+import type { SwarmShape } from '../../simulator/shape.ts'
+import { runSeed } from '../../simulator/swarm.ts'
 
 /** With the first kinds of faults only, of which the drawing stays as it is, and without readers. */
 const FIRST: SwarmShape = { durability: 'disk', operations: false, faults: FIRST_FAULTS, readers: 0 }
