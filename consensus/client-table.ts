@@ -34,6 +34,8 @@ export type Lookup = 'new' | 'unknown' | 'forgotten' | 'mismatch' | StoredReply
 
 export class ClientTable {
   readonly #sessions = new Map<string, Session>()
+  /** Ops of Registers of sessions that were there already. What this process remembers, no part of the state: see `registeredAt`. */
+  readonly #registeredAgain = new Map<string, number>()
   readonly #clientsMax: number
   readonly #onEnd: (session: Session) => void
   readonly window: number
@@ -55,12 +57,21 @@ export class ClientTable {
     return this.#sessions.get(client) ?? null
   }
 
+  /**
+   * The op of the client's last Register, as far as this process has executed it: of those that a checkpoint brought, the first one.
+   * Nothing that is executed may depend on it. 0: it has no session.
+   */
+  registeredAt(client: string): number {
+    return this.#registeredAgain.get(client) ?? this.#sessions.get(client)?.session ?? 0
+  }
+
   /** A committed Register. An existing session of the same user goes on; anybody else's is replaced. */
   register(client: string, op: number, userId: number, exactlyOnce: boolean): Session {
     const existing = this.#sessions.get(client)
     if (existing && existing.userId === userId) {
       existing.exactlyOnce = exactlyOnce
       existing.lastOp = op
+      this.#registeredAgain.set(client, op)
       return existing
     }
     if (existing) this.#end(existing)
@@ -91,6 +102,7 @@ export class ClientTable {
 
   #end(session: Session): void {
     this.#sessions.delete(session.client)
+    this.#registeredAgain.delete(session.client)
     this.#onEnd(session)
   }
 
@@ -166,6 +178,7 @@ export class ClientTable {
 
   restore(bytes: Uint8Array): void {
     this.#sessions.clear()
+    this.#registeredAgain.clear()
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     let at = 0
     const u32 = (): number => {

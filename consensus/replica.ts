@@ -533,6 +533,10 @@ export class Replica implements ReplicaPort {
     return this.clients.get(client)?.userId ?? null
   }
 
+  registeredAt(client: string): number {
+    return this.clients.registeredAt(client)
+  }
+
   peers(): readonly PeerState[] {
     const peers: PeerState[] = []
     this.#peers.forEach((peer, replica) => {

@@ -35,7 +35,6 @@ import { EvictionReason, Status } from '../protocol/errors.ts'
 import {
   At,
   Command,
-  clearHeader,
   commandOf,
   getKey,
   getU32,
@@ -224,19 +223,30 @@ export class Dispatcher implements ReplicaHost {
   }
 
   /** The first frame of a client that another node vouches for: `operation` is what it asks. */
-  #vouchedFor(door: Door, { client, session, user, token }: Voucher, operation: number): void {
+  #vouchedFor(door: Door, { client, session, registeredAt, user, token }: Voucher, operation: number): void {
     door.voucher = null
     const key = getKey(client, 0)
     const known = this.#replica.userOf(key)
     // Else its request finds that it has no session.
     if (known !== null && known !== user) return
-    // Who leaves may have come back over another connection before that was noticed, and goes on there in the same session.
-    const speaks = this.#byClient.get(key)?.connection.address ?? door.connection.address
-    if (operation === Operation.logout && speaks !== door.connection.address) return
+    if (operation === Operation.logout) {
+      // It has come back over another connection, which is known here: its login may stand in the log already, or not yet.
+      const speaks = this.#byClient.get(key)?.connection.address ?? door.connection.address
+      if (speaks !== door.connection.address || this.#hasMoved(key, registeredAt)) return
+    }
     this.#bind(door, key, client, false)
     door.session = session
+    door.registeredAt = registeredAt
     door.user = user
     door.token = token
+  }
+
+  /**
+   * Has this client logged in again since, wherever? Then it goes on there in the same session, perhaps without a word to who
+   * leads now, and the end of the connection that it left is not the end of the session.
+   */
+  #hasMoved(client: string, registeredAt: number): boolean {
+    return this.#replica.registeredAt(client) > registeredAt
   }
 
   #open(connection: ClientConnection, relayed: boolean): Door {
@@ -260,7 +270,8 @@ export class Dispatcher implements ReplicaHost {
     if (speaks) this.#byClient.delete(door.client)
     // Clients that cannot resume a session begin another one next time: this one is of no use to anybody. Of another node's
     // client, that node says when it has gone; what has ended may be the way to it alone.
-    const ends = speaks && !door.exactlyOnce && !door.relayed && door.session !== 0
+    const left = this.#hasMoved(door.client, door.registeredAt)
+    const ends = speaks && !left && !door.exactlyOnce && !door.relayed && door.session !== 0
     if (ends && this.#replica.isPrimary) this.#logOut(door)
     else if (ends) this.#forwards.hangUp(door)
     this.#forget(door)
@@ -278,16 +289,9 @@ export class Dispatcher implements ReplicaHost {
   }
 
   #logOut(door: Door): void {
-    const message = this.#pool.acquire(HEADER_SIZE)
-    if (message === null) return
-    clearHeader(message)
-    setU32(message.words, At.size, HEADER_SIZE)
-    message.words.set(door.clientId, At.request.client >>> 2)
-    setU64(message.words, At.request.request, 1)
-    message.bytes[At.request.operation] = Operation.logout
-    setU64(message.words, At.request.session, door.session)
+    const message = door.request(this.#pool, Operation.logout, 1)
     // Not now, then never: the table forgets the oldest sessions by itself.
-    if (this.#replica.submit(message) !== 'accepted') message.unref()
+    if (message !== null && this.#replica.submit(message) !== 'accepted') message.unref()
   }
 
   /** Takes over the reference. */
@@ -706,6 +710,7 @@ export class Dispatcher implements ReplicaHost {
       const reader = new Reader(message.bytes, HEADER_SIZE + 4, message.size)
       door.user = reader.u32()
       door.session = reader.u64()
+      door.registeredAt = getU64(message.words, At.reply.op)
     }
     if (operation === Operation.createPersonalAccessToken) this.#deliverToken(door, message)
     else door.send(message)

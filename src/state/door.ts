@@ -1,6 +1,6 @@
 // What a node knows of one client connection: who it speaks for, what is asked and not answered, what waits.
-import { Command, commandOf } from '../protocol/frame.ts'
-import type { Message } from '../protocol/message.ts'
+import { At, Command, clearHeader, commandOf, setU32, setU64 } from '../protocol/frame.ts'
+import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
 import { ROOT_USER } from './access.ts'
 import type { AccessGrant } from './access-tokens.ts'
 import type { ClientConnection } from './connection.ts'
@@ -35,6 +35,8 @@ export class Door {
   client = ''
   clientId: Uint32Array = new Uint32Array(4)
   session = 0
+  /** The op of the login that was made over this connection: the session may be older. */
+  registeredAt = 0
   /** Who has logged in, once there is a session. */
   user = ROOT_USER
   /** With which personal access token, as its key, or with which access token; null: with a password. */
@@ -79,6 +81,20 @@ export class Door {
     this.connection = connection
     this.#mark = mark
     this.relayed = relayed
+  }
+
+  /** A request in the name of the client; null when no buffer is free. */
+  request(pool: MessagePool, operation: number, number: number): Message | null {
+    const message = pool.acquire(HEADER_SIZE)
+    if (message === null) return null
+    clearHeader(message)
+    setU32(message.words, At.size, HEADER_SIZE)
+    message.bytes[At.command] = Command.request
+    message.words.set(this.clientId, At.request.client >>> 2)
+    setU64(message.words, At.request.request, number)
+    message.bytes[At.request.operation] = operation
+    setU64(message.words, At.request.session, this.session)
+    return message
   }
 
   /** Sends a frame; the caller keeps its reference. */

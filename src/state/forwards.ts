@@ -15,7 +15,7 @@
 import type { Clock } from '../../consensus/ports.ts'
 import { ProtocolError, Reader } from '../protocol/bytes.ts'
 import { Status } from '../protocol/errors.ts'
-import { At, Command, clearHeader, commandOf, getKey, getU32, getU64, setU32, setU64 } from '../protocol/frame.ts'
+import { At, Command, commandOf, getKey, getU32, getU64, setU32 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message.ts'
 import { Code, isPartition, Operation } from '../protocol/operations.ts'
 import { RESULT_OK_SIZE } from '../protocol/result.ts'
@@ -40,6 +40,7 @@ interface Welcome {
   readonly client: Uint32Array
   readonly token: string | null
   readonly session: number
+  readonly registeredAt: number
   readonly user: number
   readonly dueAt: number
 }
@@ -117,7 +118,7 @@ export class Forwards {
   ping(door: Door): void {
     if (door.session === 0 || !this.takes(door)) return
     const link = this.#linkOf(door)
-    const message = link === null ? null : this.#frame(door, Operation.nonReplicated, PING_NUMBER)
+    const message = link === null ? null : door.request(this.#options.pool, Operation.nonReplicated, PING_NUMBER)
     if (link === null || message === null) return
     setU32(message.words, At.request.code, Code.ping)
     link.send(message)
@@ -128,7 +129,7 @@ export class Forwards {
   hangUp(door: Door): void {
     if (door.session !== 0 && this.takes(door)) {
       const link = this.#linkOf(door)
-      const message = link === null ? null : this.#frame(door, Operation.logout, 1)
+      const message = link === null ? null : door.request(this.#options.pool, Operation.logout, 1)
       if (message !== null) link?.send(message)
       message?.unref()
     }
@@ -146,25 +147,11 @@ export class Forwards {
     this.#doors.delete(door)
   }
 
-  /** A request in the name of the client. */
-  #frame(door: Door, operation: number, request: number): Message | null {
-    const message = this.#options.pool.acquire(HEADER_SIZE)
-    if (message === null) return null
-    clearHeader(message)
-    setU32(message.words, At.size, HEADER_SIZE)
-    message.bytes[At.command] = Command.request
-    message.words.set(door.clientId, At.request.client >>> 2)
-    setU64(message.words, At.request.request, request)
-    message.bytes[At.request.operation] = operation
-    setU64(message.words, At.request.session, door.session)
-    return message
-  }
-
   #linkOf(door: Door): UpstreamLink | null {
     this.look()
     if (door.upstream !== null || this.#target < 0) return door.upstream
-    const { session, user, token, clientId: client } = door
-    const voucher = session === 0 || isGrant(token) ? null : { client, session, user, token }
+    const { session, registeredAt, user, token, clientId: client } = door
+    const voucher = session === 0 || isGrant(token) ? null : { client, session, registeredAt, user, token }
     const events: UpstreamEvents = {
       onFrame: (message) => this.#onFrame(door, link, message),
       onClosed: (sent) => this.#onClosed(door, link, sent),
@@ -227,7 +214,8 @@ export class Forwards {
       const before = this.#welcomes.get(door)
       if (before !== undefined) this.#passOn(door, before.reply)
       const dueAt = this.#options.clock.monotonicMs() + WELCOME_MS
-      this.#welcomes.set(door, { reply: message, client, token, session, user, dueAt })
+      const registeredAt = getU64(message.words, At.reply.op)
+      this.#welcomes.set(door, { reply: message, client, token, session, registeredAt, user, dueAt })
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
       message.unref()
@@ -238,11 +226,12 @@ export class Forwards {
 
   #welcome(): void {
     const { clock, replica } = this.#options
-    for (const [door, { reply, client, token, session, user, dueAt }] of this.#welcomes) {
+    for (const [door, { reply, client, token, session, registeredAt, user, dueAt }] of this.#welcomes) {
       if (replica.commitMin < session && clock.monotonicMs() < dueAt) continue
       this.#welcomes.delete(door)
       this.#desk.bind(door, getKey(client, 0), client)
       door.session = session
+      door.registeredAt = registeredAt
       door.user = user
       door.token = token
       this.#passOn(door, reply)

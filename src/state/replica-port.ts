@@ -82,6 +82,8 @@ export interface ReplicaPort {
   hasSession(client: string, session: number): boolean
   /** Whose session this client's is; null when it has none. */
   userOf(client: string): number | null
+  /** The op of this client's last login, as far as this replica remembers; 0 when it has no session. */
+  registeredAt(client: string): number
   /** What is known of the other replicas, in the order of their index; without this one. */
   peers(): readonly PeerState[]
 }

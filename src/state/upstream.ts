@@ -8,6 +8,8 @@ export interface Voucher {
   /** 128 bits. */
   readonly client: Uint32Array
   readonly session: number
+  /** The op of the login that this connection has made. */
+  readonly registeredAt: number
   readonly user: number
   /** The key of the token with which it came; null: a password. */
   readonly token: string | null

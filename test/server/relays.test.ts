@@ -14,6 +14,7 @@ import { CONNECTION, checksummer, Node, timeout, type World, withWorld } from '.
 const VOUCHER: Voucher = {
   client: Uint32Array.of(1, 2, 3, 4),
   session: 77,
+  registeredAt: 2 ** 40 + 9,
   user: 5,
   token: Array.from({ length: 32 }, (_, i) => i).join('.'),
 }

@@ -211,6 +211,10 @@ export class FakeReplica implements ReplicaPort {
     return this.clients.get(client)?.userId ?? null
   }
 
+  registeredAt(client: string): number {
+    return this.clients.registeredAt(client)
+  }
+
   peers(): readonly PeerState[] {
     const rest = { op: 0, commit: 0, view: 0, lastHeardMs: 1 }
     return [

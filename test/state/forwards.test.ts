@@ -285,6 +285,7 @@ test('another node leads: requests on their way are answered at once, and the se
   assert.deepEqual(linkOf(nodes).voucher, {
     client: Uint32Array.of(500, 0, 0, 0),
     session: client.session,
+    registeredAt: client.session,
     user: client.user,
     token: null,
   })
@@ -375,6 +376,35 @@ test('a client that has come back elsewhere with its session is not logged out b
   assertNoLeaks(nodes)
 })
 
+test('a client that has come back elsewhere and says nothing there is not logged out either, whoever leads by then', () => {
+  const far = two()
+  const client = ready(far)
+  const next = new Rig()
+  // It has logged in again, over another connection, while somebody else led; the node that it has left is behind.
+  next.replica.clients.register('500.0.0.0', client.session, client.user, false)
+  next.replica.clients.register('500.0.0.0', 100, client.user, false)
+  far.backup.upstream.leader = next
+  far.backup.replica.primaryIndex = 2
+  client.disconnect()
+  for (const rig of [far.backup, next, far.backup]) rig.settle()
+  assert.equal(linkOf(far).sent.at(-1)?.[0], Operation.logout)
+  assert.equal(next.replica.clients.size, 1)
+  next.assertNoLeaks()
+  assertNoLeaks(far)
+
+  const here = two()
+  const other = ready(here)
+  const { backup } = here
+  backup.replica.clients.register('500.0.0.0', other.session, other.user, false)
+  backup.replica.clients.register('500.0.0.0', 100, other.user, false)
+  Object.assign(backup.replica, { isPrimary: true, primaryIndex: 1, op: 100 })
+  backup.dispatcher.onBuffers()
+  other.disconnect()
+  backup.settle()
+  assert.equal(backup.replica.clients.size, 1)
+  assertNoLeaks(here)
+})
+
 test('nobody speaks for another user\u2019s session', () => {
   const nodes = two()
   const { leader } = nodes
@@ -383,6 +413,7 @@ test('nobody speaks for another user\u2019s session', () => {
   leader.dispatcher.openRelayed(far, {
     client: Uint32Array.of(500, 0, 0, 0),
     session: client.session,
+    registeredAt: client.session,
     user: 7,
     token: null,
   })
