@@ -1,7 +1,7 @@
 // What a client that comes through a node's door speaks over: a connection to one node at a time, and a login on it.
 //
 //   none ─▶ logging in ─▶ ready ─▶ (58, 57, eviction, closed, or the client has waited for too long) ─▶ none, at the next node
-import { Reader, Writer } from '../src/protocol/bytes.ts'
+import { encoded, Reader } from '../src/protocol/bytes.ts'
 import {
   decodeRegisterReply,
   EXACTLY_ONCE_CONTEXT,
@@ -112,10 +112,4 @@ export class Line {
     this.ready = true
     this.#end.onReady()
   }
-}
-
-export function encoded(write: (writer: Writer) => void): Uint8Array {
-  const writer = new Writer()
-  write(writer)
-  return writer.written().slice()
 }

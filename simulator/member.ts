@@ -3,7 +3,7 @@
 // not its own any more. Half of them have a session that goes on at another node. One question at a time.
 //
 // Two groups: the lasting one, which must have got everything in the end, and a passing one, which is deleted and made again.
-import { Reader, type Writer } from '../src/protocol/bytes.ts'
+import { encoded, Reader, type Writer } from '../src/protocol/bytes.ts'
 import { encodeCreateConsumerGroup } from '../src/protocol/commands/create-consumer-group.ts'
 import { encodeGetConsumerGroup, type GroupRequest } from '../src/protocol/commands/get-consumer-group.ts'
 import { decodeGetConsumerOffsetReply, encodeGetConsumerOffset } from '../src/protocol/commands/get-consumer-offset.ts'
@@ -19,7 +19,6 @@ import { Status } from '../src/protocol/errors.ts'
 import { Code, Operation } from '../src/protocol/operations.ts'
 import type { GroupChecker } from './checkers/groups.ts'
 import type { Doors } from './doors.ts'
-import { encoded } from './line.ts'
 import { type LogBook, PARTITIONS } from './log-book.ts'
 import type { SeededRandom } from './random.ts'
 import type { Rhythm } from './rhythm.ts'

@@ -1,7 +1,7 @@
 // A client that reads, through the doors of the nodes: it has a session with whoever leads, and a connection for reading at
 // any node. One question at a time: it consumes a partition, stores where it is, starts anew from what it stored, asks for
 // ends of logs, polls here and there, with any of the three consistencies; whatever it is told goes into the log book.
-import { Reader, type Writer } from '../src/protocol/bytes.ts'
+import { encoded, Reader, type Writer } from '../src/protocol/bytes.ts'
 import { decodeGetConsumerOffsetReply, encodeGetConsumerOffset } from '../src/protocol/commands/get-consumer-offset.ts'
 import { decodeTopicReply, encodeGetTopic } from '../src/protocol/commands/get-topic.ts'
 import { encodePollMessages, type PollFrom } from '../src/protocol/commands/poll-messages.ts'
@@ -12,7 +12,7 @@ import { Code, Operation } from '../src/protocol/operations.ts'
 import { readResult } from '../src/protocol/result.ts'
 import { ConsumerHistory } from './checkers/consumer-history.ts'
 import type { Doors, parseReply } from './doors.ts'
-import { encoded, Line } from './line.ts'
+import { Line } from './line.ts'
 import { type LogBook, PARTITIONS } from './log-book.ts'
 import type { SeededRandom } from './random.ts'
 import { Violation } from './violation.ts'

@@ -97,7 +97,7 @@ import type { Permissions } from '../protocol/permissions.ts'
 import { checkPassword } from '../protocol/secret-rules.ts'
 import type { Headers } from '../protocol/user-headers.ts'
 import { Consumer, type ConsumerOptions } from './consumer.ts'
-import { BATCH_BYTES_MAX, encoded, encodeHeaders, idWords } from './encode.ts'
+import { BATCH_BYTES_MAX, encodeArguments, encodeHeaders, idWords } from './encode.ts'
 import { GalgoError, TruncatedError } from './errors.ts'
 import { GroupConsumer, type GroupConsumerOptions } from './group-consumer.ts'
 import { type GroupLag, groupLag } from './group-lag.ts'
@@ -384,7 +384,7 @@ export class Client {
     decode: (reader: Reader) => T,
     options: ReadOptions = {},
   ): Promise<T> {
-    return decodeReply(await this.#ask(code, encoded(write), options), decode)
+    return decodeReply(await this.#ask(code, encodeArguments(write), options), decode)
   }
 
   #ask(
@@ -402,7 +402,7 @@ export class Client {
     decode: (reader: Reader) => T,
     seen?: number,
   ): Promise<T> {
-    const body = encoded(write)
+    const body = encodeArguments(write)
     return decodeReply(await this.#with(false, (session) => session.write(operation, [body], seen)), decode)
   }
 
@@ -724,7 +724,7 @@ export class Client {
     const consumer = { kind: 'group', id: group } as const
     const write = (w: Writer): void =>
       encodePollMessages(w, { consumer, stream, topic, partition, from, count, autoCommit })
-    const polled = this.#polled(await this.#ask(Code.pollMessages, encoded(write), PRIMARY))
+    const polled = this.#polled(await this.#ask(Code.pollMessages, encodeArguments(write), PRIMARY))
     return polled.partition === PARTITION_FENCED ? null : polled
   }
 
@@ -768,7 +768,7 @@ export class Client {
       to.partition === 'balanced' ? { kind: 'balanced' } : { kind: 'partition', partition: to.partition }
     const { stream, topic } = to
     return this.sendEncoded(
-      encoded((w) => encodeSendMessagesPrefix(w, { stream, topic, partitioning }, messages.length)),
+      encodeArguments((w) => encodeSendMessagesPrefix(w, { stream, topic, partitioning }, messages.length)),
       batch,
     )
   }
@@ -792,7 +792,7 @@ export class Client {
       throw new GalgoError('invalid-argument', 'autoCommit stores through the primary and does not go with "any"')
     const write = (w: Writer): void =>
       encodePollMessages(w, { consumer, stream, topic, partition, from, count, autoCommit })
-    return this.#polled(await this.#ask(Code.pollMessages, encoded(write), { consistency }, options.seen))
+    return this.#polled(await this.#ask(Code.pollMessages, encodeArguments(write), { consistency }, options.seen))
   }
 
   #polled(reader: Answer): Polled {

@@ -1,25 +1,23 @@
 // Encodings that clients and producers share.
-import { ProtocolError, Writer } from '../protocol/bytes.ts'
+import { encoded, ProtocolError, type Writer } from '../protocol/bytes.ts'
 import { type Headers, writeHeaders } from '../protocol/user-headers.ts'
 import { GalgoError } from './errors.ts'
 
 /** Largest body of a batch that every cluster with default settings takes. */
 export const BATCH_BYTES_MAX = 2 * 1024 * 1024 - 1024
 
-/** What `write` writes; what cannot be encoded is the caller's mistake. */
-export function encoded(write: (writer: Writer) => void): Uint8Array {
-  const writer = new Writer()
+/** What the caller has asked for; what cannot be encoded is the caller's mistake. */
+export function encodeArguments(write: (writer: Writer) => void): Uint8Array {
   try {
-    write(writer)
+    return encoded(write)
   } catch (error) {
     if (error instanceof ProtocolError) throw new GalgoError('invalid-argument', error.message, { cause: error })
     throw error
   }
-  return writer.written()
 }
 
 export function encodeHeaders(headers: Headers): Uint8Array {
-  return encoded((w) => writeHeaders(w, headers))
+  return encodeArguments((w) => writeHeaders(w, headers))
 }
 
 /** Lowest word first. */

@@ -303,3 +303,10 @@ export class Writer {
     return this.bytes.subarray(this.from, this.position)
   }
 }
+
+/** What `write` writes. Throws a ProtocolError where that cannot be. */
+export function encoded(write: (writer: Writer) => void): Uint8Array {
+  const writer = new Writer()
+  write(writer)
+  return writer.written()
+}

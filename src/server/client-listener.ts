@@ -65,8 +65,8 @@ export class ClientListener {
     this.#accepting = true
   }
 
-  /** A client, or, with `relayed`, this process for one. */
-  accept(socket: number, address: string, relayed = false): void {
+  /** A client, or, with `loopback`, this process for one. */
+  accept(socket: number, address: string, loopback = false): void {
     const { driver, limits, memory, log } = this.#options
     if (!this.#accepting || this.#connections.size >= limits.connections || memory.chunks.free === 0) {
       this.refused += 1
@@ -74,7 +74,7 @@ export class ClientListener {
       driver.close(socket)
       return
     }
-    const secret = relayed ? (this.#options.secret ?? null) : null
+    const secret = loopback ? (this.#options.secret ?? null) : null
     const connection = new Connection(this.#nextId, socket, address, this.#options, secret, () => {
       this.#connections.delete(connection)
       if (connection.introduced) queueMicrotask(() => this.#options.handler.closed(connection))

@@ -21,15 +21,15 @@ import { DRAIN_MS } from './client-listener.ts'
 import type { NodeConfig } from './config.ts'
 import { listenError, systemCode } from './errors.ts'
 import { encodeIntroduction, type Introduction } from './introduction.ts'
-import { WebSocketRelay } from './websocket-relay.ts'
+import { WebSocketBridge } from './websocket-bridge.ts'
 
 /** A handshake of TLS or HTTP must be over within this, or within the time for a first frame if that is shorter. */
 const HANDSHAKE_MS = 10_000
 const SWEEP_MS = 500
 const TLS = { minVersion: 'TLSv1.2' } as const
 
-/** Where the replica thread takes what is relayed. */
-export interface RelayTarget {
+/** Where the replica thread takes what comes through this process. */
+export interface LoopbackTarget {
   readonly port: number
   readonly secret: Uint8Array
   readonly frameSizeMax: number
@@ -48,10 +48,10 @@ export class Gateway {
   readonly #servers: Server[] = []
   readonly #secure: TlsServer[] = []
   readonly #sockets = new Set<Duplex>()
-  readonly #relays = new Set<WebSocketRelay>()
+  readonly #bridges = new Set<WebSocketBridge>()
   readonly #sweeper: NodeJS.Timeout
   #websockets: WebSocketServer | null = null
-  #target: RelayTarget | null = null
+  #target: LoopbackTarget | null = null
   /** Where it listens; 0: not at all. */
   tlsPort = 0
   websocketPort = 0
@@ -81,11 +81,11 @@ export class Gateway {
     this.#options = options
     this.#log = options.log
     this.#sweeper = setInterval(() => {
-      for (const relay of this.#relays) relay.sweep(performance.now())
+      for (const bridge of this.#bridges) bridge.sweep(performance.now())
     }, SWEEP_MS).unref()
   }
 
-  start(target: RelayTarget): void {
+  start(target: LoopbackTarget): void {
     this.#target = target
     this.#websockets = new WebSocketServer({
       noServer: true,
@@ -160,7 +160,7 @@ export class Gateway {
       { ...TLS, ...this.#options.pair, handshakeTimeout: this.#handshakeMs, noDelay: true },
       (socket) => {
         socket.on('error', () => {})
-        const inner = this.#relay({ transport: 1, secure: true, address: addressOf(socket) })
+        const inner = this.#dialLoopback({ transport: 1, secure: true, address: addressOf(socket) })
         if (inner === null) return void socket.destroy()
         socket.pipe(inner).pipe(socket)
         inner.once('close', () => endSoon(socket))
@@ -209,15 +209,15 @@ export class Gateway {
     const target = this.#target
     if (target === null || this.#websockets === null) return void socket.destroy()
     this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
-      const inner = this.#relay({ transport: 4, secure, address })
+      const inner = this.#dialLoopback({ transport: 4, secure, address })
       if (inner === null) return websocket.terminate()
       const { limits } = this.#options.config
       const { frameSizeMax } = target
-      const relay = new WebSocketRelay(
+      const bridge = new WebSocketBridge(
         { websocket, socket, inner, address, limits, frameSizeMax, log: this.#log },
-        () => this.#relays.delete(relay),
+        () => this.#bridges.delete(bridge),
       )
-      this.#relays.add(relay)
+      this.#bridges.add(bridge)
     })
   }
 
@@ -228,7 +228,7 @@ export class Gateway {
   }
 
   /** A connection to the replica thread that speaks for this client. */
-  #relay(introduction: Introduction): Socket | null {
+  #dialLoopback(introduction: Introduction): Socket | null {
     const target = this.#target
     if (target === null) return null
     const inner = connect({ host: '127.0.0.1', port: target.port, noDelay: true })

@@ -49,7 +49,7 @@ export class GalgoNode {
   #http: HttpServer | null = null
   #rest: RestSessions | null = null
   /** What the replica thread says of itself and the cluster. */
-  #view: { readonly self: number; readonly relay: ClusterView['relay'] } | null = null
+  #view: { readonly self: number; readonly loopback: ClusterView['loopback'] } | null = null
   #nodes: readonly (NodeAddress | null)[] = []
   #primary: number | null = null
   #frameSizeMax = 0
@@ -146,8 +146,8 @@ export class GalgoNode {
     if (config.http !== null) await this.#openHttp(config.http, log)
     await this.#openGateway(log)
     const gateway = this.#gateway
-    const relays = gateway !== null || this.#rest !== null
-    const secret = relays ? new Uint8Array(randomBytes(SECRET_SIZE)) : null
+    const needsLoopback = gateway !== null || this.#rest !== null
+    const secret = needsLoopback ? new Uint8Array(randomBytes(SECRET_SIZE)) : null
     const ports = { http: this.httpPort, tls: this.tlsPort, websocket: this.websocketPort }
     const input: WorkerInput = { config, expected: expected ?? null, ports, secret }
     const worker = new Worker(new URL('./replica-worker.ts', import.meta.url), { workerData: input, name: 'replica' })
@@ -158,11 +158,11 @@ export class GalgoNode {
           case 'ready': {
             this.#clientPort = message.clientPort
             const { replica, cluster, driver } = message.status
-            const { relayPort, frameSizeMax, clientPort: client } = message
+            const { loopbackPort, frameSizeMax, clientPort: client } = message
             if (secret !== null) {
-              gateway?.start({ port: relayPort, secret, frameSizeMax })
+              gateway?.start({ port: loopbackPort, secret, frameSizeMax })
               this.#frameSizeMax = frameSizeMax
-              this.#view = { self: replica, relay: { port: relayPort, secret } }
+              this.#view = { self: replica, loopback: { port: loopbackPort, secret } }
             }
             const { tls, websocket } = ports
             log.info('node-ready', { replica, cluster, data: config.data, client, tls, websocket, driver })

@@ -30,7 +30,7 @@ import { Replica } from '../../consensus/replica.ts'
 import { sealFrame, stampFrame } from '../../storage/journal.ts'
 import type { Geometry } from '../../storage/superblock.ts'
 import { assert } from '../protocol/assert.ts'
-import { ProtocolError, Writer } from '../protocol/bytes.ts'
+import { encoded, ProtocolError } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
 import { At, Command, clearHeader, commandOf, equal128, getU32, setU32 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../protocol/message.ts'
@@ -254,10 +254,9 @@ export class PeerBus {
 
   /** The first frame of a relay; null when no buffer is free. */
   introduceRelay(introduction: RelayIntroduction): Message | null {
-    const writer = new Writer()
-    encodeRelayIntroduction(writer, introduction)
-    assert(writer.length <= TEXT_MAX)
-    return this.#introduction(RELAY_COMMAND, writer.written())
+    const body = encoded((writer) => encodeRelayIntroduction(writer, introduction))
+    assert(body.length <= TEXT_MAX)
+    return this.#introduction(RELAY_COMMAND, body)
   }
 
   #introduction(command: number, body: Uint8Array): Message | null {

@@ -88,7 +88,7 @@ export class ReplicaNode {
   readonly #relays: Relays | null
   readonly #listeners: readonly Listener[]
   readonly #clientPort: number
-  readonly #relayPort: number
+  readonly #loopbackPort: number
   #timer: NodeJS.Timeout | null = null
   #ticks = 0
   #opened = false
@@ -148,13 +148,16 @@ export class ReplicaNode {
         clients === null ? refuse(socket) : clients.accept(socket, from),
       )
     }
-    let relayPort = 0
+    let loopbackPort = 0
     if (options.secret !== null) {
-      relayPort = await listen({ host: '127.0.0.1', port: 0 }, 'the gateway', '--tls, --websocket', (socket, from) =>
-        clients === null ? refuse(socket) : clients.accept(socket, from, true),
+      loopbackPort = await listen(
+        { host: '127.0.0.1', port: 0 },
+        'the gateway',
+        '--tls, --websocket',
+        (socket, from) => (clients === null ? refuse(socket) : clients.accept(socket, from, true)),
       )
     }
-    const node = new ReplicaNode(options, { driver, disk, superblock, listeners, clientPort, relayPort })
+    const node = new ReplicaNode(options, { driver, disk, superblock, listeners, clientPort, loopbackPort })
     afterEvent = () => node.#afterEvent()
     await new Promise<void>((done) => node.#replica.open(done))
     clients = node.#clients
@@ -171,7 +174,7 @@ export class ReplicaNode {
       superblock: Superblock
       listeners: readonly Listener[]
       clientPort: number
-      relayPort: number
+      loopbackPort: number
     },
   ) {
     const { config, log } = options
@@ -183,7 +186,7 @@ export class ReplicaNode {
     this.#geometry = geometry
     this.#listeners = parts.listeners
     this.#clientPort = parts.clientPort
-    this.#relayPort = parts.relayPort
+    this.#loopbackPort = parts.loopbackPort
     this.#memory = allocateSocketMemory(driver, geometry, config.limits)
     const { pool } = this.#memory
     const checksummer = makeChecksummer()
@@ -364,8 +367,8 @@ export class ReplicaNode {
   }
 
   /** Where the gateway reaches this thread, 0: not at all. */
-  get relayPort(): number {
-    return this.#relayPort
+  get loopbackPort(): number {
+    return this.#loopbackPort
   }
 
   get frameSizeMax(): number {

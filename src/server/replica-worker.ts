@@ -25,7 +25,7 @@ export type FromWorker =
   | {
       readonly kind: 'ready'
       readonly clientPort: number
-      readonly relayPort: number
+      readonly loopbackPort: number
       readonly frameSizeMax: number
       readonly status: ReplicaStatus
     }
@@ -102,8 +102,8 @@ async function main(): Promise<void> {
     port.close()
     return
   }
-  const { clientPort, relayPort, frameSizeMax } = node
-  say({ kind: 'ready', clientPort, relayPort, frameSizeMax, status: node.status() })
+  const { clientPort, loopbackPort, frameSizeMax } = node
+  say({ kind: 'ready', clientPort, loopbackPort, frameSizeMax, status: node.status() })
   if (stopping) await stop()
 }
 

@@ -32,17 +32,7 @@ import { decodeStoreConsumerOffset } from '../protocol/commands/store-consumer-o
 import { Consistency, READER_SESSION } from '../protocol/consistency.ts'
 import { type Durability, markMemory } from '../protocol/durability.ts'
 import { EvictionReason, Status } from '../protocol/errors.ts'
-import {
-  At,
-  Command,
-  commandOf,
-  getKey,
-  getU32,
-  getU64,
-  isZero128,
-  setU32,
-  setU64,
-} from '../protocol/frame.ts'
+import { At, Command, commandOf, getKey, getU32, getU64, isZero128, setU32, setU64 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../protocol/message.ts'
 import { Code, isInternal, isOperation, isPartition, isReplicated, Operation } from '../protocol/operations.ts'
 import { wantsDisk } from '../protocol/options.ts'

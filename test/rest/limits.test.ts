@@ -55,8 +55,8 @@ async function withSilence(
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const bound = server.address()
   assert.ok(typeof bound === 'object' && bound !== null)
-  const relay = { port: bound.port, secret: new Uint8Array(32) }
-  const sessions = new RestSessions(() => ({ relay, self: 0, primary: 0, nodes: [null] }), options.answerMs)
+  const loopback = { port: bound.port, secret: new Uint8Array(32) }
+  const sessions = new RestSessions(() => ({ loopback, self: 0, primary: 0, nodes: [null] }), options.answerMs)
   try {
     await use(sessions, () => new Promise((done) => asked.push(done)))
   } finally {

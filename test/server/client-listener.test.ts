@@ -56,7 +56,7 @@ async function withListener(
   run: (rig: {
     door: Door
     listener: ClientListener
-    dial: (relayed?: boolean) => Promise<Socket>
+    dial: (inner?: boolean) => Promise<Socket>
     memory: ReturnType<typeof allocateSocketMemory>
     now: () => number
   }) => Promise<void>,
@@ -77,7 +77,7 @@ async function withListener(
   })
   listener.start()
   const { port } = await driver.listen('127.0.0.1', 0, (socket, address) => listener.accept(socket, address))
-  const relay = await driver.listen('127.0.0.1', 0, (socket, address) => listener.accept(socket, address, true))
+  const loopback = await driver.listen('127.0.0.1', 0, (socket, address) => listener.accept(socket, address, true))
   const sockets: Socket[] = []
   try {
     await run({
@@ -85,8 +85,8 @@ async function withListener(
       listener,
       memory,
       now: () => driver.now(),
-      dial: async (relayed = false) => {
-        const socket = connect(relayed ? relay.port : port, '127.0.0.1')
+      dial: async (inner = false) => {
+        const socket = connect(inner ? loopback.port : port, '127.0.0.1')
         sockets.push(socket)
         socket.on('error', () => {})
         await once(socket, 'connect')
@@ -265,12 +265,12 @@ test('a quiesced listener takes nothing more, but answers what it took', async (
 test('the gateway speaks for a client once it has introduced it; nobody else does', async () => {
   await withListener({}, async ({ door, dial, listener }) => {
     const introduction = { transport: 4, secure: true, address: '192.0.2.1:5' } as const
-    const relayed = await dial(true)
-    relayed.write(Buffer.concat([encodeIntroduction(introduction, SECRET), frame(300, 1)]))
+    const inner = await dial(true)
+    inner.write(Buffer.concat([encodeIntroduction(introduction, SECRET), frame(300, 1)]))
     await door.until(() => door.frames.length === 1)
     const [client] = door.open
     assert.deepEqual([client?.transport, client?.secure, client?.address], [4, true, '192.0.2.1:5'])
-    relayed.destroy()
+    inner.destroy()
     await door.until(() => door.closed.length === 1)
 
     const wrong = SECRET.slice()
@@ -304,8 +304,8 @@ test('the gateway speaks for a client once it has introduced it; nobody else doe
 
 test('after its introduction a client has the time for a first frame, no more', async () => {
   await withListener({ firstFrameTimeoutMs: 1000 }, async ({ door, dial, listener, now }) => {
-    const relayed = await dial(true)
-    relayed.write(encodeIntroduction({ transport: 1, secure: true, address: '192.0.2.1:5' }, SECRET))
+    const inner = await dial(true)
+    inner.write(encodeIntroduction({ transport: 1, secure: true, address: '192.0.2.1:5' }, SECRET))
     await door.until(() => door.open.length === 1)
     listener.sweep(now())
     assert.equal(listener.size, 1)

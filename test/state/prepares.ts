@@ -1,6 +1,6 @@
 // Committed ops as a replica hands them to the state machine, and batches as a producer sends them.
 import { BatchBuilder } from '../../src/protocol/batch.ts'
-import { utf8Encode, Writer } from '../../src/protocol/bytes.ts'
+import { encoded, utf8Encode, type Writer } from '../../src/protocol/bytes.ts'
 import { createChecksummer } from '../../src/protocol/checksum.ts'
 import { encodeSendMessagesPrefix, type Partitioning } from '../../src/protocol/commands/send-messages.ts'
 import { At, Command, setU32, setU64 } from '../../src/protocol/frame.ts'
@@ -25,9 +25,7 @@ export function prepare(op: number, operation: number, body: Uint8Array, timesta
 
 /** The bytes that an encoder writes. */
 export function written(write: (writer: Writer) => void): Uint8Array {
-  const writer = new Writer()
-  write(writer)
-  return writer.written().slice()
+  return encoded(write).slice()
 }
 
 /** A sealed batch of these payloads; message i has the id `firstId + i`. */

@@ -2,7 +2,7 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
 import type { Answer, Session } from '../../client/session.ts'
-import { type Reader, Writer } from '../../protocol/bytes.ts'
+import { encoded, type Reader, type Writer } from '../../protocol/bytes.ts'
 import type { Checksummer } from '../../protocol/checksum.ts'
 import type { Consistency } from '../../protocol/consistency.ts'
 import { Status } from '../../protocol/errors.ts'
@@ -91,18 +91,14 @@ export class Call {
 
   #ask(kind: Kind, code: number, write: Write, consistency: Consistency): Promise<Answer> {
     return this.use(kind, (session) => {
-      const writer = new Writer()
-      write(writer, session)
-      const body = writer.written()
+      const body = encoded((writer) => write(writer, session))
       this.#checkSize(body)
       return session.read(code, body, consistency)
     })
   }
 
   async write<T>(operation: number, write: (writer: Writer) => void, decode: Decode<T>): Promise<T> {
-    const writer = new Writer()
-    write(writer)
-    return decode(await this.submit(operation, writer.written()))
+    return decode(await this.submit(operation, encoded(write)))
   }
 
   submit(operation: number, ...parts: Uint8Array[]): Promise<Answer> {

@@ -38,8 +38,8 @@ const NOW = { graceMs: 0 } as const
 
 /** The cluster as this node sees it. */
 export interface ClusterView {
-  /** Where the replica thread takes what this process relays. */
-  readonly relay: { readonly port: number; readonly secret: Uint8Array }
+  /** Where the replica thread takes what comes through this process. */
+  readonly loopback: { readonly port: number; readonly secret: Uint8Array }
   readonly self: number
   readonly primary: number | null
   /** Where others are found in plain TCP, by replica index; null: not at all. */
@@ -198,7 +198,7 @@ export class RestSessions {
     const view = this.#closed ? null : this.#view()
     if (view === null)
       throw refuseHttp(503, 'node_unavailable', 'the node is starting or stopping; ask again, or another one')
-    const here: Address = { host: '127.0.0.1', port: view.relay.port }
+    const here: Address = { host: '127.0.0.1', port: view.loopback.port }
     const elsewhere = view.nodes.flatMap((node, index) =>
       node === null || index === view.self ? [] : [{ node, leads: index === view.primary }],
     )
@@ -210,7 +210,7 @@ export class RestSessions {
     return new Session({
       servers,
       credentials,
-      environment: relayed(here, view.relay.secret, address),
+      environment: introducing(here, view.loopback.secret, address),
       timeoutMs: this.#answerMs,
       reader: kind !== 'write',
       inOrder: true,
@@ -259,7 +259,7 @@ function tooLate(): GalgoError {
 }
 
 /** TCP; at `here`, for this client. */
-function relayed(here: Address, secret: Uint8Array, address: string): Environment {
+function introducing(here: Address, secret: Uint8Array, address: string): Environment {
   const tcp = tcpEnvironment(null)
   return {
     ...tcp,

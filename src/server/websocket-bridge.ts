@@ -24,7 +24,7 @@ const CONTROLS_MAX = 64
 const CONTROL_HEADER = 6
 const MS_PER_MIB = 1000
 
-export interface WebSocketRelayOptions {
+export interface WebSocketBridgeOptions {
   readonly websocket: WebSocket
   /** Under the WebSocket. */
   readonly socket: Duplex
@@ -36,10 +36,10 @@ export interface WebSocketRelayOptions {
   readonly log: Log
 }
 
-export class WebSocketRelay {
+export class WebSocketBridge {
   readonly #websocket: WebSocket
   readonly #inner: Socket
-  readonly #options: WebSocketRelayOptions
+  readonly #options: WebSocketBridgeOptions
   #sizeMax = ANONYMOUS_SIZE_MAX
   /** Bytes of a message that is not whole yet, and since when. */
   #pending = 0
@@ -51,7 +51,7 @@ export class WebSocketRelay {
   #closing = false
   #timer: NodeJS.Timeout | null = null
 
-  constructor(options: WebSocketRelayOptions, onEnded: () => void) {
+  constructor(options: WebSocketBridgeOptions, onEnded: () => void) {
     const { websocket, socket, inner } = options
     this.#options = options
     this.#websocket = websocket
