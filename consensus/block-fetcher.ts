@@ -87,7 +87,10 @@ export class BlockFetcher {
 
   tick(now: number): void {
     this.#now = now
-    if (this.#wanted.size === 0) this.#progressAt = now
+    if (this.#wanted.size === 0) {
+      this.#progressAt = now
+      return
+    }
     for (const [request, wanted] of this.#wanted) if (now - wanted.sentAt >= RESEND_MS) this.#ask(request, wanted)
   }
 

@@ -56,7 +56,7 @@ import {
   sameHeader,
 } from '../storage/header.ts'
 import { headerOf, type Journal, prepareIntact, sealFrame, stampFrame } from '../storage/journal.ts'
-import { getMember, isLater, MEMBER_SIZE, type Member, NOBODY, putMember } from '../storage/member.ts'
+import { getMember, isLater, MEMBER_SIZE, type Member, NOBODY, namesMember, putMember } from '../storage/member.ts'
 import type { Superblock } from '../storage/superblock.ts'
 import { ClientTable, type Session, type StoredReply } from './client-table.ts'
 import { ColdStart, type ColdVote } from './cold-start.ts'
@@ -853,9 +853,11 @@ export class Replica implements ReplicaPort {
   /** Have enough replicas been heard, recently, for a quorum that includes this one? Not those that have left my view. */
   #hearsQuorum(): boolean {
     let heard = 1
-    this.#peers.forEach((peer, r) => {
+    // Asked after every message: no closure is made for it.
+    for (let r = 0; r < this.replicaCount; r++) {
+      const peer = this.#peers[r] as Peer
       if (r !== this.index && peer.view <= this.view && this.#isLive(peer)) heard += 1
-    })
+    }
     return heard >= this.#quorum
   }
 
@@ -996,6 +998,7 @@ export class Replica implements ReplicaPort {
   /** Does the frame come from the directory that holds its sender's place? One that is new counts once that is durable. */
   #isMember(message: Message, from: number, command: number): boolean {
     const known = this.#superblock.state.members[from] as Member
+    if (known.instance !== 0 && namesMember(message.words, FrameAt.member, known)) return true
     const sender = { ...getMember(message.words, FrameAt.member), committed: false }
     if (sender.instance === known.instance && !isLater(sender, known)) return true
     if (known.instance === 0 || isLater(sender, known)) {
@@ -1185,8 +1188,11 @@ export class Replica implements ReplicaPort {
       for (const { digests } of this.#peers) digests.clear()
     }
     const told = (this.#peers[from] as Peer).digests
-    told.set(checkpointOp, words.slice(at >>> 2, (at >>> 2) + 4))
-    for (const op of told.keys()) if (told.size > DIGESTS_KEPT && op !== checkpointOp) told.delete(op)
+    const before = told.get(checkpointOp)
+    if (before === undefined || !equal128(before, 0, words, at)) {
+      told.set(checkpointOp, words.slice(at >>> 2, (at >>> 2) + 4))
+      for (const op of told.keys()) if (told.size > DIGESTS_KEPT && op !== checkpointOp) told.delete(op)
+    }
     const own = this.#digests.get(checkpointOp)
     if (own === undefined) return
     const same = equal128(own, 0, words, at)
@@ -1206,10 +1212,12 @@ export class Replica implements ReplicaPort {
 
   /** Peers that told this digest of their checkpoint. */
   #agreeing(checkpointOp: number, digest: Uint32Array, at: number): number {
-    return this.#peers.filter(({ digests }) => {
+    let agreeing = 0
+    for (const { digests } of this.#peers) {
       const theirs = digests.get(checkpointOp)
-      return theirs !== undefined && equal128(theirs, 0, digest, at)
-    }).length
+      if (theirs !== undefined && equal128(theirs, 0, digest, at)) agreeing += 1
+    }
+    return agreeing
   }
 
   /** Do peers differ over this checkpoint, with no majority for this one? Whoever takes it would decide who is right. */
@@ -2830,7 +2838,7 @@ export class Replica implements ReplicaPort {
 
   #repair(): void {
     if (this.#halted || this.#behind || this.status === 'recovering_head') return
-    this.#repairs = this.#repairs.filter((repair) => repair.expires > this.#now)
+    if (this.#repairs.length > 0) this.#repairs = this.#repairs.filter((repair) => repair.expires > this.#now)
     if (this.replicaCount > 1 && this.status === 'normal' && !this.#isNormalPrimary && this.commitMax > this.op) {
       this.#sendGetView(this.#primaryOf(this.view), this.view)
     }
@@ -2919,7 +2927,7 @@ export class Replica implements ReplicaPort {
 
   /** Fetches prepares that the headers name and that are not here: what is to be executed next comes first. */
   #repairPrepares(): void {
-    if (!this.#viewDurable) return
+    if (!this.#viewDurable || this.#journal.clean) return
     const from = Math.max(this.#journal.checkpointOp, Math.min(this.commitMin, this.op)) + 1
     for (let op = from; op <= this.op && this.#repairs.length < REPAIRS_MAX; op++) this.#repairPrepare(op)
     for (let op = this.#journal.checkpointOp + 1; op < from && this.#repairs.length < REPAIRS_MAX; op++)

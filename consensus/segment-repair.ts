@@ -80,7 +80,7 @@ export class SegmentRepair {
       else if (this.#fetcher.silence >= SILENCE_MS) this.#later('silence')
       return
     }
-    if (!mayBegin || now < this.#retryAt) return
+    if (this.#queue.size === 0 || !mayBegin || now < this.#retryAt) return
     const [damage] = this.#queue.values()
     if (damage === undefined) return
     const { span, part } = damage

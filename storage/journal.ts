@@ -225,6 +225,11 @@ export class Journal {
     return this.#dirty[this.slotOf(op)] === 1
   }
 
+  /** Is every prepare that is known held, and no slot faulty? Then there is nothing to repair. */
+  get clean(): boolean {
+    return !this.#dirty.includes(1)
+  }
+
   /** Is the prepare with this header, and its redundant header, durable here? The condition of every acknowledgement. */
   holds(header: Header): boolean {
     const known = this.header(headerOp(header))

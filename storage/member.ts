@@ -32,6 +32,15 @@ export function putMember(words: Uint32Array, byte: number, member: Member): voi
   words[(byte + 20) >>> 2] = member.committed ? 1 : 0
 }
 
+/** Do these words name the same holder, since the same op? Without making a member of them. */
+export function namesMember(words: Uint32Array, byte: number, member: Member): boolean {
+  return (
+    getU64(words, byte) === member.instance &&
+    getU64(words, byte + 8) === member.op &&
+    words[(byte + 16) >>> 2] === member.view
+  )
+}
+
 export function getMember(words: Uint32Array, byte: number): Member {
   return {
     instance: getU64(words, byte),

@@ -85,7 +85,10 @@ export class Scrubber {
   }
 }
 
+/** Of sector-aligned memory. */
 function sameSector(bytes: Uint8Array, a: number, b: number): boolean {
-  for (let i = 0; i < SECTOR_SIZE; i++) if (bytes[a + i] !== bytes[b + i]) return false
+  const x = new Uint32Array(bytes.buffer, bytes.byteOffset + a, SECTOR_SIZE / 4)
+  const y = new Uint32Array(bytes.buffer, bytes.byteOffset + b, SECTOR_SIZE / 4)
+  for (let i = 0; i < x.length; i++) if (x[i] !== y[i]) return false
   return true
 }
