@@ -154,6 +154,7 @@ export class Atlas {
 
   /** A write of this sector is on the disk for good. A unit that is written anew begins with its first sector. */
   landed(replica: number, file: string, sector: number): void {
+    if (this.damaged === 0) return
     const { zone, unit, first } = this.place(file, sector)
     if (zone === 'segment') {
       this.#segments.get(`${file} ${sector}`)?.delete(replica)

@@ -423,11 +423,14 @@ export class SimNode {
       })
       return
     }
-    const frame = this.stalledUntil > scheduler.now ? bytes.slice() : bytes
-    this.#input(() => {
-      if (!this.opened || this.replica === null || this.pool === null) return
-      if (this.#take(this.replica, this.pool, frame, damaged)) this.#world.afterEvent(this)
-    })
+    if (this.stalledUntil <= scheduler.now) return this.#onFrame(bytes, damaged)
+    const frame = bytes.slice()
+    this.#input(() => this.#onFrame(frame, damaged))
+  }
+
+  #onFrame(bytes: Uint8Array, damaged: boolean): void {
+    if (!this.opened || this.replica === null || this.pool === null) return
+    if (this.#take(this.replica, this.pool, bytes, damaged)) this.#world.afterEvent(this)
   }
 
   /** As the receiver of a node does it: what is not sealed, or of another cluster, never reaches a replica. */

@@ -164,7 +164,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     workload.onLost(op)
     operations?.deduplication.onLost(op)
   }
-  world.watchers = [...world.watchers, { onLost }]
+  world.watchers.add({ onLost })
   const schedule = new FaultSchedule(world, shape.only, (fault) => watcher.onInjected?.(fault))
   let failoverMicros = 0
   let outcome: Outcome = 'held'

@@ -25,8 +25,8 @@ export interface Parcel {
 
 /** Makes a bad network of it: decides what becomes of a frame that is neither cut off nor lost. */
 export interface LinkBreaker {
-  /** The frame itself in one parcel at most: its bytes are used again when that has arrived. */
-  carry(from: number, to: number, frame: Uint8Array, micros: number): readonly Parcel[]
+  /** Null: nothing sets out. Of a frame that is carried as it is, the bytes are used again when it has arrived. */
+  carry(from: number, to: number, frame: Uint8Array, micros: number): Parcel | null
   /** A parcel of this link has come to its end. */
   arrived(from: number, to: number): void
 }
@@ -49,18 +49,18 @@ export class VirtualNetwork {
   }
 
   /** `done` runs when the frame has arrived, or is lost: its bytes may be used for another one. */
-  send(from: number, to: number, frame: Uint8Array, done: (frame: Uint8Array) => void = nothing): void {
+  send(from: number, to: number, frame: Uint8Array, done: () => void = nothing): void {
     this.counts.sent += 1
     const { loss, duplication } = this.profile
-    if (this.#cut.has(link(from, to))) {
+    if (this.isCut(from, to)) {
       this.counts.cut += 1
       this.onFlight(from, to, frame, null)
-      return done(frame)
+      return done()
     }
     if (this.#random.chance(loss)) {
       this.counts.lost += 1
       this.onFlight(from, to, frame, null)
-      return done(frame)
+      return done()
     }
     this.#arrive(from, to, frame, done)
     if (this.#random.chance(duplication)) {
@@ -70,26 +70,24 @@ export class VirtualNetwork {
     }
   }
 
-  #arrive(from: number, to: number, frame: Uint8Array, done: (frame: Uint8Array) => void): void {
+  #arrive(from: number, to: number, frame: Uint8Array, done: () => void): void {
     const { delay, straggling } = this.profile
     const factor = this.#random.chance(straggling) ? 100 : 1
     const micros = this.#random.between(delay[0], delay[1]) * factor
-    const parcels = this.breaker?.carry(from, to, frame, micros) ?? [{ to, frame, micros, damaged: false }]
-    let carried = false
-    for (const parcel of parcels) {
-      carried ||= parcel.frame === frame
-      this.#setOut(from, to, parcel, parcel.frame === frame ? done : nothing)
-    }
-    if (!carried) done(frame)
+    const { breaker } = this
+    const parcel = breaker === null ? { to, frame, micros, damaged: false } : breaker.carry(from, to, frame, micros)
+    const carried = parcel !== null && parcel.frame === frame
+    if (parcel !== null) this.#setOut(from, to, parcel, carried ? done : nothing)
+    if (!carried) done()
   }
 
-  #setOut(from: number, to: number, parcel: Parcel, done: (frame: Uint8Array) => void): void {
+  #setOut(from: number, to: number, parcel: Parcel, done: () => void): void {
     this.onFlight(from, parcel.to, parcel.frame, parcel.micros)
     this.#scheduler.after(parcel.micros, () => {
       this.breaker?.arrived(from, to)
       // A cut link carries nothing, not even what was on its way.
-      if (!this.#cut.has(link(from, to))) this.deliver(parcel.to, from, parcel.frame, parcel.damaged)
-      done(parcel.frame)
+      if (!this.isCut(from, to)) this.deliver(parcel.to, from, parcel.frame, parcel.damaged)
+      done()
     })
   }
 
@@ -114,7 +112,7 @@ export class VirtualNetwork {
   }
 
   isCut(from: number, to: number): boolean {
-    return this.#cut.has(link(from, to))
+    return this.#cut.size > 0 && this.#cut.has(link(from, to))
   }
 
   heal(): void {

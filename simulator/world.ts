@@ -23,6 +23,7 @@ import { PromiseChecker } from './checkers/promises.ts'
 import { SuperblockChecker } from './checkers/superblock.ts'
 import { ViewChangeChecker } from './checkers/view-changes.ts'
 import type { Watcher } from './checkers/watcher.ts'
+import { Watchers } from './checkers/watchers.ts'
 import { type Acknowledgement, type Request, SimClient } from './client.ts'
 import { FramePool } from './memory.ts'
 import { type Process, SimNode } from './node.ts'
@@ -79,8 +80,7 @@ export class World {
   readonly acknowledged: AcknowledgedChecker
   readonly promises = new PromiseChecker()
   readonly views = new ViewChangeChecker()
-  /** Look on all the time, in this order. */
-  watchers: readonly Watcher[]
+  readonly watchers: Watchers
   readonly said = new MemoryChecker()
   readonly loss: LossChecker
   readonly halts: { replica: number; reason: Halt; what: string }[] = []
@@ -166,25 +166,19 @@ export class World {
         },
       })
       disk.afterEvent = () => this.#afterEvent(node)
-      disk.onRemove = (file) => {
-        for (const watcher of this.watchers) watcher.onRemove?.(node, file)
-      }
+      disk.onRemove = (file) => this.watchers.onRemove(node, file)
       this.nodes.push(node)
     }
     this.rhythm.onChange = (micros) => this.log(micros > 0 ? `calm for ${micros} µs` : 'calm no more')
-    this.watchers = this.#watchers()
-    this.loss.onLost = (op) => {
-      for (const watcher of this.watchers) watcher.onLost?.(op)
-    }
-    this.history.onCommitted = (node, header) => {
-      for (const watcher of this.watchers) watcher.onCommitted?.(node, header)
-    }
+    this.watchers = this.#checkers()
+    this.loss.onLost = (op) => this.watchers.onLost(op)
+    this.history.onCommitted = (node, header) => this.watchers.onCommitted(node, header)
   }
 
-  #watchers(): Watcher[] {
+  #checkers(): Watchers {
     const { seed, replicaCount } = this.options
     const spoiled = (replica: number, slot: number): boolean => this.promises.isSpoiled(replica, slot)
-    return [
+    return new Watchers([
       this.said,
       this.views,
       new OnePrimaryChecker(replicaCount),
@@ -196,7 +190,7 @@ export class World {
       new DeletionChecker(this.checksummer),
       new DurableQuorumChecker(this.nodes, spoiled),
       new JournalSlotChecker(spoiled, 200, seed),
-    ]
+    ])
   }
 
   get hash(): number {
@@ -305,12 +299,12 @@ export class World {
   /** From now on another disk speaks for this node: nothing of what the one before said is held against it. */
   forget(node: SimNode): void {
     this.promises.forget(node)
-    for (const watcher of this.watchers) watcher.forget?.(node)
+    this.watchers.forget(node)
   }
 
   /** A scenario brings about what this checker is there to see. */
   unwatch(checker: new (...args: never[]) => Watcher): void {
-    this.watchers = this.watchers.filter((watcher) => !(watcher instanceof checker))
+    this.watchers.remove(checker)
   }
 
   restart(index: number): void {
@@ -385,7 +379,7 @@ export class World {
     this.loss.observe(node)
     this.history.observe(node)
     if (node.old !== null) this.history.observe(node.old)
-    for (const watcher of this.watchers) watcher.afterEvent?.(node)
+    this.watchers.afterEvent(node)
   }
 
   #sendToReplica(process: Process, to: number, message: Message): void {
@@ -395,10 +389,11 @@ export class World {
     if (!process.old) {
       // A loss is told by the very frame that starts the view without what was lost.
       this.loss.observe(process.node)
-      for (const watcher of this.watchers) watcher.onSend?.(process.node, message)
+      this.watchers.onSend(process.node, message)
     }
     if (!this.filter(process.index, to, message)) return
-    this.network.send(process.index, to, this.#frames.copyOf(message), this.#giveBack)
+    const { bytes, giveBack } = this.#frames.copyOf(message)
+    this.network.send(process.index, to, bytes, giveBack)
   }
 
   /** A frame arrives at a replica. */
@@ -410,20 +405,28 @@ export class World {
   /** Connections keep the order of what is sent over them. */
   #overConnection(client: string, node: number, toNode: boolean, action: () => void): number {
     const [min, max] = this.options.clientDelay ?? CLIENT_DELAY
-    const connection = `${client} ${node} ${toNode}`
-    const earliest = this.#connectionTimes.get(connection) ?? 0
-    const arrival = Math.max(earliest, this.scheduler.now + this.random.between(min, max))
-    this.#connectionTimes.set(connection, arrival)
+    let times = this.#connectionTimes.get(client)
+    if (times === undefined) {
+      times = new Float64Array(2 * this.nodes.length)
+      this.#connectionTimes.set(client, times)
+    }
+    const connection = 2 * node + (toNode ? 1 : 0)
+    const arrival = Math.max(times[connection] as number, this.scheduler.now + this.random.between(min, max))
+    times[connection] = arrival
     this.scheduler.after(arrival - this.scheduler.now, action)
     return arrival - this.scheduler.now
   }
 
   readonly #frames = new FramePool()
-  readonly #giveBack = (frame: Uint8Array): void => this.#frames.giveBack(frame)
-  readonly #connectionTimes = new Map<string, number>()
+  /** By client: when the last frame of each of its connections arrives, to a node and back. */
+  readonly #connectionTimes = new Map<string, Float64Array>()
+
+  #isCutOff(client: string, node: number): boolean {
+    return this.clientCuts.size > 0 && this.clientCuts.has(`${client} ${node}`)
+  }
 
   #sendRequest(client: SimClient, node: number, frame: Uint8Array): void {
-    if (this.random.chance(this.network.profile.loss) || this.clientCuts.has(`${client.key} ${node}`)) return
+    if (this.random.chance(this.network.profile.loss) || this.#isCutOff(client.key, node)) return
     const micros = this.#overConnection(client.key, node, true, () => {
       const target = this.nodes[node] as SimNode
       if (target.alive && target.pausedUntil <= this.scheduler.now) target.onRequest(frame)
@@ -441,7 +444,7 @@ export class World {
       if (!process.old) this.deliverAtDoor(node, key, message)
       return
     }
-    if (this.random.chance(this.network.profile.loss) || this.clientCuts.has(`${key} ${node.index}`)) return
+    if (this.random.chance(this.network.profile.loss) || this.#isCutOff(key, node.index)) return
     const frame = message.bytes.slice(0, message.size)
     const micros = this.#overConnection(key, node.index, false, () => client.onReply(frame))
     this.onClientFlight(client, node.index, frame, false, micros)

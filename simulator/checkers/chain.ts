@@ -1,5 +1,5 @@
 // I2: ops form one chain, each naming the one before it: those that were executed, and those with which a view starts.
-import { At, Command, commandOf, equal128, getU64 } from '../../src/protocol/frame.ts'
+import { At, Command, equal128, getU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../../src/protocol/message.ts'
 import { type Header, headerOp } from '../../storage/header.ts'
 import type { SimNode } from '../node.ts'
@@ -8,6 +8,7 @@ import type { Executor } from './history.ts'
 import type { Watcher } from './watcher.ts'
 
 export class ChainChecker implements Watcher {
+  readonly commands = new Set([Command.startView])
   readonly #head = new Uint32Array(4)
   #op = 0
 
@@ -26,7 +27,6 @@ export class ChainChecker implements Watcher {
   }
 
   onSend({ index }: SimNode, message: Message): void {
-    if (commandOf(message) !== Command.startView) return
     const w = message.words
     for (let at = HEADER_SIZE; at + 2 * HEADER_SIZE <= message.size; at += HEADER_SIZE) {
       const below = at + HEADER_SIZE

@@ -9,8 +9,8 @@ export class CheckpointChecker implements Watcher {
   readonly #digests = new Map<number, { readonly digest: string; readonly replica: number }>()
   readonly #seen = new Map<number, number>()
 
-  afterEvent({ index, superblock, opened }: SimNode): void {
-    if (superblock === null || !opened) return
+  onSuperblock({ index, superblock }: SimNode): void {
+    if (superblock === null) return
     const { checkpointOp, checkpointDigest } = superblock.state
     if (checkpointOp === 0 || this.#seen.get(index) === checkpointOp) return
     this.#seen.set(index, checkpointOp)

@@ -1,7 +1,7 @@
 // I3, and the half of I11 that matters: a view starts with everything that earlier views committed. Nothing of it is missing
 // at its end, and no other op stands in its place.
 import { FrameAt } from '../../consensus/frames.ts'
-import { At, Command, commandOf, getKey, getU32, getU64 } from '../../src/protocol/frame.ts'
+import { At, Command, getKey, getU32, getU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../../src/protocol/message.ts'
 import { type Header, headerOp } from '../../storage/header.ts'
 import type { SimNode } from '../node.ts'
@@ -10,6 +10,7 @@ import type { Executor } from './history.ts'
 import type { Watcher } from './watcher.ts'
 
 export class CompletenessChecker implements Watcher {
+  readonly commands = new Set([Command.startView])
   /** By op: its checksum, and a view in which, or before which, it was committed: that of who executed it first. */
   readonly #committed: ({ readonly checksum: string; readonly view: number } | undefined)[] = []
 
@@ -22,7 +23,6 @@ export class CompletenessChecker implements Watcher {
   }
 
   onSend({ index }: SimNode, message: Message): void {
-    if (commandOf(message) !== Command.startView) return
     const w = message.words
     const view = getU32(w, At.view)
     const head = getU64(w, FrameAt.startView.op)

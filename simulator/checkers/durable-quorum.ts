@@ -22,8 +22,8 @@ export class DurableQuorumChecker implements Watcher {
     this.#isSpoiled = isSpoiled
   }
 
-  afterEvent({ index, superblock, opened }: SimNode): void {
-    if (superblock !== null && opened) this.#checkpoints.set(index, superblock.state.checkpointOp)
+  onSuperblock({ index, superblock }: SimNode): void {
+    if (superblock !== null) this.#checkpoints.set(index, superblock.state.checkpointOp)
   }
 
   onCommitted({ index }: Executor, header: Header): void {

@@ -6,6 +6,7 @@ import { HEADER_SIZE, type Message, SECTOR_SIZE } from '../../src/protocol/messa
 import { SUPERBLOCK_COPIES, SUPERBLOCK_FILE, superblockCopySize } from '../../storage/superblock.ts'
 import type { SimNode } from '../node.ts'
 import { Violation } from '../violation.ts'
+import type { Watcher } from './watcher.ts'
 
 interface Views {
   view: number
@@ -16,11 +17,12 @@ interface Views {
 const SEQUENCE = 40
 const VIEW = 104
 const LOG_VIEW = 108
+/** A sector that was never written. */
+const ZEROS = new Uint32Array(SECTOR_SIZE / 4)
 
-/** Whoever sends these says that it is in the view, and in no later one. */
-const SPEAKS_OF_ITS_VIEW: ReadonlySet<number> = new Set([Command.prepareOk, Command.startView, Command.confirmed])
-
-export class MemoryChecker {
+export class MemoryChecker implements Watcher {
+  /** Whoever sends these says that it is in the view, and in no later one. */
+  readonly commands = new Set([Command.prepareOk, Command.startView, Command.confirmed, Command.doViewChange])
   readonly #said = new Map<number, Views>()
   /** By replica and view: log_view and checksum of the headers. */
   readonly #votes = new Map<string, string>()
@@ -29,9 +31,7 @@ export class MemoryChecker {
     const command = commandOf(message)
     const { index } = node
     const view = getU32(message.words, At.view)
-    let logView = view
-    if (command === Command.doViewChange) logView = getU32(message.words, FrameAt.doViewChange.logView)
-    else if (!SPEAKS_OF_ITS_VIEW.has(command)) return
+    const logView = command === Command.doViewChange ? getU32(message.words, FrameAt.doViewChange.logView) : view
     const durable = durableViews(node)
     if (durable.view < view || durable.logView < logView)
       fail(node, `spoke of view ${view}, log_view ${logView}, and its disk has ${durable.view}, ${durable.logView}`)
@@ -69,7 +69,7 @@ function durableViews({ disk, geometry }: SimNode): Views {
   const size = superblockCopySize(geometry.pipelineMax)
   const copies: Uint32Array[] = []
   for (let copy = 0; copy < SUPERBLOCK_COPIES; copy++)
-    copies.push(new Uint32Array(disk.durable(SUPERBLOCK_FILE, copy * size, SECTOR_SIZE).buffer))
+    copies.push(disk.durableSector(SUPERBLOCK_FILE, (copy * size) / SECTOR_SIZE) ?? ZEROS)
   let newest = -1
   const views = { view: -1, logView: -1 }
   for (const [i, copy] of copies.entries()) {

@@ -8,6 +8,7 @@ import { Violation } from '../violation.ts'
 import type { IsSpoiled, Watcher } from './watcher.ts'
 
 export class NackChecker implements Watcher {
+  readonly commands = new Set([Command.prepareOk, Command.doViewChange])
   /** By replica: the op and checksum of every prepare that it acknowledged, in whichever life. */
   readonly #acknowledged = new Map<number, Set<string>>()
   readonly #isSpoiled: IsSpoiled
@@ -18,9 +19,8 @@ export class NackChecker implements Watcher {
   }
 
   onSend(node: SimNode, message: Message): void {
-    const command = commandOf(message)
-    if (command === Command.prepareOk) this.#note(node, message)
-    else if (command === Command.doViewChange) this.#check(node, message)
+    if (commandOf(message) === Command.prepareOk) this.#note(node, message)
+    else this.#check(node, message)
   }
 
   #note({ index }: SimNode, { words }: Message): void {

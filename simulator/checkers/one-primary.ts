@@ -5,9 +5,9 @@ import type { SimNode } from '../node.ts'
 import { Violation } from '../violation.ts'
 import type { Watcher } from './watcher.ts'
 
-const OF_PRIMARIES: ReadonlySet<number> = new Set([Command.commit, Command.startView, Command.confirm])
-
 export class OnePrimaryChecker implements Watcher {
+  /** Those that only primaries send, and prepares, which anybody may pass on; they name who made them. */
+  readonly commands = new Set([Command.commit, Command.startView, Command.confirm, Command.prepare])
   readonly #replicaCount: number
   /** By view and op: the checksum of the prepare. */
   readonly #made = new Map<string, string>()
@@ -17,13 +17,12 @@ export class OnePrimaryChecker implements Watcher {
   }
 
   onSend({ index }: SimNode, message: Message): void {
-    const command = commandOf(message)
     const view = getU32(message.words, At.view)
     const primary = view % this.#replicaCount
-    if (OF_PRIMARIES.has(command) && primary !== index)
+    if (commandOf(message) !== Command.prepare) {
+      if (primary === index) return
       throw new Violation('one-primary', `replica ${index} leads view ${view}, which is replica ${primary}'s`)
-    // Anybody may pass on a prepare; it names who made it.
-    if (command !== Command.prepare) return
+    }
     const author = message.bytes[At.replica] as number
     const op = getU64(message.words, At.prepare.op)
     if (author !== primary)

@@ -15,12 +15,10 @@ interface Durable {
 export class SuperblockChecker implements Watcher {
   readonly #last = new Map<number, Durable>()
 
-  afterEvent({ index, superblock, replica, opened, geometry }: SimNode): void {
-    // Its state is there once it was read.
-    if (superblock === null || replica === null || !opened) return
+  onSuperblock({ index, superblock, replica, geometry }: SimNode): void {
+    if (superblock === null || replica === null) return
     const { state } = superblock
     const last = this.#last.get(index)
-    if (last === state) return
     if (last !== undefined) {
       for (const field of ['view', 'logView', 'commitMax', 'checkpointOp'] as const) {
         if (state[field] < last[field] && !(field === 'commitMax' && state.lossEpoch > last.lossEpoch))

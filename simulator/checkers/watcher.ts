@@ -9,9 +9,13 @@ import type { Executor } from './history.ts'
 export type IsSpoiled = (replica: number, slot: number) => boolean
 
 export interface Watcher {
+  /** Of the frames that `onSend` is told of; all when absent. */
+  readonly commands?: ReadonlySet<number>
   /** Before the frame leaves the node; `to` another node. */
   onSend?(node: SimNode, message: Message): void
   afterEvent?(node: SimNode): void
+  /** After the event in which it was opened, or came to say something else. */
+  onSuperblock?(node: SimNode): void
   /** The op of this header is committed: `node` is the first to have executed it. */
   onCommitted?(node: Executor, header: Header): void
   /** A file of the node is being removed. */

@@ -82,8 +82,7 @@ export class BadDisk implements DiskBreaker {
   }
 
   write(step: DiskStep): WriteFate {
-    const { zone } = this.#atlas.place(step.file, step.sector)
-    if (this.full.has(zone)) {
+    if (this.full.size > 0 && this.full.has(this.#atlas.place(step.file, step.sector).zone)) {
       this.#world.mark('disk-full')
       this.failed = true
       return 'full'
@@ -135,6 +134,7 @@ export class BadDisk implements DiskBreaker {
 
   /** The trap that this operation falls into, if the atlas lets it. */
   #spring(step: DiskStep, hows: readonly Trap['how'][]): Trap | null {
+    if (this.traps.length === 0) return null
     const { zone } = this.#atlas.place(step.file, step.sector)
     const trap = this.traps.find((t) => hows.includes(t.how) && (t.zone === zone || step.op === 'sync'))
     if (trap === undefined || !this.#strikes(trap, step)) return null

@@ -33,8 +33,8 @@ export class Weather implements LinkBreaker {
   readonly #random: SeededRandom
   clogs: Clog[] = []
   /** Frames on their way at the same time, by link; what is more is dropped. */
-  readonly capacity = new Map<string, number>()
-  readonly #onTheirWay = new Map<string, number>()
+  readonly capacity = new Map<number, number>()
+  readonly #onTheirWay: Int32Array
   /** Chances, per frame. */
   misdelivered = 0
   flipped = 0
@@ -44,6 +44,7 @@ export class Weather implements LinkBreaker {
   constructor(world: World, random: SeededRandom) {
     this.#world = world
     this.#random = random
+    this.#onTheirWay = new Int32Array(world.nodes.length ** 2)
     world.network.breaker = this
   }
 
@@ -54,16 +55,21 @@ export class Weather implements LinkBreaker {
     this.flipped = 0
   }
 
-  carry(from: number, to: number, frame: Uint8Array, micros: number): readonly Parcel[] {
+  /** Of the link between two nodes, this way. */
+  link(from: number, to: number): number {
+    return from * this.#world.nodes.length + to
+  }
+
+  carry(from: number, to: number, frame: Uint8Array, micros: number): Parcel | null {
     const { nodes, scheduler } = this.#world
-    const link = `${from}>${to}`
+    const link = this.link(from, to)
     const room = this.capacity.get(link)
-    const onTheirWay = this.#onTheirWay.get(link) ?? 0
+    const onTheirWay = this.#onTheirWay[link] as number
     if (room !== undefined && onTheirWay >= room) {
       this.#world.mark('dropped at capacity')
-      return []
+      return null
     }
-    this.#onTheirWay.set(link, onTheirWay + 1)
+    this.#onTheirWay[link] = onTheirWay + 1
     let late = micros * Math.max(nodes[from]?.slowness ?? 1, nodes[to]?.slowness ?? 1)
     const command = frame[At.command]
     for (const clog of this.clogs) {
@@ -72,14 +78,14 @@ export class Weather implements LinkBreaker {
     }
     if (this.#random.chance(0.02)) this.#record({ from, to, frame: frame.slice() })
     const parcel = { to, frame, micros: late, damaged: false }
-    if (this.flipped > 0 && this.#random.chance(this.flipped)) return [this.#flip(parcel)]
-    if (this.misdelivered > 0 && this.#random.chance(this.misdelivered)) return [this.#misdeliver(parcel, from)]
-    return [parcel]
+    if (this.flipped > 0 && this.#random.chance(this.flipped)) return this.#flip(parcel)
+    if (this.misdelivered > 0 && this.#random.chance(this.misdelivered)) return this.#misdeliver(parcel, from)
+    return parcel
   }
 
   arrived(from: number, to: number): void {
-    const link = `${from}>${to}`
-    this.#onTheirWay.set(link, (this.#onTheirWay.get(link) ?? 1) - 1)
+    const link = this.link(from, to)
+    this.#onTheirWay[link] = (this.#onTheirWay[link] as number) - 1
   }
 
   #record(frame: Recorded): void {
@@ -191,8 +197,9 @@ export function weatherFaults(site: Site, weather: Weather, add: (kind: Fault, c
       kind: 'capacity',
       what: `${room} frames at a time from replica ${from} to ${to}, for ${micros} µs`,
       act: () => {
-        weather.capacity.set(`${from}>${to}`, room)
-        world.scheduler.after(micros, () => weather.capacity.delete(`${from}>${to}`))
+        const link = weather.link(from, to)
+        weather.capacity.set(link, room)
+        world.scheduler.after(micros, () => weather.capacity.delete(link))
       },
     }
   })

@@ -45,22 +45,22 @@ test('superblock: what goes back in a later process is noticed, whichever field;
   const before = { view: 5, logView: 4, commitMax: 30, checkpointOp: 20 }
   for (const field of ['view', 'logView', 'commitMax', 'checkpointOp'] as const) {
     const checker = new SuperblockChecker()
-    checker.afterEvent(node(before))
-    checker.afterEvent(node({ index: 1 }))
+    checker.onSuperblock(node(before))
+    checker.onSuperblock(node({ index: 1 }))
     violates('superblock', new RegExp(`${field} of replica 0 was ${before[field]}`), () =>
-      checker.afterEvent(node({ ...before, [field]: before[field] - 1, replicaCommitMax: 30 })),
+      checker.onSuperblock(node({ ...before, [field]: before[field] - 1, replicaCommitMax: 30 })),
     )
     checker.forget(node())
-    checker.afterEvent(node())
+    checker.onSuperblock(node())
   }
   const checker = new SuperblockChecker()
-  checker.afterEvent(node(before))
-  checker.afterEvent(node({ view: 6, logView: 6, commitMax: 31, checkpointOp: 24 }))
+  checker.onSuperblock(node(before))
+  checker.onSuperblock(node({ view: 6, logView: 6, commitMax: 31, checkpointOp: 24 }))
   violates('superblock', /log_view 8 of replica 0 is above view 7/, () =>
-    checker.afterEvent(node({ view: 7, logView: 8, commitMax: 31, checkpointOp: 24 })),
+    checker.onSuperblock(node({ view: 7, logView: 8, commitMax: 31, checkpointOp: 24 })),
   )
   violates('superblock', /knows op 3 to be committed, and its disk op 40/, () =>
-    new SuperblockChecker().afterEvent(node({ commitMax: 40, replicaCommitMax: 3 })),
+    new SuperblockChecker().onSuperblock(node({ commitMax: 40, replicaCommitMax: 3 })),
   )
 })
 
@@ -108,7 +108,7 @@ test('durable quorum: an op that is executed before a majority of disks holds it
   )
   // Executed and in a checkpoint, or rotten since: it was there.
   const checkpointed = new DurableQuorumChecker(one, never)
-  checkpointed.afterEvent(node({ index: 1, checkpointOp: 8 }))
+  checkpointed.onSuperblock(node({ index: 1, checkpointOp: 8 }))
   checkpointed.onCommitted(node(), op)
   new DurableQuorumChecker(one, (replica, slot) => replica === 2 && slot === 5).onCommitted(node(), op)
   // A lost disk takes its part along.
@@ -175,11 +175,11 @@ test('nacks: who denies what it acknowledged, or what its disk holds', () => {
 test('checkpoints: two replicas that differ at the same op', () => {
   const checker = new CheckpointChecker()
   const digest = (n: number): Uint32Array => Uint32Array.of(n, 0, 0, 0)
-  checker.afterEvent(node({ checkpointOp: 8, checkpointDigest: digest(1) }))
-  checker.afterEvent(node({ index: 1, checkpointOp: 8, checkpointDigest: digest(1) }))
-  checker.afterEvent(node({ index: 1, checkpointOp: 16, checkpointDigest: digest(2) }))
+  checker.onSuperblock(node({ checkpointOp: 8, checkpointDigest: digest(1) }))
+  checker.onSuperblock(node({ index: 1, checkpointOp: 8, checkpointDigest: digest(1) }))
+  checker.onSuperblock(node({ index: 1, checkpointOp: 16, checkpointDigest: digest(2) }))
   violates('checkpoints', /checkpoint 8 of replica 2 differs from that of replica 0/, () =>
-    checker.afterEvent(node({ index: 2, checkpointOp: 8, checkpointDigest: digest(3) })),
+    checker.onSuperblock(node({ index: 2, checkpointOp: 8, checkpointDigest: digest(3) })),
   )
 })
 
