@@ -54,6 +54,13 @@ export interface StateMachine {
   snapshot(): Uint8Array
   /** Takes the place of whatever the state was. The files that the snapshot refers to are on this disk, durable. */
   restore(snapshot: Uint8Array): void
+  /**
+   * As `restore`, or with null the state before the first op, to execute once more what followed: until `endRehearsal` nothing is
+   * written, read or removed, and nothing has to wait for the disk. False: another release wrote it, which this one cannot read.
+   */
+  rehearse(snapshot: Uint8Array | null): boolean
+  /** Back to the state before the first op, and to the disk. */
+  endRehearsal(): void
   /** The files that a snapshot refers to. */
   segments(snapshot: Uint8Array): readonly SegmentSpan[]
   /** Brings such files onto this disk; begins with `start`. Unless it is `live`, nothing is executed or flushed until it has ended. */

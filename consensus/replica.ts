@@ -58,27 +58,16 @@ import {
 import { headerOf, type Journal, prepareIntact, sealFrame, stampFrame } from '../storage/journal.ts'
 import { getMember, isLater, MEMBER_SIZE, type Member, NOBODY, namesMember, putMember } from '../storage/member.ts'
 import type { Superblock } from '../storage/superblock.ts'
-import { ClientTable, type Session, type StoredReply } from './client-table.ts'
+import { CheckpointRebuild } from './checkpoint-rebuild.ts'
+import type { ClientTable } from './client-table.ts'
 import { ColdStart, type ColdVote } from './cold-start.ts'
+import { Execution, isFence, isNumbered, isReplacement, stateOf, VsrOperation } from './execution.ts'
 import { FrameAt, HEADERS_PER_FRAME, MEMBERS_BLOCK_SIZE } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
 import { chooseLog, majority, type Vote, withoutReplaced } from './quorum.ts'
 import { ReadBarrier } from './read-barrier.ts'
 import { SegmentRepair } from './segment-repair.ts'
 import { type Received, StateSync } from './state-sync.ts'
-
-/** Operations that consensus itself executes; all others belong to the state machine. */
-export const VsrOperation = {
-  register: 1,
-  logout: 3,
-  /** Gives the place of the replica in `request` to the directory in `session`; see `storage/member.ts`. */
-  replace: 4,
-  /** After ops may have been lost: names the loss epoch, in `request`. */
-  fence: 5,
-  rejected: 69,
-} as const
-/** Below: metadata, numbered in every session. From here: partition operations, numbered only in exactly-once sessions. */
-const PARTITION_OPERATION_FIRST = 160
 
 /** Milliseconds. Relations are asserted below. */
 export const Timeouts = {
@@ -265,6 +254,7 @@ export class Replica implements ReplicaPort {
   readonly #quorum: number
   readonly #pipelineMax: number
   readonly #checkpointInterval: number
+  readonly #execution: Execution
   readonly clients: ClientTable
 
   status: ReplicaStatus = 'recovering'
@@ -370,11 +360,18 @@ export class Replica implements ReplicaPort {
     this.#quorum = majority(g.replicaCount)
     this.#pipelineMax = g.pipelineMax
     this.#checkpointInterval = g.checkpointInterval
-    this.clients = new ClientTable({
+    this.#execution = new Execution({
+      stateMachine: options.stateMachine,
       clientsMax: g.clientsMax,
-      window: g.sessionWindow,
-      onEnd: ({ session }) => this.#stateMachine.endSession(session, this.commitMin),
+      sessionWindow: g.sessionWindow,
+      outcomes: {
+        registered: (header, client, userId, session) =>
+          this.#answer(header, client, { status: 0, body: this.#registerBody(userId, session) }, VsrOperation.register),
+        answered: (header, client, result, operation) => this.#answer(header, client, result, operation),
+        internal: (header, result) => this.#host.onInternalCommitted(getU64(header, At.prepare.request), result),
+      },
     })
+    this.clients = this.#execution.clients
     for (let r = 0; r < g.replicaCount; r++) {
       this.#peers.push({
         connected: false,
@@ -411,7 +408,7 @@ export class Replica implements ReplicaPort {
       checkpoints: options.checkpoints,
       somePeer: (op, but) => this.#peerAbove(op, but),
       isDisputed: (op, digest) => this.#isDisputed(op, digest),
-      statePart: (snapshot) => snapshot.subarray(4 + clientsSize(snapshot)),
+      statePart: stateOf,
       install: (received) => this.#installCheckpoint(received),
     })
     this.#segmentRepair = new SegmentRepair({
@@ -581,31 +578,59 @@ export class Replica implements ReplicaPort {
         this.#journal.open(state.checkpointHeader, () => this.#openLog(done), lossy),
       )
     }
-    if (state.checkpointOp === 0) return openJournal()
-    this.#checkpoints.read(state.checkpointOp, state.checkpointSize, state.checkpointDigest, (snapshot) => {
+    if (state.checkpointOp === 0) openJournal()
+    else this.#openCheckpoint(false, openJournal)
+  }
+
+  /** `rebuilt`: it was made again a moment ago. */
+  #openCheckpoint(rebuilt: boolean, done: () => void): void {
+    const { checkpointOp, checkpointSize, checkpointDigest } = this.#superblock.state
+    this.#checkpoints.read(checkpointOp, checkpointSize, checkpointDigest, (snapshot) => {
       if (snapshot !== null) {
-        this.#restore(snapshot)
-        this.#digests.set(state.checkpointOp, state.checkpointDigest)
-      } else if (this.replicaCount === 1) {
-        return this.#halt(
-          'checkpoint-corrupt',
-          `checkpoint ${state.checkpointOp} cannot be read or does not match its digest, and there is no other replica to ask`,
-        )
+        this.#execution.restore(snapshot)
+        this.#digests.set(checkpointOp, checkpointDigest)
+        done()
+      } else if (rebuilt) {
+        this.#loseState('it was made again, and the disk does not keep it', done)
       } else {
-        this.#log.error('checkpoint-damaged', {
-          checkpoint: state.checkpointOp,
-          what: 'it is taken from another replica',
-        })
-        this.#stateLost = true
+        this.#rebuildCheckpoint(done)
       }
-      openJournal()
     })
   }
 
-  #restore(snapshot: Uint8Array): void {
-    const end = 4 + clientsSize(snapshot)
-    this.clients.restore(snapshot.subarray(4, end))
-    this.#stateMachine.restore(snapshot.subarray(end))
+  /** The newest checkpoint is damaged. What is lost can be had from the one before, or from others. */
+  #rebuildCheckpoint(done: () => void): void {
+    const { state, geometry } = this.#superblock
+    const { checkpointOp: checkpoint, previousCheckpoint } = state
+    const [journal, checkpoints, stateMachine] = [this.#journal, this.#checkpoints, this.#stateMachine]
+    new CheckpointRebuild({ geometry, state, journal, checkpoints, stateMachine }, (rebuilt) => {
+      switch (rebuilt.outcome) {
+        case 'rebuilt':
+          this.#log.warn('checkpoint-rebuilt', {
+            checkpoint,
+            from: previousCheckpoint.op,
+            what: 'it was damaged, and was made again, to the byte, from the one before and the journal: nothing is lost; look at the disk',
+          })
+          return this.#openCheckpoint(true, done)
+        case 'impossible':
+          return this.#loseState(rebuilt.why, done)
+        case 'failed':
+          return this.#halt('disk', `checkpoint ${checkpoint} could not be written: ${rebuilt.result}`)
+      }
+    }).start()
+  }
+
+  #loseState(why: string, done: () => void): void {
+    const checkpoint = this.checkpointOp
+    if (this.replicaCount === 1) {
+      return this.#halt(
+        'checkpoint-corrupt',
+        `checkpoint ${checkpoint} cannot be read or does not match its digest, there is no other replica to ask, and it cannot be made again: ${why}`,
+      )
+    }
+    this.#log.error('checkpoint-damaged', { checkpoint, why, what: 'it is taken from another replica' })
+    this.#stateLost = true
+    done()
   }
 
   #openLog(done: () => void): void {
@@ -1727,7 +1752,7 @@ export class Replica implements ReplicaPort {
   }
 
   #checkpointInstalled(op: number, header: Header, digest: Uint32Array, snapshot: Uint8Array, previous: number): void {
-    this.#restore(snapshot)
+    this.#execution.restore(snapshot)
     this.#noteCheckpoint(op, digest, previous)
     this.commitMin = op
     this.#commitHeader = header.slice()
@@ -1817,25 +1842,16 @@ export class Replica implements ReplicaPort {
     const op = headerOp(header)
     assert(op === this.commitMin + 1)
     assert(op <= this.commitMax)
-    const client = getKey(header, At.prepare.client)
-    const operation = headerOperation(header)
     // What it lacked has come after all, before it began to take a checkpoint, which nobody may have.
     this.#behind = false
     this.commitMin = op
     this.#commitHeader = header.slice()
     this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
-    if (isReplacement(header)) {
-      this.#adoptReplacement(header, true, () => {})
-    } else if (isFence(header)) {
-      this.#stateMachine.fence(getU64(header, At.prepare.request))
-      // What they were told may be untrue now: nobody goes on in a session of before.
-      this.clients.clear()
-    } else if (client === '0.0.0.0') {
-      const result = this.#stateMachine.execute(message)
-      this.#host.onInternalCommitted(getU64(header, At.prepare.request), result)
-    } else {
-      this.#executeForClient(message, header, client, operation)
-    }
+    if (isReplacement(header)) this.#adoptReplacement(header, true, () => {})
+    this.#forgetInFlight(header)
+    const { evictions } = this.clients
+    this.#execution.execute(message, header)
+    if (this.clients.evictions > evictions) this.#log.debug('session-evicted', { op })
     if (this.#journal.holds(header) || this.#journal.isWriting(header) || op <= this.#journal.checkpointOp)
       this.#cacheDrop(op)
     else {
@@ -1848,53 +1864,13 @@ export class Replica implements ReplicaPort {
     if (op % this.#checkpointInterval === 0) this.#checkpoint(op)
   }
 
-  #executeForClient(message: Message, header: Header, client: string, operation: number): void {
-    const op = headerOp(header)
+  /** Executed or without effect: either way it is not on its way any more, and the client's next session owes it nothing. */
+  #forgetInFlight(header: Header): void {
+    const operation = headerOperation(header)
+    if (operation === VsrOperation.register || operation === VsrOperation.logout) return
+    const client = getKey(header, At.prepare.client)
     const number = getU64(header, At.prepare.request)
-    const sessionNumber = getU64(header, At.prepare.session)
-    if (operation === VsrOperation.register) {
-      const userId = getU32(message.words, HEADER_SIZE)
-      const exactlyOnce = (getU32(message.words, HEADER_SIZE + 4) & 1) === 1
-      const { evictions } = this.clients
-      const session = this.clients.register(client, op, userId, exactlyOnce)
-      if (this.clients.evictions > evictions) this.#log.debug('session-evicted', { op })
-      this.#answer(header, client, { status: 0, body: this.#registerBody(userId, session.session) }, operation)
-      return
-    }
-    if (operation === VsrOperation.logout) {
-      this.clients.logout(client, sessionNumber)
-      this.#answer(header, client, { status: 0, body: EMPTY }, operation)
-      return
-    }
-    // Executed or without effect: either way it is not on its way any more, and the client's next session owes it nothing.
-    if (this.#lastInFlight(client, sessionNumber) === number) this.#inFlight.delete(client)
-    const session = this.clients.get(client)
-    const alive = session !== null && session.session === sessionNumber
-    const numbered = alive && isNumbered(session, operation)
-    if (!alive || (numbered && number <= session.request)) {
-      // The session ended, or the same request stands twice in the log: it has no effect the second time.
-      return
-    }
-    let answered = operation
-    let result: ExecuteResult
-    if (operation === VsrOperation.rejected) {
-      result = { status: getU32(message.words, HEADER_SIZE), body: EMPTY }
-      answered = message.bytes[HEADER_SIZE + 4] as number
-    } else {
-      result = this.#stateMachine.execute(message)
-    }
-    const reply: StoredReply | null = numbered
-      ? {
-          request: number,
-          operation: answered,
-          status: result.status,
-          op,
-          bodyChecksum: header.slice(At.checksumBody >>> 2, (At.checksumBody >>> 2) + 4),
-          body: result.body.slice(),
-        }
-      : null
-    this.clients.commit(client, sessionNumber, op, reply)
-    this.#answer(header, client, result, answered)
+    if (this.#lastInFlight(client, getU64(header, At.prepare.session)) === number) this.#inFlight.delete(client)
   }
 
   /** `[0 u32][user_id u32][session u64][protocol version u32][server version u8len + bytes]` */
@@ -1946,12 +1922,7 @@ export class Replica implements ReplicaPort {
     assert(!this.#checkpointing)
     this.#checkpointing = true
     const header = this.#commitHeader
-    const clients = this.clients.encode()
-    const state = this.#stateMachine.snapshot()
-    const snapshot = new Uint8Array(4 + clients.length + state.length)
-    new DataView(snapshot.buffer).setUint32(0, clients.length, true)
-    snapshot.set(clients, 4)
-    snapshot.set(state, 4 + clients.length)
+    const snapshot = this.#execution.snapshot()
     this.#flushAll((flushed) => {
       if (flushed !== 'ok') return this.#halt('disk', `segments could not be written for checkpoint ${op}: ${flushed}`)
       this.#checkpoints.write(op, snapshot, (written, digest, size) => {
@@ -3090,34 +3061,9 @@ export class Replica implements ReplicaPort {
   }
 }
 
-const EMPTY = new Uint8Array(0)
-
-/** Does the operation advance the session's request number? */
-function isNumbered(session: Session, operation: number): boolean {
-  if (operation === VsrOperation.register || operation === VsrOperation.logout) return false
-  return session.exactlyOnce || operation < PARTITION_OPERATION_FIRST
-}
-
-/** An op of consensus itself: no client asked for it. */
-function isInternal(header: Header, operation: number): boolean {
-  return headerOperation(header) === operation && getKey(header, At.prepare.client) === '0.0.0.0'
-}
-
-function isReplacement(header: Header): boolean {
-  return isInternal(header, VsrOperation.replace)
-}
-
 function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
   map.clear()
   for (const [key, value] of entries) map.set(key, value)
-}
-
-function isFence(header: Header): boolean {
-  return isInternal(header, VsrOperation.fence)
-}
-
-function clientsSize(snapshot: Uint8Array): number {
-  return new DataView(snapshot.buffer, snapshot.byteOffset).getUint32(0, true)
 }
 
 function bitCount(bits: number): number {

@@ -51,6 +51,15 @@ export class Ledger implements StateMachine {
     this.lossEpoch = view.getUint32(8, true)
   }
 
+  rehearse(snapshot: Uint8Array | null): boolean {
+    this.restore(snapshot ?? new Ledger().snapshot())
+    return true
+  }
+
+  endRehearsal(): void {
+    this.rehearse(null)
+  }
+
   segments(): readonly SegmentSpan[] {
     return []
   }

@@ -6,7 +6,8 @@
 //   |  24 |    8 | op      |  32 | 8 | size of the snapshot
 //   |  64 |    n | snapshot, zero padding to whole sectors
 //
-// A file is complete and synced before the superblock refers to it; the two newest are kept.
+// A file is complete and synced before the superblock refers to it; the two newest are kept, so that the newest can be made again
+// from the one before (`consensus/checkpoint-rebuild.ts`).
 import { assert } from '../src/protocol/assert.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { equal128, getU64, setU64 } from '../src/protocol/frame.ts'
@@ -43,16 +44,7 @@ export class CheckpointStore {
   write(op: number, snapshot: Uint8Array, done: (result: DiskResult, digest: Uint32Array, size: number) => void): void {
     assert(!this.#busy, 'one checkpoint at a time')
     this.#busy = true
-    const size = PREFIX + snapshot.length
-    const file = new Uint8Array(sectorCeil(size))
-    const words = new Uint32Array(file.buffer, 0, PREFIX / 4)
-    words[4] = MAGIC_LO
-    words[5] = MAGIC_HI
-    setU64(words, 24, op)
-    setU64(words, 32, snapshot.length)
-    file.set(snapshot, PREFIX)
-    this.#checksummer.mac(file, 16, size, words, 0)
-    const digest = words.slice(0, 4)
+    const { file, digest } = this.#encode(op, snapshot)
     const finish = (result: DiskResult): void => {
       this.#busy = false
       done(result, digest, snapshot.length)
@@ -66,6 +58,24 @@ export class CheckpointStore {
       )
     }
     step(0)
+  }
+
+  #encode(op: number, snapshot: Uint8Array): { file: Uint8Array; digest: Uint32Array } {
+    const size = PREFIX + snapshot.length
+    const file = new Uint8Array(sectorCeil(size))
+    const words = new Uint32Array(file.buffer, 0, PREFIX / 4)
+    words[4] = MAGIC_LO
+    words[5] = MAGIC_HI
+    setU64(words, 24, op)
+    setU64(words, 32, snapshot.length)
+    file.set(snapshot, PREFIX)
+    this.#checksummer.mac(file, 16, size, words, 0)
+    return { file, digest: words.slice(0, 4) }
+  }
+
+  /** What a snapshot would be known by. */
+  digestOf(op: number, snapshot: Uint8Array): Uint32Array {
+    return this.#encode(op, snapshot).digest
   }
 
   /** Reads a snapshot and checks it against the digest; null when it cannot be trusted. */

@@ -566,30 +566,41 @@ export class Journal {
 
   #readPrepares(slot: number, done: () => void): void {
     if (slot === this.slots) return done()
+    this.readSlot(slot, (message) => {
+      if (message !== null) {
+        const header = headerOf(message)
+        if (this.#headerFits(header, slot)) {
+          ;(this.#prepareOnDisk[slot] as Header).set(header)
+          this.#hasPrepareOnDisk[slot] = 1
+        }
+        message.unref()
+      }
+      this.#readPrepares(slot + 1, done)
+    })
+  }
+
+  /** Whatever whole frame lies in the slot of `op`, of this op or another one; null when none does. The caller owns the reference. */
+  readSlot(op: number, done: (message: Message | null) => void): void {
     const message = this.#pool.acquire(this.#frameSizeMax)
     assert(message !== null, 'no buffer for journal recovery')
-    const position = this.#preparePosition(slot)
-    const next = (): void => {
+    const position = this.#preparePosition(this.slotOf(op))
+    const refuse = (): void => {
       message.unref()
-      this.#readPrepares(slot + 1, done)
+      done(null)
     }
     const accept = (): void => {
-      const header = headerOf(message)
-      if (prepareIntact(message, this.#checksummer, this.#frameSizeMax) && this.#headerFits(header, slot)) {
-        ;(this.#prepareOnDisk[slot] as Header).set(header)
-        this.#hasPrepareOnDisk[slot] = 1
-      }
-      next()
+      if (prepareIntact(message, this.#checksummer, this.#frameSizeMax)) done(message)
+      else refuse()
     }
     this.#disk.read(JOURNAL_FILE, position, message.bytes, 0, SECTOR_SIZE, (result) => {
-      if (result !== 'ok') return next()
+      if (result !== 'ok') return refuse()
       const size = message.size
-      if (size < HEADER_SIZE || size > this.#frameSizeMax) return next()
+      if (size < HEADER_SIZE || size > this.#frameSizeMax) return refuse()
       if (size <= SECTOR_SIZE) return accept()
-      if (!headerSealed(headerOf(message), this.#checksummer)) return next()
+      if (!headerSealed(headerOf(message), this.#checksummer)) return refuse()
       const rest = sectorCeil(size) - SECTOR_SIZE
       this.#disk.read(JOURNAL_FILE, position + SECTOR_SIZE, message.bytes, SECTOR_SIZE, rest, (read) =>
-        read === 'ok' ? accept() : next(),
+        read === 'ok' ? accept() : refuse(),
       )
     })
   }

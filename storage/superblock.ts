@@ -18,6 +18,8 @@
 //   |  180 |    4 | bit 0: stopped in order, bit 1: lossy                                    |
 //   |  184 |   16 | boot                      |  200 |  8 | durable op  |  208 |  4 | loss epoch     |
 //   |  216 |    8 | doubt op                                                                 |
+//   |  224 |    8 | op of the checkpoint before, 0 when none is known    | 232 | 8 | its size     |
+//   |  240 |   16 | its digest                                                               |
 //   |  256 |  256 | header of the checkpoint's op                                           |
 //   |  512 | n·24 | members, one for every replica (`member.ts`)                             |
 //   | 1024 |  n·256 | suffix headers, head first: DoViewChange's when log_view < view, else StartView's |
@@ -74,6 +76,8 @@ export interface SuperblockState {
   readonly checkpointHeader: Header
   readonly checkpointDigest: Uint32Array
   readonly checkpointSize: number
+  /** The one before. */
+  readonly previousCheckpoint: CheckpointName
   /** Head first. In the same atomic write as log_view: what this replica promises its log to contain. */
   readonly suffix: readonly Header[]
   /** By replica: whose frames count. Durable before a frame of a new one does. */
@@ -92,6 +96,14 @@ export interface SuperblockState {
   readonly lossEpoch: number
   /** What is missing here up to this op a power cut may have taken after it was acknowledged: nobody calls it absent. */
   readonly doubtOp: number
+}
+
+/** A checkpoint's file, and how to tell that it is whole. */
+export interface CheckpointName {
+  /** 0: the state before the first op, which has no file. */
+  readonly op: number
+  readonly size: number
+  readonly digest: Uint32Array
 }
 
 /** What a directory knows of the cluster when it is made. */
@@ -223,6 +235,7 @@ export class Superblock {
       checkpointHeader: root,
       checkpointDigest: new Uint32Array(4),
       checkpointSize: 0,
+      previousCheckpoint: { op: 0, size: 0, digest: new Uint32Array(4) },
       suffix: [root],
       members: Array.from({ length: geometry.replicaCount }, (_, r) =>
         r === geometry.replica ? { ...NOBODY, instance: geometry.instance } : (known.members?.[r] ?? NOBODY),
@@ -351,6 +364,7 @@ export class Superblock {
       checkpointSize: getU64(words, 128),
       checkpointDigest: words.slice(36, 40),
       checkpointHeader: words.slice(64, 64 + HEADER_WORDS),
+      previousCheckpoint: { op: getU64(words, 224), size: getU64(words, 232), digest: words.slice(60, 64) },
       suffix,
       members: Array.from({ length: words[21] as number }, (_, r) => getMember(words, MEMBERS_AT + r * MEMBER_SIZE)),
       replacement: words[44] === 1,
@@ -400,6 +414,9 @@ export class Superblock {
     setU64(w, 200, state.durableOp)
     w[52] = state.lossEpoch
     setU64(w, 216, state.doubtOp)
+    setU64(w, 224, state.previousCheckpoint.op)
+    setU64(w, 232, state.previousCheckpoint.size)
+    copy128(w, 240, state.previousCheckpoint.digest, 0)
     state.members.forEach((member, r) => putMember(w, MEMBERS_AT + r * MEMBER_SIZE, member))
     w.set(state.checkpointHeader, 64)
     state.suffix.forEach((header, i) => w.set(header, HEADERS_AT / 4 + i * HEADER_WORDS))
@@ -410,10 +427,12 @@ export class Superblock {
    * Makes the changes durable, on top of those already asked for; `done` runs when they are. Several requests that
    * arrive while a version is being written share the next one.
    */
-  update(change: Partial<SuperblockState>, done: () => void): void {
+  update(change: Partial<Omit<SuperblockState, 'previousCheckpoint'>>, done: () => void): void {
     const before = this.#staging
     assert(before !== null)
-    const after = { ...before, ...change }
+    const { checkpointOp: op, checkpointSize: size, checkpointDigest: digest } = before
+    const advances = change.checkpointOp !== undefined && change.checkpointOp > op
+    const after = { ...before, ...change, ...(advances && { previousCheckpoint: { op, size, digest } }) }
     assert(!after.replacement || before.replacement, 'a member that has joined became a replacement')
     assert(after.view >= before.view, 'view regressed')
     assert(after.logView >= before.logView, 'log_view regressed')

@@ -126,6 +126,8 @@ export class HistoryChecker {
       },
       snapshot: () => machine.snapshot(),
       restore: (snapshot) => machine.restore(snapshot),
+      rehearse: (snapshot) => machine.rehearse(snapshot),
+      endRehearsal: () => machine.endRehearsal(),
       flush: (done) => machine.flush(done),
       checkpointDurable: (op) => machine.checkpointDurable(op),
       watchDamage: (listener) => machine.watchDamage(listener),

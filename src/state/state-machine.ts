@@ -178,6 +178,8 @@ export class StateMachine implements StateMachinePort {
   /** The newest one over segments in use. */
   #repair: { readonly transfer: SegmentTransfer; readonly names: readonly string[] } | null = null
   #removing = 0
+  /** What is executed is on the disk already: files stay as they are. */
+  #rehearsal = false
   #whenRemoved: (() => void) | null = null
   #indexes: { partition: PartitionEntry; dirty: { segment: unknown; until: number } }[] = []
   /** Appended to since the last snapshot. */
@@ -740,6 +742,23 @@ export class StateMachine implements StateMachinePort {
     for (const stream of this.#streams) for (const topic of stream.topics) this.#partitions += topic.partitions.length
   }
 
+  rehearse(snapshot: Uint8Array | null): boolean {
+    if (snapshot !== null && (decode(snapshot) as Snapshot)[0] !== SNAPSHOT_VERSION) return false
+    this.#setRehearsal(true)
+    this.restore(snapshot ?? emptySnapshot())
+    return true
+  }
+
+  endRehearsal(): void {
+    this.restore(emptySnapshot())
+    this.#setRehearsal(false)
+  }
+
+  #setRehearsal(rehearsal: boolean): void {
+    this.#rehearsal = rehearsal
+    this.#store.rehearsal = rehearsal
+  }
+
   /** Directories of partitions, and the files of their segments. */
   #files(): string[] {
     return this.#logs().flatMap((log) => [log.directory, ...log.files().flatMap((file) => [file.name, file.indexName])])
@@ -821,6 +840,7 @@ export class StateMachine implements StateMachinePort {
     const garbage = this.#condemned
     this.#condemned = []
     for (const { forget } of garbage) forget()
+    if (this.#rehearsal) return
     const names = garbage.flatMap((one) => one.names)
     this.#removing += names.length
     for (const name of names) {
@@ -840,6 +860,19 @@ export class StateMachine implements StateMachinePort {
     if (this.#removing === 0) then()
     else this.#whenRemoved = then
   }
+}
+
+/** The state before the first op. */
+function emptySnapshot(): Uint8Array {
+  const image: Snapshot = [
+    SNAPSHOT_VERSION,
+    encodeCatalog([]),
+    [],
+    new Identity().image(),
+    0,
+    new LossFences().encode(),
+  ]
+  return encode(image)
 }
 
 function namedGarbage(name: string): Garbage {

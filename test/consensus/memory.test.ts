@@ -17,7 +17,7 @@ const CLASSES: readonly Remembering[] = [
     className: 'Replica',
     constant: [
       'bus clock random log checksummer pool superblock journal checkpoints stateMachine host release protocolVersion',
-      'serverVersion index replicaCount cluster quorum pipelineMax checkpointInterval reads sync segmentRepair',
+      'serverVersion index replicaCount cluster quorum pipelineMax checkpointInterval execution reads sync segmentRepair',
       // Of durability `memory`, with which nothing is remembered.
       'lazy boot acceptLoss cold coldSince coldDue syncedOp flushDue flushing',
     ],

@@ -84,6 +84,7 @@ test('what was formatted is what is opened', () => {
     checkpointHeader: ROOT,
     checkpointDigest: new Uint32Array(4),
     checkpointSize: 0,
+    previousCheckpoint: { op: 0, size: 0, digest: new Uint32Array(4) },
     suffix: [ROOT],
     members: [NOBODY, NOBODY, { ...NOBODY, instance: GEOMETRY.instance }],
     replacement: false,
@@ -107,7 +108,7 @@ test('every field of a version comes back', () => {
   const rig = new Rig()
   const superblock = formatted(rig)
   const checkpointHeader = newHeader({ op: 2 ** 33 })
-  const change: SuperblockState = {
+  const change: Omit<SuperblockState, 'previousCheckpoint'> = {
     view: 0xfffffff0,
     logView: 0xffffffe0,
     commitMax: 2 ** 52 + 1,
@@ -130,9 +131,26 @@ test('every field of a version comes back', () => {
     doubtOp: 2 ** 51 + 7,
   }
   update(rig, superblock, change)
-  assert.deepEqual(superblock.state, change)
+  const previousCheckpoint = { op: 0, size: 0, digest: new Uint32Array(4) }
+  assert.deepEqual(superblock.state, { ...change, previousCheckpoint })
   rig.disk.crash(true)
-  assert.deepEqual(opened(rig).state, change)
+  assert.deepEqual(opened(rig).state, { ...change, previousCheckpoint })
+})
+
+test('with a checkpoint the one before is remembered, whatever else is made durable between the two', () => {
+  const rig = new Rig()
+  const superblock = formatted(rig)
+  const digest = Uint32Array.of(5, 6, 7, 8)
+  const first = { checkpointOp: 2 ** 34, checkpointSize: 2 ** 41 + 3, checkpointDigest: digest }
+  update(rig, superblock, { commitMax: 2 ** 36, ...first })
+  assert.equal(superblock.state.previousCheckpoint.op, 0)
+  update(rig, superblock, { view: 1 })
+  update(rig, superblock, { checkpointOp: 2 ** 35, checkpointSize: 9, checkpointDigest: Uint32Array.of(1, 1, 1, 1) })
+  update(rig, superblock, { view: 2 })
+  const previousCheckpoint = { op: 2 ** 34, size: 2 ** 41 + 3, digest }
+  assert.deepEqual(superblock.state.previousCheckpoint, previousCheckpoint)
+  rig.disk.crash(true)
+  assert.deepEqual(opened(rig).state.previousCheckpoint, previousCheckpoint)
 })
 
 test('of two directories that are heard at the same time the first one has the place, whichever is durable first', () => {
