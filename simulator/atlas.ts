@@ -8,7 +8,8 @@
 //                counted as absent. *Stale* (what was there before, though a write was confirmed): one part of a slot, and only
 //                while the other part is whole. A stale header over a bad or stale prepare is what a torn first write leaves:
 //                nobody can tell it from an op that was never acknowledged, so it may be denied, and f + 1 that deny are enough.
-//   checkpoint   broken replicas: it is taken from another one.
+//   checkpoint   broken replicas: it is made again from the one before, or taken from another one. A node alone may lose the
+//                newest while its journal reaches back to the one before (`faults/lost-checkpoint.ts`).
 //   segments     any replica, of each record at most f of them; when replicas will be left behind at the end, the broken ones
 //                only, because those that remain must have everything; and so from the moment at which a disk is lost.
 //   disk         broken replicas, while no segment of the others is damaged.

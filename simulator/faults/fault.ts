@@ -52,6 +52,7 @@ export const FAULTS = [
   'crowd',
   'left-behind',
   'lost-disk',
+  'lost-checkpoint',
 ] as const
 export type FaultName = (typeof FAULTS)[number]
 

@@ -13,6 +13,7 @@ import { brokenDisks, type Choose, honestDisks } from './disks.ts'
 import type { Ending } from './ending.ts'
 import { FAULTS, type Fault, type Site } from './fault.ts'
 import { linkFaults } from './links.ts'
+import { lostCheckpoints } from './lost-checkpoint.ts'
 import { lostDisks } from './lost-disk.ts'
 import { moments } from './moments.ts'
 import { pauses, processFaults } from './processes.ts'
@@ -82,6 +83,8 @@ export function injectFaults({ world, random, rates, schedule, machines, shape, 
       lostDisks(site, add)
     }
     weatherFaults(site, weather, add)
+  } else {
+    lostCheckpoints(site, add)
   }
   startAgain(world, atlas, disks, rates.downtime)
   schedule.counts.crowd = added.crowd > 0 ? 1 : 0

@@ -7,7 +7,7 @@ import { JOURNAL_FILE } from '../../storage/journal.ts'
 import { SUPERBLOCK_FILE } from '../../storage/superblock.ts'
 import { Atlas } from '../atlas.ts'
 import type { SimNode } from '../node.ts'
-import type { SeededRandom } from '../random.ts'
+import { SeededRandom } from '../random.ts'
 import type { World } from '../world.ts'
 import type { Injection } from './fault.ts'
 
@@ -18,6 +18,8 @@ export class Rot {
   readonly #atlas: Atlas
   /** The one whose journal, checkpoints and superblock rot. */
   readonly #victim: SimNode
+  /** Whether its previous checkpoint goes with the newest: a source of its own. */
+  readonly #both: SeededRandom
 
   /** `atlas` is made when the victim is known. */
   constructor(
@@ -30,6 +32,7 @@ export class Rot {
     this.#machines = machines
     this.#random = random
     this.#victim = random.pick(world.nodes)
+    this.#both = new SeededRandom(world.options.seed, 12)
     this.#atlas = atlas(this.#victim)
     world.promises.excused = (replica, slot) => this.#atlas.slotDamaged(replica, slot)
   }
@@ -62,10 +65,19 @@ export class Rot {
     }
   }
 
+  /** The newest, of which the one before makes another; or both, and it takes one of another replica. */
   #checkpoint(): Injection | null {
-    const { replica } = this.#victim
-    if (replica === null || replica.checkpointOp === 0) return null
-    return this.#spoil(this.#victim, checkpointFile(replica.checkpointOp), 0)
+    const node = this.#victim
+    if (node.replica === null || node.superblock === null || node.replica.checkpointOp === 0) return null
+    const newest = this.#spoil(node, checkpointFile(node.replica.checkpointOp), 0)
+    const previous = node.superblock.state.previousCheckpoint.op
+    if (!this.#both.chance(0.5) || newest === null || previous === 0) return newest
+    const act = (): void => {
+      newest.act()
+      this.#atlas.note(node.index, checkpointFile(previous), 0, 1, 'bad')
+      node.disk.makeUnreadable(checkpointFile(previous), 0)
+    }
+    return { ...newest, what: `${newest.what}, and the checkpoint before`, act }
   }
 
   #prepare(): Injection | null {

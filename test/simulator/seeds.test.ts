@@ -23,6 +23,7 @@ const PLACES: Readonly<Record<string, number>> = {
   'too-far-behind': 5,
   'recovering-head': 10,
   'checkpoint-damaged': 10,
+  'checkpoint-rebuilt': 20,
   'segment-repaired': SEEDS / 2,
   'prepare-filled-in': SEEDS,
   'header-rewritten': 10,
