@@ -95,12 +95,12 @@ export class Doors {
   }
 
   /** null when nobody listens there. */
-  connect(index: number, random: SeededRandom, ear: Ear): Connection | null {
+  connect(index: number, random: SeededRandom, ear: Ear, address = 'simulated'): Connection | null {
     const node = this.#world.nodes[index] as SimNode
     const dispatcher = this.#dispatcher(node)
     if (dispatcher === null) return null
     this.#connections += 1
-    const connection = new Connection(this.#connections, this.#world, node, dispatcher, random, ear)
+    const connection = new Connection(this.#connections, this.#world, node, dispatcher, random, ear, address)
     dispatcher.open(connection)
     return connection
   }
@@ -109,7 +109,7 @@ export class Doors {
 /** One connection of a client to one process of a node. Frames arrive in order, or not at all once it is closed. */
 export class Connection implements ClientConnection {
   readonly id: number
-  readonly address = 'simulated'
+  readonly address: string
   readonly transport = 1
   readonly secure = false
   readonly node: SimNode
@@ -121,8 +121,17 @@ export class Connection implements ClientConnection {
   #closed = false
   #arrivals = [0, 0]
 
-  constructor(id: number, world: World, node: SimNode, dispatcher: Dispatcher, random: SeededRandom, ear: Ear) {
+  constructor(
+    id: number,
+    world: World,
+    node: SimNode,
+    dispatcher: Dispatcher,
+    random: SeededRandom,
+    ear: Ear,
+    address: string,
+  ) {
     this.id = id
+    this.address = address
     this.node = node
     this.#world = world
     this.#dispatcher = dispatcher
@@ -223,4 +232,9 @@ export function parseReply(frame: Uint8Array): { status: number; operation: numb
     operation: frame[At.reply.operation] as number,
     request: getU64(words, At.reply.request),
   }
+}
+
+/** Of an eviction. */
+export function evictionReason(frame: Uint8Array): number {
+  return frame[At.eviction.reason] as number
 }

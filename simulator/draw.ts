@@ -156,7 +156,8 @@ export function drawOperations(
   if (!(operations ?? drawn)) return null
   const bounded = requests === undefined ? safetyMicros === undefined : requests * BATCH_MAX <= LASTING_WINDOW
   const deduplication = new DeduplicationChecker(mark)
-  return { random, deduplication, lastingWindow: lasting && bounded ? LASTING_WINDOW : 0 }
+  const lastingWindow = lasting && bounded ? LASTING_WINDOW : 0
+  return { random, deduplication, lastingWindow, accounts: random.below(3), producers: random.below(3) }
 }
 
 export function drawSpells(seed: number, { steady }: SwarmShape): Spells | null {

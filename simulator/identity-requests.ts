@@ -32,7 +32,7 @@ export interface SimRequest {
 
 /** Kinds of requests that the first seeds asked for, and all. */
 const FIRST_KINDS = 10
-export const ALL_KINDS = 11
+export const ALL_KINDS = 13
 
 /** `stream` comes and goes; `topic` is one of its topics, perhaps. */
 export function identityRequest(random: SeededRandom, stream: string, topic: string, kinds = FIRST_KINDS): SimRequest {
@@ -77,6 +77,8 @@ export function identityRequest(random: SeededRandom, stream: string, topic: str
         encodeUpdateTopic(w, { stream, topic, name: topic, options: { maxTopicSize: random.below(2) * 2 ** 20 } }),
       )
     case 10:
+    case 11:
+    case 12:
       return request(Operation.endAccessLogin, (w) =>
         encodeEndAccessLogin(w, { login: hexOf(new Uint8Array(LOGIN_NUMBER_SIZE).fill(random.below(256))) }),
       )

@@ -6,13 +6,22 @@ import {
   decodeRegisterReply,
   EXACTLY_ONCE_CONTEXT,
   encodeRegister,
+  type Login,
   PROTOCOL_VERSION,
 } from '../src/protocol/commands/register.ts'
 import { Consistency } from '../src/protocol/consistency.ts'
 import { Status } from '../src/protocol/errors.ts'
 import { HEADER_SIZE } from '../src/protocol/message.ts'
 import { Operation } from '../src/protocol/operations.ts'
-import { type Asked, type Connection, CREDENTIALS, type Doors, parseReply, requestFrame } from './doors.ts'
+import {
+  type Asked,
+  type Connection,
+  CREDENTIALS,
+  type Doors,
+  evictionReason,
+  parseReply,
+  requestFrame,
+} from './doors.ts'
 import type { SeededRandom } from './random.ts'
 
 export interface LineOptions {
@@ -25,7 +34,17 @@ export interface LineOptions {
   readonly consistency: 'primary' | 'any'
   /** A session that goes on at another node. */
   readonly exactlyOnce: boolean
+  /** Who logs in, with what; root with its password when absent. */
+  readonly credentials?: () => Credentials
+  /** Of the client, as nodes see it. */
+  readonly address?: string
 }
+
+export type Credentials =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string }
+  | { readonly kind: 'token'; readonly token: string }
+
+const ROOT: Credentials = { kind: 'password', ...CREDENTIALS }
 
 export interface LineEnd {
   /** Logged in. */
@@ -33,6 +52,8 @@ export interface LineEnd {
   onReply(reply: NonNullable<ReturnType<typeof parseReply>>, body: Uint8Array): void
   /** What was asked over it stays without an answer. */
   onLeft(): void
+  /** Before that: the node ends the session, or lets nobody in, and says why. */
+  onEvicted?(reason: number): void
 }
 
 export class Line {
@@ -53,15 +74,16 @@ export class Line {
   /** Connects and logs in, if it is not. False when nobody listens at that node: the next attempt is at another one. */
   connect(): boolean {
     if (this.#connection !== null) return true
-    const { doors, random, consistency, exactlyOnce } = this.#options
-    const connection = doors.connect(this.#node, random, {
-      onFrame: (frame) => {
+    const { doors, random, consistency, exactlyOnce, credentials, address } = this.#options
+    const ear = {
+      onFrame: (frame: Uint8Array): void => {
         if (this.#connection === connection) this.#onFrame(frame)
       },
-      onClosed: () => {
+      onClosed: (): void => {
         if (this.#connection === connection) this.leave()
       },
-    })
+    }
+    const connection: Connection | null = doors.connect(this.#node, random, ear, address)
     if (connection === null) {
       this.leave()
       return false
@@ -72,7 +94,7 @@ export class Line {
     this.ready = false
     const version = { protocolVersion: PROTOCOL_VERSION, sdkName: 'simulator', sdkVersion: '0' }
     const context = exactlyOnce ? EXACTLY_ONCE_CONTEXT : ''
-    const login = { kind: 'password', ...version, ...CREDENTIALS, context } as const
+    const login: Login = { ...(credentials?.() ?? ROOT), ...version, context }
     this.request({
       request: 0,
       operation: Operation.register,
@@ -102,7 +124,10 @@ export class Line {
 
   #onFrame(frame: Uint8Array): void {
     const reply = parseReply(frame)
-    if (reply === null) return this.leave()
+    if (reply === null) {
+      this.#end.onEvicted?.(evictionReason(frame))
+      return this.leave()
+    }
     const { status, operation } = reply
     if (status === Status.transientNotAccepted || status === Status.transientNotCommitted) return this.leave()
     const body = frame.slice(HEADER_SIZE)

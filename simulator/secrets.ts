@@ -71,6 +71,11 @@ export class SimSecrets implements Secrets {
   }
 }
 
+/** The number of the login that an access token belongs to. */
+export function accessLoginOf(token: string): string {
+  return (JSON.parse(token.split(' ').slice(2).join(' ')) as AccessClaims).login
+}
+
 function shadow(password: string, salt: number): number {
   const bytes = utf8Encode(password)
   return xxh32(bytes, 0, bytes.length, salt)

@@ -6,7 +6,7 @@ import { Status } from '../src/protocol/errors.ts'
 import { isResultFramed, Operation } from '../src/protocol/operations.ts'
 import { readResult } from '../src/protocol/result.ts'
 import type { Doors, parseReply } from './doors.ts'
-import { Line } from './line.ts'
+import { type Credentials, Line } from './line.ts'
 import type { SeededRandom } from './random.ts'
 
 /** Numbers of questions that are no writes. */
@@ -32,6 +32,10 @@ export interface SessionOptions {
   readonly client: (login: number) => Uint32Array
   /** A login has led to another session than before. */
   readonly onSession: () => void
+  readonly credentials?: () => Credentials
+  readonly address?: string
+  /** The node has ended the session, or has let nobody in. */
+  readonly onEvicted?: (reason: number) => void
 }
 
 export class Session {
@@ -61,6 +65,7 @@ export class Session {
       {
         onReady: () => this.#onReady(),
         onReply: (reply, body) => this.#onReply(reply, body),
+        onEvicted: (reason) => options.onEvicted?.(reason),
         onLeft: () => {
           if (!exactlyOnce || this.#asked?.operation === Operation.nonReplicated) this.#lose()
         },

@@ -9,6 +9,7 @@ import { checkBuffers } from './checkers/buffers.ts'
 import { DeduplicatingMachine } from './checkers/deduplication.ts'
 import { checkFailover } from './checkers/failover.ts'
 import { GroupChecker, GroupingMachine } from './checkers/groups.ts'
+import { type Executed, OperationCounter } from './checkers/operations.ts'
 import { RetentionChecker } from './checkers/retention.ts'
 import { checkSegments } from './checkers/segments.ts'
 import { CLIENT_KIND } from './client.ts'
@@ -27,6 +28,7 @@ import { SimReader } from './reader.ts'
 import type { SwarmShape } from './shape.ts'
 import { Violation } from './violation.ts'
 import { compareText } from './virtual-disk.ts'
+import { addVisitors, clientsOf } from './visitors.ts'
 import { STREAM, TOPIC, Workload } from './workload.ts'
 import { World } from './world.ts'
 
@@ -78,6 +80,8 @@ export interface SwarmResult {
   /** Answers to members of groups, and messages in them. */
   readonly groups: { readonly answers: number; readonly messages: number }
   readonly ops: number
+  /** How often which operation was executed, by its name. */
+  readonly operations: Readonly<Record<string, Executed>>
   readonly views: number
   readonly viewsAfterHeal: number
   /** From the loss of the primary at the very end until another one led; 0 when that was not tried. */
@@ -133,7 +137,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   }
   const world: World = new World({
     ...options,
-    clientsMax: added.clientsMax + team.members,
+    clientsMax: added.clientsMax + team.members + clientsOf(operations),
     durability,
     seed,
     variant: shape.variant,
@@ -165,6 +169,9 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     operations?.deduplication.onLost(op)
   }
   world.watchers.add({ onLost })
+  const executed = new OperationCounter()
+  world.watchers.add(executed)
+  world.history.onExecuted = (prepare, result) => executed.executed(prepare, result)
   const schedule = new FaultSchedule(world, shape.only, (fault) => watcher.onInjected?.(fault))
   let failoverMicros = 0
   let outcome: Outcome = 'held'
@@ -185,6 +192,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       const doors = new Doors(world, machines, team.times)
       readers.push(...addReaders(world, doors, book, more, readerCount))
       addMembers(team, { world, doors, book, groups, crew })
+      if (operations !== null) addVisitors(operations, world, doors)
     }
     const spells = drawSpells(seed, shape)
     if (spells !== null) world.rhythm.begin(new SeededRandom(seed, 11), spells)
@@ -269,6 +277,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     },
     groups: { answers: crew.answers, messages: crew.messages },
     ops: world.history.length,
+    operations: executed.counts,
     viewsAfterHeal: world.views.since,
     failoverMicros,
     views: Math.max(0, ...world.nodes.map((node) => node.replica?.view ?? 0)),

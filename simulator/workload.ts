@@ -52,6 +52,9 @@ export interface AllOperations {
   readonly deduplication: DeduplicationChecker
   /** Of the topic that lasts; 0: it drops nothing. As many ids as that are never sent to it. */
   readonly lastingWindow: number
+  /** Where clients come through doors: of those who look after a user, and of those who number nothing. */
+  readonly accounts: number
+  readonly producers: number
 }
 
 interface Sent {

@@ -30,6 +30,9 @@ export class HistoryChecker {
   /** Told once for each op, by whoever executes it first. */
   onCommitted: (node: Executor, header: Header) => void = () => {}
 
+  /** Told once for each op that a state machine executes, by whoever does so first. */
+  onExecuted: (prepare: Message, result: ExecuteResult) => void = () => {}
+
   /** Which requests have a number of their own in their session; all, in sessions that are exactly-once. */
   isNumbered: (prepare: Message) => boolean = () => true
 
@@ -147,8 +150,10 @@ export class HistoryChecker {
     if (this.isNumbered(prepare)) this.#countRequest(`${client}/${session}`, number, op)
     const hash = hashOf(result)
     const known = this.#results.get(op)
-    if (known === undefined) this.#results.set(op, hash)
-    else if (known !== hash) {
+    if (known === undefined) {
+      this.#results.set(op, hash)
+      this.onExecuted(prepare, result)
+    } else if (known !== hash) {
       throw new Violation(
         'determinism',
         `replica ${node.index} computed another result for op ${op} than the first one`,

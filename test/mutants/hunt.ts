@@ -9,14 +9,16 @@ export interface HuntShape {
   /** Drawn by the seed when absent. */
   readonly members?: number
   readonly operations?: boolean
+  /** With `faults`; none when absent. */
+  readonly readers?: number
 }
 
 if (import.meta.main) {
   const [from = 1, seeds = 1] = process.argv.slice(2, 4).map(Number)
-  const { faults, members, operations } = JSON.parse(process.argv[4] ?? '{}') as HuntShape
+  const { faults, members, operations, readers = 0 } = JSON.parse(process.argv[4] ?? '{}') as HuntShape
   const names = faults?.split(',')
   const few: SwarmShape =
-    names === undefined ? {} : { replicaCount: 3, readers: 0, faults: FAULTS.filter((fault) => names.includes(fault)) }
+    names === undefined ? {} : { replicaCount: 3, readers, faults: FAULTS.filter((fault) => names.includes(fault)) }
   let found: { seed: number; outcome: string; what: string } | null = null
   for (let seed = from; seed < from + seeds && found === null; seed++) {
     const { outcome, what } = runSeed({ seed, durability: 'disk', steady: true, members, operations, ...few })

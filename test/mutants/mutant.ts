@@ -9,10 +9,12 @@ export interface Mutant {
    * another test by its path below `test/`.
    */
   readonly seeds: number | string
-  /** Of seeds: three replicas, nobody reads, and only these faults happen, with commas. Everything that a seed draws when absent. */
+  /** Of seeds: three replicas, and only these faults happen, with commas. Everything that a seed draws when absent. */
   readonly faults?: string
   /** Of seeds: so many members of consumer groups; none when absent. */
   readonly members?: number
+  /** Of seeds with `faults`: so many clients that read, through doors that others come through too; none when absent. */
+  readonly readers?: number
   /** Of seeds: clients ask for every operation; not when absent. */
   readonly operations?: boolean
 }

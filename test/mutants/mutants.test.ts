@@ -8,10 +8,15 @@ import { MUTANTS } from './mutants.ts'
 /** What gave the defect away; null when nothing did. */
 async function hunt(
   directory: string,
-  { seeds, faults, members = 0, operations = false }: Mutant,
+  { seeds, faults, members = 0, readers = 0, operations = false }: Mutant,
 ): Promise<string | null> {
   if (typeof seeds === 'number') {
-    const found = await firstFailure(directory, seeds, { members, operations, ...(faults !== undefined && { faults }) })
+    const found = await firstFailure(directory, seeds, {
+      members,
+      readers,
+      operations,
+      ...(faults !== undefined && { faults }),
+    })
     return found === null ? null : `seed ${found.seed}, ${found.outcome}: ${found.what}`
   }
   const [name = '', part] = seeds.split(': ')

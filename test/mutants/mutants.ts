@@ -1,6 +1,7 @@
 // Single defects that the simulator must find. Each replaces text of the source, once; a text that is not there any more, or is
 // there twice, fails the test, so this list follows the code.
 
+import { ACCOUNT_MUTANTS } from './account-mutants.ts'
 import { DEDUPLICATION_MUTANTS } from './deduplication-mutants.ts'
 import { GROUP_MUTANTS } from './group-mutants.ts'
 import { JOURNAL, type Mutant, mutant, QUORUM, REPLICA } from './mutant.ts'
@@ -213,6 +214,7 @@ export const MUTANTS: readonly Mutant[] = [
     "if (view < this.view || this.#primaryOf(view) !== from) return\n    if (this.status !== 'normal' || !this.#viewDurable) return",
     '',
   ]),
+  ...ACCOUNT_MUTANTS,
   ...DEDUPLICATION_MUTANTS,
   ...GROUP_MUTANTS,
   ...VIEW_MUTANTS,

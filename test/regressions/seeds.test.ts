@@ -98,11 +98,6 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     { faults: FIRST_FAULTS, steady: false },
   ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
-  [
-    1010,
-    'the simulator let the process of a lost disk, which was down by then, ask for the place of its successor',
-    { durability: 'disk', operations: true },
-  ],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
 

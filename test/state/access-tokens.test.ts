@@ -238,6 +238,8 @@ test('one ended login too many ends all before it; what was ended is forgotten w
   const copy = new Identity()
   copy.restore(structuredClone(identity.image()))
   assert.deepEqual(copy.image(), identity.image())
+  const restored = copy.user(0)
+  assert.ok(restored !== null && copy.hasEnded(restored, { login: login(5), op: 9 }), 'a checkpoint knows them')
 
   identity.endLogin(0, login(5), { op: 8000, timestamp: 6 })
   assert.equal(root.endedLogins.size, ENDED_LOGINS_MAX, 'known already')

@@ -161,6 +161,21 @@ test('a fresh directory alone is refused: it stops, and the cluster goes on', ()
   cluster.expectWhole()
 })
 
+test('the process of a disk that is lost says nothing any more, though another one had taken its place', () => {
+  // It went on asking for the place that its successor had got, and got it: seed 1010 of the swarm.
+  const cluster = new Cluster()
+  const [, b] = cluster.roles()
+  const node = cluster.node(b)
+  node.leaveBehind(Number.POSITIVE_INFINITY)
+  assert.notEqual(node.old, null)
+  cluster.replaceDisk(b)
+  assert.equal(node.old, null)
+  cluster.restart(b)
+  const op = cluster.request(5)
+  cluster.expectCommit(op, b)
+  cluster.expectWhole()
+})
+
 test('the old directory comes back after its place was given away: it stops', () => {
   const cluster = new Cluster()
   const [, b] = cluster.roles()
