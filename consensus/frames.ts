@@ -18,7 +18,7 @@
 //   confirm 22 / confirmed 23                   primary to all: "do I still lead?"; the answer repeats the round's number
 //
 //   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |
-//   | ping, pong      | op              | commit       | checkpointOp | sent ms    | digest (16)  |              | log_view, status | pipeline, slots | loss epoch |
+//   | ping, pong      | op              | commit       | checkpointOp | number     | digest (16)  |              | log_view, status | pipeline, slots | loss epoch, checkpoint µs |
 //   | prepareOk       | checksum (16)   |              | op           | commitMin  | checkpointOp |              |         |            |         |
 //   | commit          | commit          | op           | checkpointOp |            | digest (16)  |              |         |            |         |
 //   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view, loss epoch |
@@ -31,6 +31,8 @@
 //   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom |            |         |
 //   | notMember       | member (24): who holds the place of replica, at 152: the addressee |              |              |         |            |         |
 //
+//   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. startViewChange: 128 is 1
+//   when a primary steps down for that view.
 //   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
 //   in for a lost directory, 144 and 152 then say when the newest holder that it has heard of got the place. startView: 160 is the addressee's member, once the op that made it one is committed. The body of
 //   doViewChange ends with a block of 256 bytes: the members that the sender knows.
@@ -42,16 +44,20 @@ export const FrameAt = {
     op: 128,
     commit: 136,
     checkpointOp: 144,
-    sentMs: 152,
+    number: 152,
     digest: 160,
     logView: 176,
     status: 180,
     pipeline: 184,
     slots: 188,
     lossEpoch: 192,
+    checkpointMicros: 196,
+    /** u32 for each replica, µs: five end at 220. */
+    roundTrips: 200,
   },
   prepareOk: { checksum: 128, op: 144, commitMin: 152, checkpointOp: 160 },
   commit: { commit: 128, op: 136, checkpointOp: 144, digest: 160 },
+  startViewChange: { stepsDown: 128 },
   doViewChange: {
     present: 128,
     nack: 144,

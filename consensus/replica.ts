@@ -62,6 +62,7 @@ import { CheckpointRebuild } from './checkpoint-rebuild.ts'
 import type { ClientTable } from './client-table.ts'
 import { ColdStart, type ColdVote } from './cold-start.ts'
 import { Execution, isFence, isNumbered, isReplacement, stateOf, VsrOperation } from './execution.ts'
+import { FailSlow, Slow, type Waiting } from './fail-slow.ts'
 import { FrameAt, HEADERS_PER_FRAME, MEMBERS_BLOCK_SIZE } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
 import { chooseLog, majority, type Vote, withoutReplaced } from './quorum.ts'
@@ -278,6 +279,9 @@ export class Replica implements ReplicaPort {
   /** Milliseconds that requests have waited for replicas that lag, and that are not forgotten yet. */
   #waited = 0
   readonly #reads: ReadBarrier
+  readonly #failSlow: FailSlow
+  /** As primary: until when the others may answer that I step down. */
+  #stepDownUntil = 0
   /** Head of the log with which my view began: whatever earlier views committed is not above it. */
   #viewHead = 0
 
@@ -421,6 +425,14 @@ export class Replica implements ReplicaPort {
       resendMs: Timeouts.confirm,
       send: (round) => this.#sendConfirm(round),
     })
+    this.#failSlow = new FailSlow({
+      index: this.index,
+      replicaCount: this.replicaCount,
+      quorum: this.#quorum,
+      isLive: (replica) => this.#isLive(this.#peers[replica] as Peer),
+      mayLead: (replica) => this.#mayLead(this.#peers[replica] as Peer),
+      isAhead: (replica) => this.#isAhead(this.#peers[replica] as Peer),
+    })
     this.#stateMachine.watchDamage((span, part) => this.#segmentRepair.add(span, part))
     this.#commitHeader = this.#superblock.state.checkpointHeader
     this.#self = this.#superblock.state.members[this.index] as Member
@@ -467,6 +479,11 @@ export class Replica implements ReplicaPort {
   /** Segments that are known to be damaged here, and those that were made whole since the start. */
   get segmentRepairs(): { readonly damaged: number; readonly repaired: number } {
     return { damaged: this.#segmentRepair.damaged, repaired: this.#segmentRepair.repaired }
+  }
+
+  /** How often this replica, as the primary, has stepped down because it was slow, since the start. */
+  get stepDowns(): number {
+    return this.#failSlow.stepDowns
   }
 
   /** What is fetched from others, while this replica is too far behind. */
@@ -540,7 +557,7 @@ export class Replica implements ReplicaPort {
       if (replica === this.index) return
       const { connected, op, commit, view } = peer
       const lastHeardMs = Number.isFinite(peer.lastHeard) ? this.#now - peer.lastHeard : -1
-      peers.push({ replica, connected, op, commit, view, lastHeardMs })
+      peers.push({ replica, connected, op, commit, view, lastHeardMs, roundTripMs: this.#failSlow.roundTrip(replica) })
     })
     return peers
   }
@@ -773,7 +790,8 @@ export class Replica implements ReplicaPort {
   tick(): void {
     if (this.#halted || this.status === 'recovering') return
     const at = this.#clock.monotonicMs()
-    const passed = Math.min(at - this.#lastTickAt, Timeouts.tickMax)
+    const real = at - this.#lastTickAt
+    const passed = Math.min(real, Timeouts.tickMax)
     this.#now += passed
     this.#lastTickAt = at
     this.#countPatience(passed)
@@ -783,7 +801,7 @@ export class Replica implements ReplicaPort {
     if (this.replicaCount > 1) {
       this.#tickPings()
       if (this.status === 'normal') {
-        if (this.#isNormalPrimary) this.#tickPrimary()
+        if (this.#isNormalPrimary) this.#tickPrimary(real)
         else this.#tickBackup()
       } else if (this.status === 'view_change') this.#tickViewChange()
       else this.#tickRecoveringHead()
@@ -801,10 +819,12 @@ export class Replica implements ReplicaPort {
   #tickPings(): void {
     if (this.#now < this.#pingDue || this.#isStranger) return
     this.#pingDue = this.#now + Timeouts.ping
-    this.#broadcast(() => this.#pingFrame(Command.ping))
+    const number = this.#failSlow.pinged(this.#clock.monotonicMs())
+    this.#broadcast(() => this.#pingFrame(Command.ping, number))
+    if (this.isPrimary) this.#failSlow.compare(this.#clock.monotonicMs())
   }
 
-  #tickPrimary(): void {
+  #tickPrimary(passed: number): void {
     if (!this.#viewDurable) return
     if (this.#now >= this.#heartbeatDue && this.#hearsQuorum()) {
       this.#heartbeatDue = this.#now + Timeouts.heartbeat
@@ -817,6 +837,68 @@ export class Replica implements ReplicaPort {
       entry.attempts += 1
       this.#retransmit(entry)
     }
+    this.#tickStepDown(passed)
+  }
+
+  /** Am I the one for whom everybody waits, and could another one do better? */
+  #tickStepDown(passed: number): void {
+    if (this.#wish > this.view) {
+      if (this.#now >= this.#stepDownUntil) this.#wish = 0
+      else if (this.#now >= this.#resendDue) this.#sendWish()
+      return
+    }
+    if (!this.#hearsQuorum()) return
+    const by = this.#failSlow.count(passed, this.#waitingFor(), this.#now)
+    const successor = by === null ? null : this.#failSlow.successor(by)
+    if (successor === null) return
+    // Views in between would begin with a primary that is no better.
+    const view = this.view + ((successor - this.index + this.replicaCount) % this.replicaCount)
+    this.#log.warn('steps-down', {
+      view,
+      successor,
+      by,
+      roundTripMs: Math.round(this.#failSlow.distance),
+      what:
+        by === 'disk'
+          ? 'the disk of this replica is too slow to lead: requests wait for its checkpoints, those of a quorum are further'
+          : 'this replica is too slow to lead: it and the others answer each other late, and the others answer one another soon',
+    })
+    this.#failSlow.stepDowns += 1
+    this.#failSlow.steppedDown(view, this.#now)
+    this.#stepDownUntil = this.#now + Slow.wish
+    this.#wish = view
+    this.#sendWish()
+  }
+
+  /** Do requests wait, to be executed or for room, where they would not were I as far as a quorum of the others? */
+  #waitingFor(): Waiting {
+    const waits = this.#spaceWanted && !this.#hasSpace()
+    if (this.commitMin === this.commitMax && !waits) return 'nobody'
+    if (waits && (this.#pipeline.length >= this.#pipelineMax || this.#outruns())) return 'others'
+    const full = this.op + 1 > this.#journal.checkpointOp + this.#journal.slots
+    const ahead =
+      this.#othersQuorum(full ? 'checkpoint' : 'commit') > (full ? this.#journal.checkpointOp : this.commitMin)
+    return ahead || this.#failSlow.isDiskSlow ? 'me' : 'others'
+  }
+
+  /** A quorum of the others is at least as far. */
+  #othersQuorum(what: 'commit' | 'checkpoint'): number {
+    const reached = this.#peers.filter((_, r) => r !== this.index).map((peer) => peer[what])
+    return reached.sort((a, b) => b - a)[this.#quorum - 1] as number
+  }
+
+  #isAhead({ checkpoint, commit }: Peer): boolean {
+    return checkpoint > this.#journal.checkpointOp || commit > this.commitMin
+  }
+
+  /** No further behind than by what is on its way, and whole. */
+  #mayLead(peer: Peer): boolean {
+    return (
+      !(peer.lossy || peer.voteless || peer.stateLost || peer.replacement) &&
+      peer.view <= this.view &&
+      peer.commit + 2 * this.#pipelineMax >= this.commitMin &&
+      peer.checkpoint + this.#checkpointInterval >= this.#journal.checkpointOp
+    )
   }
 
   #tickBackup(): void {
@@ -903,7 +985,10 @@ export class Replica implements ReplicaPort {
   #notePrimary(): void {
     const is = this.isPrimary
     if (this.#wasPrimary && !is) this.#host.onPrimaryLost()
-    if (!this.#wasPrimary && is) this.#host.onSpace()
+    if (!this.#wasPrimary && is) {
+      this.#failSlow.begin()
+      this.#host.onSpace()
+    }
     if (!is) this.#reads.lost()
     this.#wasPrimary = is
   }
@@ -955,6 +1040,7 @@ export class Replica implements ReplicaPort {
         break
       case Command.pong:
         this.#notePing(message, from)
+        this.#failSlow.answered(from, getU64(message.words, FrameAt.ping.number), this.#clock.monotonicMs())
         break
       case Command.prepare:
         this.#onPrepare(message)
@@ -1138,7 +1224,8 @@ export class Replica implements ReplicaPort {
 
   // ---- pings: liveness, gossip of durable views, comparison of checkpoints ------------------------------------------
 
-  #pingFrame(command: number): Message | null {
+  /** `number`: of a ping, or of the one that is answered. */
+  #pingFrame(command: number, number: number): Message | null {
     const state = this.#superblock.state
     const message = this.#frame(command, state.view)
     if (message === null) return null
@@ -1146,7 +1233,7 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.ping.op, this.op)
     setU64(w, FrameAt.ping.commit, this.commitMin)
     setU64(w, FrameAt.ping.checkpointOp, state.checkpointOp)
-    setU64(w, FrameAt.ping.sentMs, Math.floor(this.#now))
+    setU64(w, FrameAt.ping.number, number)
     copy128(w, FrameAt.ping.digest, state.checkpointDigest, 0)
     setU32(w, FrameAt.ping.logView, state.logView)
     setU32(w, FrameAt.ping.lossEpoch, state.lossEpoch)
@@ -1161,12 +1248,15 @@ export class Replica implements ReplicaPort {
     )
     setU32(w, FrameAt.ping.pipeline, this.#pipelineMax)
     setU32(w, FrameAt.ping.slots, this.#journal.slots)
+    for (let r = 0; r < this.replicaCount; r++)
+      setU32(w, FrameAt.ping.roundTrips + 4 * r, micros(this.#failSlow.roundTrip(r)))
+    setU32(w, FrameAt.ping.checkpointMicros, micros(this.#failSlow.checkpointTime(this.#clock.monotonicMs())))
     return message
   }
 
   #onPing(message: Message, from: number): void {
     this.#notePing(message, from)
-    if (!this.#isStranger) this.#sendTo(from, this.#pingFrame(Command.pong))
+    if (!this.#isStranger) this.#sendTo(from, this.#pingFrame(Command.pong, getU64(message.words, FrameAt.ping.number)))
   }
 
   #notePing(message: Message, from: number): void {
@@ -1186,6 +1276,9 @@ export class Replica implements ReplicaPort {
     peer.voteless = (status & PING_VOTELESS) !== 0
     peer.stateLost = (status & PING_STATE_LOST) !== 0
     peer.replacement = (status & PING_REPLACEMENT) !== 0
+    for (let r = 0; r < this.replicaCount; r++)
+      this.#failSlow.told(from, r, getU32(w, FrameAt.ping.roundTrips + 4 * r) / 1000)
+    this.#failSlow.toldCheckpointTime(from, getU32(w, FrameAt.ping.checkpointMicros) / 1000)
     if (view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
     if (view > this.view) this.#higherView(view)
     else if (view < this.view && this.#isNormalPrimary && this.#viewDurable)
@@ -1921,6 +2014,7 @@ export class Replica implements ReplicaPort {
   #checkpoint(op: number): void {
     assert(!this.#checkpointing)
     this.#checkpointing = true
+    this.#failSlow.checkpointBegins(this.#clock.monotonicMs())
     const header = this.#commitHeader
     const snapshot = this.#execution.snapshot()
     this.#flushAll((flushed) => {
@@ -1941,6 +2035,7 @@ export class Replica implements ReplicaPort {
             if (this.#halted) return
             this.#noteCheckpoint(op, digest, previous)
             this.#checkpointing = false
+            this.#failSlow.checkpointEnds(this.#clock.monotonicMs())
             this.#log.debug('checkpoint', { op, size })
             this.#commitJournal()
             this.#offerSpace()
@@ -1982,7 +2077,11 @@ export class Replica implements ReplicaPort {
   #sendWish(): void {
     this.#resendDue = Math.max(this.#resendDue, this.#now + Timeouts.resend)
     const view = this.#wish
-    this.#broadcast(() => this.#frame(Command.startViewChange, view))
+    this.#broadcast(() => {
+      const frame = this.#frame(Command.startViewChange, view)
+      if (frame !== null) setU32(frame.words, FrameAt.startViewChange.stepsDown, this.#isNormalPrimary ? 1 : 0)
+      return frame
+    })
   }
 
   #onStartViewChange(message: Message, from: number): void {
@@ -1995,9 +2094,16 @@ export class Replica implements ReplicaPort {
     peer.view = Math.min(peer.view, view - 1)
     peer.wishView = view
     peer.wishUntil = this.#now + Timeouts.wishWindow
+    const stepsDown = getU32(message.words, FrameAt.startViewChange.stepsDown) === 1
+    if (stepsDown) this.#failSlow.steppedDown(view, this.#now)
     if (this.status === 'recovering_head') return
+    const mine = stepsDown && this.status === 'normal' && this.#primaryOf(this.view) === from
     // Who wishes for `view` is in `view - 1`, durably or about to be.
     if (view - 1 > this.view) this.#enterView(view - 1)
+    if (mine && this.view === view - 1) {
+      this.#wish = view
+      this.#sendWish()
+    }
     if (this.status === 'view_change' && this.#wish < view && this.#now >= this.#viewChangeDue) this.#wish = view
     this.#countWishes()
   }
@@ -3014,6 +3120,8 @@ export class Replica implements ReplicaPort {
     this.#checkpointing = false
     this.#spaceWanted = false
     this.#waited = 0
+    this.#failSlow.forget()
+    this.#stepDownUntil = 0
     this.#wasPrimary = false
     this.status = memory.status
     this.view = memory.view
@@ -3059,6 +3167,10 @@ export class Replica implements ReplicaPort {
   static intact(message: Message, checksummer: Checksummer, sizeMax: number): boolean {
     return prepareIntact(message, checksummer, sizeMax)
   }
+}
+
+function micros(ms: number): number {
+  return Math.min(Math.round(ms * 1000), 0xffff_ffff)
 }
 
 function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {

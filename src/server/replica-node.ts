@@ -397,6 +397,7 @@ export class ReplicaNode {
       durable: replica.durableOp,
       lossy: replica.lossy,
       lossEpoch: replica.lossEpoch,
+      stepDowns: replica.stepDowns,
       driver: { kind: this.#driver.kind, reason: this.#driver.reason },
       connections: this.#clients.size,
       buffers: { used: pool.used, total: bufferCount },
@@ -408,6 +409,7 @@ export class ReplicaNode {
         op: peer.op,
         commit: peer.commit,
         lastHeardMs: peer.lastHeardMs < 0 ? null : Math.round(peer.lastHeardMs),
+        roundTripMs: peer.roundTripMs === 0 ? null : Math.round(peer.roundTripMs * 100) / 100,
       })),
     }
   }

@@ -10,6 +10,8 @@ export interface PeerStatus {
   readonly commit: number
   /** Age of the last frame from it; null when none came since this node started. */
   readonly lastHeardMs: number | null
+  /** Mean time until it answers this node; null when it never did. */
+  readonly roundTripMs: number | null
 }
 
 export interface ReplicaStatus {
@@ -39,6 +41,8 @@ export interface ReplicaStatus {
   readonly lossy: boolean
   /** How often the cluster has lost what it may have acknowledged. */
   readonly lossEpoch: number
+  /** How often this node has stepped down as the primary because it was slow, since it started. */
+  readonly stepDowns: number
   readonly driver: { readonly kind: string; readonly reason: string }
   readonly connections: number
   readonly buffers: { readonly used: number; readonly total: number }

@@ -45,6 +45,8 @@ export interface PeerState {
   readonly commit: number
   readonly view: number
   readonly lastHeardMs: number
+  /** Mean time until it answers a ping; 0 when it never did. */
+  readonly roundTripMs: number
 }
 
 export interface ReplicaPort {

@@ -94,6 +94,7 @@ const node = (replica: number, change: Partial<NodeStatus> = {}): NodeStatus => 
   durable: 10,
   lossy: false,
   lossEpoch: 0,
+  stepDowns: 0,
   driver: { kind: 'io_uring', reason: '' },
   connections: 0,
   buffers: { used: 0, total: 1 },

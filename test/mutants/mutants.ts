@@ -5,6 +5,7 @@ import { ACCOUNT_MUTANTS } from './account-mutants.ts'
 import { DEDUPLICATION_MUTANTS } from './deduplication-mutants.ts'
 import { GROUP_MUTANTS } from './group-mutants.ts'
 import { JOURNAL, type Mutant, mutant, QUORUM, REPLICA } from './mutant.ts'
+import { SLOW_MUTANTS } from './slow-mutants.ts'
 import { STORAGE_MUTANTS } from './storage-mutants.ts'
 import { VIEW_MUTANTS } from './view-mutants.ts'
 
@@ -219,4 +220,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...GROUP_MUTANTS,
   ...VIEW_MUTANTS,
   ...STORAGE_MUTANTS,
+  ...SLOW_MUTANTS,
 ]

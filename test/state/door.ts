@@ -216,7 +216,7 @@ export class FakeReplica implements ReplicaPort {
   }
 
   peers(): readonly PeerState[] {
-    const rest = { op: 0, commit: 0, view: 0, lastHeardMs: 1 }
+    const rest = { op: 0, commit: 0, view: 0, lastHeardMs: 1, roundTripMs: 1 }
     return [
       { replica: 1, connected: true, ...rest },
       { replica: 2, connected: false, ...rest },

@@ -23,11 +23,11 @@ export class LogCluster {
   readonly workload: Workload
   readonly lines: string[] = []
 
-  constructor({ seed = 1, replicas = 3, checkpointInterval = 8, journalSlots = 40 } = {}) {
+  constructor({ seed = 1, replicas = 3, checkpointInterval = 8, journalSlots = 40, pipelineMax = 4 } = {}) {
     this.world = new World({
       seed,
       replicaCount: replicas,
-      pipelineMax: 4,
+      pipelineMax,
       checkpointInterval,
       journalSlots,
       frameSizeMax: FRAME_SIZE_MAX,
