@@ -1,6 +1,6 @@
 // The data directory of a node, seen from outside: does it exist, is it formatted, is it empty, how much room is there.
-import { mkdirSync, readdirSync, statfsSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, readdirSync, statfsSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { type Lock, lockDirectory } from 'io-uring-napi'
 import { SUPERBLOCK_FILE } from '../../storage/superblock.ts'
 import { directoryError, ServerError, systemCode } from './errors.ts'
@@ -55,9 +55,20 @@ export function makeEmptyDirectory(data: string): void {
   makeDirectory(data)
 }
 
+/**
+ * One by one: where a file system answers that a directory is not there instead of making it (/proc, some that are mounted on
+ * demand), the recursive way of `mkdirSync` never ends.
+ */
 export function makeDirectory(data: string): void {
+  const missing: string[] = []
   try {
-    mkdirSync(data, { recursive: true })
+    let path = resolve(data)
+    while (statSync(path, { throwIfNoEntry: false }) === undefined) {
+      missing.unshift(path)
+      path = dirname(path)
+    }
+    for (const directory of missing) mkdirSync(directory)
+    readdirSync(data)
   } catch (error) {
     throw directoryError(error, data)
   }

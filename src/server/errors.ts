@@ -86,6 +86,12 @@ export function directoryError(error: unknown, path: string): Error {
         `cannot use the data directory ${path}: its file system is read-only; choose another with --data`,
         { cause: error },
       )
+    case 'ENOENT':
+      return new ServerError(
+        'directory-unusable',
+        `cannot use the data directory ${path}: its file system makes no directory there; choose another with --data`,
+        { cause: error },
+      )
     case 'ENOTDIR':
     case 'EEXIST':
       return new ServerError(

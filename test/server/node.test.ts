@@ -98,6 +98,8 @@ test('format makes a directory once, and only an empty one', async () => {
     await refused(format(other), 'directory-not-empty', /holds letter\.txt/)
     assert.equal(readFileSync(join(other, 'letter.txt'), 'utf8'), 'dear')
     await refused(format(join(other, 'letter.txt', 'x')), 'directory-unusable', /in the way/)
+    // A file system that says "no such directory" to who wants to make one.
+    await refused(format('/proc/galgo/data'), 'directory-unusable', /makes no directory there/)
   })
 })
 
