@@ -459,6 +459,10 @@ export class Replica implements ReplicaPort {
     return this.#isNormalPrimary && this.#viewDurable && this.#hearsQuorum() && !this.#halted
   }
 
+  get caughtUp(): boolean {
+    return this.commitMin >= this.#viewHead
+  }
+
   get #isNormalPrimary(): boolean {
     return this.status === 'normal' && this.#primaryOf(this.view) === this.index
   }

@@ -86,7 +86,11 @@ export function geometryOf(options: Omit<FormatOptions, 'data' | 'progress'>): G
     sessionWindow,
     durability: options.durability ?? 'disk',
   }
-  const fault = geometryFault(geometry)
+  const slotsMin = 2 * (pipeline + 1)
+  const fault =
+    journalSlots < slotsMin
+      ? `with frames of ${frameSizeMax} bytes the journal needs ${slotsMin} slots or more, not ${journalSlots}; see --journal-slots`
+      : geometryFault(geometry)
   if (fault !== null) throw new ServerError('bad-config', `a node cannot be formatted like this: ${fault}`)
   return geometry
 }

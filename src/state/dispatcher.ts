@@ -468,6 +468,7 @@ export class Dispatcher implements ReplicaHost {
       // What was executed when it was right has its answer.
       const known = this.#recall(door, message)
       if (known !== null && known !== 'busy') return
+      if (!this.#mayRefuse(door, message)) return
       if (!this.#rejects(door, message, fault, operation)) return
     }
     this.#take(door, message)
@@ -481,8 +482,19 @@ export class Dispatcher implements ReplicaHost {
     let reason: EvictionReason | null = null
     if (!this.#options.state.identity.isActive(door.user)) reason = EvictionReason.userInactive
     else if (door.token !== null && !this.#logins.isGood(door.token)) reason = EvictionReason.invalidToken
-    if (reason !== null) this.#evict(door, message, reason)
+    if (reason !== null && this.#mayRefuse(door, message)) this.#evict(door, message, reason)
     return reason === null
+  }
+
+  /**
+   * A primary that has not executed all that its predecessor may have acknowledged does not know whether it has to refuse. False:
+   * the request was answered with 58.
+   */
+  #mayRefuse(door: Door, message: Message): boolean {
+    if (!this.#replica.isPrimary || this.#replica.caughtUp) return true
+    this.#status(door, this.#answeredAs(message, echoOf(message)), Status.transientNotAccepted)
+    message.unref()
+    return false
   }
 
   /** True when the refusal has to go through the log: the number is to be used up, in order, whoever leads by then. */
@@ -597,7 +609,7 @@ export class Dispatcher implements ReplicaHost {
 
   #onNotPrepared({ door, message, operation }: Job, status: number): void {
     door.preparing = null
-    if (this.#rejects(door, message, status, operation)) door.waiting.unshift(message)
+    if (this.#mayRefuse(door, message) && this.#rejects(door, message, status, operation)) door.waiting.unshift(message)
     this.#pump(door)
   }
 
@@ -805,7 +817,9 @@ export class Dispatcher implements ReplicaHost {
       if (door.session > this.#replica.commitMin) return this.#refuseRead(door, message, Status.transientNotAccepted)
       return this.#evict(door, message, EvictionReason.noSession)
     }
-    if (consistency === Consistency.linearizable) return this.#confirmRead(door, message, code)
+    // A primary that has just taken over may have to execute first what its predecessor has acknowledged.
+    const waits = consistency === Consistency.primary && !this.#replica.caughtUp
+    if (waits || consistency === Consistency.linearizable) return this.#confirmRead(door, message, code)
     this.#serve(door, message, code)
   }
 

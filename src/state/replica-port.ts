@@ -56,6 +56,8 @@ export interface ReplicaPort {
   readonly status: ReplicaStatus
   /** Normal, primary of a durable view, may take requests. */
   readonly isPrimary: boolean
+  /** A primary has executed all that was in the log when it took over: its predecessor may have acknowledged it. */
+  readonly caughtUp: boolean
   /** Of the durable log_view; -1 when unknown. */
   readonly primaryIndex: number
   /** The last op that stands in the log here. */

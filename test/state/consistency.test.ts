@@ -1,15 +1,20 @@
 // How fresh an answer is, the client says; a node that cannot answer so says 58, and never something older.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { encodeChangePassword } from '../../src/protocol/commands/change-password.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
+import { encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
 import { encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
 import { decodePollReply, encodePollMessages } from '../../src/protocol/commands/poll-messages.ts'
 import { decodeRegisterReply } from '../../src/protocol/commands/register.ts'
+import { encodeUpdatePermissions } from '../../src/protocol/commands/update-permissions.ts'
+import { encodeUpdateUser } from '../../src/protocol/commands/update-user.ts'
 import { Consistency, READER_SESSION } from '../../src/protocol/consistency.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
+import { globalRights } from '../../src/protocol/permissions.ts'
 import { type Answer, Rig, type TestClient } from './door.ts'
 import { sendBody, text, written } from './prepares.ts'
 
@@ -74,6 +79,70 @@ test('a linearizable read waits until a majority has confirmed; the others do no
   )
   assert.equal(messages(answers[1] as Answer), 1)
   rig.replica.hold = false
+  rig.assertNoLeaks()
+})
+
+test('a primary that has just taken over answers reads once it has executed what its predecessor may have acknowledged', () => {
+  const rig = new Rig()
+  const client = ready(rig)
+  rig.replica.hold = true
+  // What the predecessor has acknowledged, and this one has not executed yet.
+  rig.replica.caughtUp = false
+  client.post({ code: Code.pollMessages, body: pollBody(), request: 100 })
+  rig.settle()
+  assert.equal(rig.replica.confirming.length, 1)
+  client.post({
+    operation: Operation.sendMessages,
+    request: 0,
+    body: sendBody(0, 0, { kind: 'partition', partition: 0 }, [text('more')]),
+  })
+  rig.replica.release()
+  rig.replica.caughtUp = true
+  for (const done of rig.replica.confirming.splice(0)) done(true)
+  rig.settle()
+  const answer = client.answers.find(({ request }) => request === 100)
+  assert.ok(answer !== undefined)
+  assert.equal(messages(answer), 2)
+  rig.replica.hold = false
+  rig.assertNoLeaks()
+})
+
+test('a primary that has just taken over refuses nobody for what it may not have heard of yet', () => {
+  const rig = new Rig()
+  const root = ready(rig)
+  for (const exactlyOnce of [false, true]) {
+    const name = `user ${exactlyOnce}`
+    root.write(
+      Operation.createUser,
+      written((w) => encodeCreateUser(w, { name, password: 'secret', status: 'active', permissions: null })),
+    )
+    const user = rig.client().login(exactlyOnce, { username: name, password: 'secret' })
+    const create = written((w) => encodeCreateStream(w, { name: `of ${name}` }))
+    const asked = { operation: Operation.createStream, request: 1, body: create }
+    const change = written((w) => encodeChangePassword(w, { user: name, current: 'new', next: 'newer' }))
+    rig.replica.caughtUp = false
+    assert.equal(user.ask(asked).status, Status.transientNotAccepted)
+    assert.equal(
+      user.ask({ operation: Operation.changePassword, request: 1, body: change }).status,
+      Status.transientNotAccepted,
+    )
+    const permissions = globalRights('manageStreams')
+    root.write(
+      Operation.updatePermissions,
+      written((w) => encodeUpdatePermissions(w, { user: name, permissions })),
+    )
+    rig.replica.caughtUp = true
+    assert.equal(user.ask(asked).outcome, 0)
+    // Gone, and for all that is known he may be back.
+    root.write(
+      Operation.updateUser,
+      written((w) => encodeUpdateUser(w, { user: name, name: null, status: 'inactive' })),
+    )
+    rig.replica.caughtUp = false
+    assert.equal(user.ask({ ...asked, request: 2 }).status, Status.transientNotAccepted)
+    rig.replica.caughtUp = true
+    assert.equal(user.ask({ ...asked, request: 2 }).evicted, EvictionReason.userInactive)
+  }
   rig.assertNoLeaks()
 })
 

@@ -49,6 +49,7 @@ export class FakeReplica implements ReplicaPort {
   view = 0
   status: ReplicaStatus = 'normal'
   isPrimary = true
+  caughtUp = true
   primaryIndex = 0
   commitMin = 0
   clients = new ClientTable({
