@@ -158,6 +158,8 @@ export class Dispatcher implements ReplicaHost {
   #sweepDue = 0
   #diskDue = 0
   #diskFull = false
+  /** Bytes of messages that are taken before the disk is looked at again. */
+  #room = Number.POSITIVE_INFINITY
 
   constructor(options: DispatcherOptions) {
     this.#options = options
@@ -524,7 +526,7 @@ export class Dispatcher implements ReplicaHost {
         return Status.invalidOptionValue
       if (operation === Operation.storeConsumerOffset) return this.#faultOfOffset(message, body())
       if (operation !== Operation.sendMessages) return Status.ok
-      if (this.#diskFull) return Status.cannotAppendMessage
+      if (this.#fillsDisk(message.size)) return Status.cannotAppendMessage
       const { batchFrom, batchTo, messagesCount } = decodeSendMessages(body())
       if (batchTo - batchFrom < BATCH_HEADER_SIZE) return Status.invalidMessagesSize
       const found = this.#options.checksummer.verifyBatch(message.bytes, batchFrom, batchTo)
@@ -914,10 +916,19 @@ export class Dispatcher implements ReplicaHost {
 
   #lookAtDisk(): void {
     const { freeDiskSpace: free, totalDiskSpace: total } = this.#options.facts()
-    const full = free < Math.min(DISK_RESERVE, total / 20)
+    const reserve = Math.min(DISK_RESERVE, total / 20)
+    const full = free < reserve
     if (full && !this.#diskFull) this.#options.log.error('disk-full', { free, total, what: 'messages are refused' })
     if (!full && this.#diskFull) this.#options.log.info('disk-has-room', { free, total })
     this.#diskFull = full
+    this.#room = (free - reserve) / 2
+  }
+
+  /** A fast disk takes more between two looks than is held back. */
+  #fillsDisk(size: number): boolean {
+    this.#room -= size
+    if (this.#room < 0 && !this.#diskFull) this.#lookAtDisk()
+    return this.#diskFull
   }
 
   /** Sessions that others have pushed out of the table: no request of theirs will be answered any more. */

@@ -109,7 +109,10 @@ test('format refuses shapes that no cluster can have', async () => {
   await refuse({ replicas: 2 }, /replicas must be 1, 3 or 5, not 2/)
   await refuse({ replica: 3, replicas: 3 }, /replica must be 0\.\.2, not 3/)
   await refuse({ frameSizeMax: 1 << 30 }, /between 8 KiB and 64 MiB/)
-  await refuse({ journalSlots: 8 }, /cannot be formatted like this: .* needs \d+ slots or more, not 8; see --journal-slots/)
+  await refuse(
+    { journalSlots: 8 },
+    /cannot be formatted like this: .* needs \d+ slots or more, not 8; see --journal-slots/,
+  )
   await refuse({ cluster: '' }, /the cluster needs a name/)
   await refuse({ cluster: '0'.repeat(32) }, /must not be zero/)
 })

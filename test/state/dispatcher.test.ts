@@ -297,6 +297,21 @@ test('with little room on the disk messages are refused, and taken again once th
   rig.assertNoLeaks()
 })
 
+test('a disk that fills faster than it is looked at: messages that could take what is held back make the node look again', () => {
+  const rig = new Rig()
+  const client = ready(rig)
+  const reserve = 5e7
+  const room = 4000
+  rig.space = { freeDiskSpace: reserve + room, totalDiskSpace: 20 * reserve }
+  rig.now += 5000
+  rig.settle()
+  let taken = 0
+  rig.space = { freeDiskSpace: reserve - 1, totalDiskSpace: 20 * reserve }
+  while (taken <= room && client.write(Operation.sendMessages, send()).status === Status.ok) taken += send().length
+  assert.ok(taken > 0 && taken <= room, `${taken} bytes`)
+  rig.assertNoLeaks()
+})
+
 test('a repeated request has its first answer, also where there is room now and was none, or the other way round', () => {
   const rig = new Rig()
   ready(rig)
