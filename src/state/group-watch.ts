@@ -1,7 +1,8 @@
 // What the primary keeps in mind about the members of consumer groups, and proposes because of it: the end of a member that was
 // silent for too long, and that a partition goes to its heir once its owner has stored what it polled. Nothing of this is part
-// of the replicated state. A new primary knows nothing of what was polled before it led, and lets the time pass instead: that
-// of the log, which is the same at every primary, so that one failover after the other makes nobody wait for ever.
+// of the replicated state. A new primary knows nothing of what was polled before it led: of a grant from before it lets the time
+// pass, unless everything is stored that there was when it began to lead, whatever is polled from it since. The time is that of
+// the log, which is the same at every primary, so that one failover after the other makes nobody wait for ever.
 import type { Clock } from '../../consensus/ports.ts'
 import { Writer } from '../protocol/bytes.ts'
 import { At, clearHeader, setU32 } from '../protocol/frame.ts'
@@ -66,8 +67,10 @@ export class GroupWatch {
   readonly #times: GroupTimes
   /** The view that this node leads; -1 when it does not. */
   #view = -1
-  /** What was granted after this op, nobody has polled at another primary. */
+  /** What was granted after this op, nobody has polled at another primary: that may have executed what is only in the log here. */
   #ledFrom = 0
+  /** By partition, the last offset that another primary can have given out; null while not all of that is executed here. */
+  #shown: WeakMap<ConsumerGroup, readonly number[]> | null = null
   /** Since when it leads, ms. */
   #ledAt = 0
   /** By session. */
@@ -97,8 +100,20 @@ export class GroupWatch {
   step(now: number): void {
     if (!this.#leads()) return
     for (const [what, at] of this.#proposed) if (now - at >= AGAIN_MS) this.#proposed.delete(what)
+    if (this.#options.replica.commitMin >= this.#ledFrom) this.#shown ??= this.#ends()
     this.#endSilent(now)
     this.#completeRevocations(now)
+  }
+
+  #ends(): WeakMap<ConsumerGroup, readonly number[]> {
+    const { state } = this.#options
+    const ends = new WeakMap<ConsumerGroup, readonly number[]>()
+    for (const group of state.groups.active)
+      ends.set(
+        group,
+        group.shares.map((_, partition) => state.lastOffset(group, partition)),
+      )
+    return ends
   }
 
   #leads(): boolean {
@@ -106,7 +121,8 @@ export class GroupWatch {
     const view = replica.isPrimary ? replica.view : -1
     if (view === this.#view) return view >= 0
     this.#view = view
-    this.#ledFrom = replica.commitMin
+    this.#ledFrom = replica.op
+    this.#shown = null
     this.#ledAt = clock.monotonicMs()
     this.#heard.clear()
     this.#polled = new WeakMap()
@@ -151,11 +167,16 @@ export class GroupWatch {
     this.#revoking = revoking
   }
 
-  /** Has the owner stored all that it polled? */
+  /** Has the owner stored all that it polled, here and at primaries before? */
   #hasStored(group: ConsumerGroup, { granted }: Share, partition: number): boolean {
+    const stored = this.#options.state.storedOffset(group, partition)
+    if (granted <= this.#ledFrom && stored < this.#shownOf(group, partition)) return false
     const polled = this.#polled.get(group)?.get(partition)
-    if (polled?.granted !== granted) return granted > this.#ledFrom
-    return this.#options.state.storedOffset(group, partition) >= polled.upTo
+    return polled?.granted !== granted || stored >= polled.upTo
+  }
+
+  #shownOf(group: ConsumerGroup, partition: number): number {
+    return this.#shown?.get(group)?.[partition] ?? Number.POSITIVE_INFINITY
   }
 
   /** True when it stands in the log now. */

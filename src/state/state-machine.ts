@@ -673,6 +673,12 @@ export class StateMachine implements StateMachinePort {
     return topic?.partitions[partition]?.offsets.get(groupKey(group)) ?? -1
   }
 
+  /** Of the messages that were ever in a partition of this group's topic; -1 when there were none. */
+  lastOffset(group: ConsumerGroup, partition: number): number {
+    const topic = findTopicOf(this.#streams, group)
+    return (topic?.partitions[partition]?.log.nextOffset ?? 0) - 1
+  }
+
   totals(): { streams: number; topics: number; partitions: number; segments: number; messages: number; bytes: number } {
     const totals = { streams: this.#streams.length, topics: 0, partitions: 0, segments: 0, messages: 0, bytes: 0 }
     for (const stream of this.#streams) {

@@ -27,8 +27,8 @@ export const GROUP_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a new primary takes it that nobody polled before it led', 100, [
     WATCH,
-    'return granted > this.#ledFrom',
-    'return true',
+    'if (granted <= this.#ledFrom && stored < this.#shownOf(group, partition)) return false',
+    '',
   ]),
   mutant('an owner goes on polling what it is to let go of', 40, [
     GROUP,

@@ -97,6 +97,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'what was asked of a group met the next group of its name, which the checker did not know',
     { faults: FIRST_FAULTS, steady: false },
   ],
+  [
+    13,
+    'a member that got nothing from a new primary counted as one that had got nothing before, and lost its partition at once',
+    { ...GROUPS, faults: FIRST_FAULTS, steady: false },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]

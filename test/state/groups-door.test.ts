@@ -347,6 +347,27 @@ test('a primary that did not see what was polled before it led, lets the time pa
   assert.deepEqual(sync(b)?.partitions, [1])
 })
 
+test('what is polled from a new primary says nothing of what was polled before it led, until all of that is stored', () => {
+  for (const count of [0, 1]) {
+    const { rig } = ready(2)
+    const a = join(rig)
+    assert.deepEqual(poll(a, 1), [0, 1, 2])
+    rig.replica.view = 3
+    pass(rig, 100, a)
+    const from = { kind: 'offset', offset: 3 - count } as const
+    const place = { ...PLACE, consumer: { kind: 'group', id: 'g' }, partition: 1 } as const
+    const next = written((w) => encodePollMessages(w, { ...place, from, count: 10, autoCommit: false }))
+    assert.equal(offsets(a.read(Code.pollMessages, next)).length, count)
+    assert.equal(store(a, 1, 1), 0)
+    const b = join(rig)
+    pass(rig, 5000, a, b)
+    assert.deepEqual(sync(b)?.partitions, [], 'message 2 may be at work')
+    assert.equal(store(a, 1, 2), 0)
+    pass(rig, 1000, a, b)
+    assert.deepEqual(sync(b)?.partitions, [1])
+  }
+})
+
 test('partitions that come and go, purges, and the end of a topic reach its groups', () => {
   const { rig, root } = ready(2)
   const a = join(rig)
