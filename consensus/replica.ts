@@ -1318,6 +1318,8 @@ export class Replica implements ReplicaPort {
     const own = this.#digests.get(checkpointOp)
     if (own === undefined) return
     const same = equal128(own, 0, words, at)
+    // Nearly always: nobody differs, and nothing is to be decided.
+    if (same && this.#disputeUntil === 0) return
     if (this.#agreeing(checkpointOp, own, 0) + 1 >= this.#quorum) {
       this.#disputeUntil = 0
       if (!same && this.#disputed !== checkpointOp) {

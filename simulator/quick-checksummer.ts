@@ -6,7 +6,7 @@ const PRIME = [0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f] as const
 /** Views of memory as words: there are few pieces of memory, and a view for each call would cost more than the sum. */
 const views = new WeakMap<ArrayBufferLike, Uint32Array>()
 /** Those that were asked for last, one after the other: nearly all are asked for again at once. */
-const recent: Uint32Array[] = []
+const recent: { readonly buffer: ArrayBufferLike; readonly words: Uint32Array }[] = []
 const RECENT_MAX = 8
 let replaced = 0
 
@@ -61,13 +61,13 @@ class QuickChecksummer implements Checksummer {
 export const quickChecksummer: Checksummer = new QuickChecksummer()
 
 function wordsOf(buffer: ArrayBufferLike): Uint32Array {
-  for (const words of recent) if (words.buffer === buffer) return words
+  for (const one of recent) if (one.buffer === buffer) return one.words
   let words = views.get(buffer)
   if (words === undefined) {
     words = new Uint32Array(buffer, 0, buffer.byteLength >>> 2)
     views.set(buffer, words)
   }
-  recent[replaced] = words
+  recent[replaced] = { buffer, words }
   replaced = (replaced + 1) % RECENT_MAX
   return words
 }

@@ -60,6 +60,11 @@ class VirtualFile {
   /** Sectors that fail to read. */
   readonly unreadable = new Set<number>()
 
+  /** What a reader sees there; nothing: zeros. */
+  now(sector: number): Sector | undefined {
+    return (this.volatile.size > 0 ? this.volatile.get(sector) : undefined) ?? this.durable.get(sector)
+  }
+
   /** Nobody will look at the file again. */
   giveBack(): void {
     for (const sectors of [this.durable, this.volatile]) {
@@ -129,11 +134,8 @@ export class VirtualDisk implements Disk {
       const first = typeof fate === 'object' ? fate.from : step.sector
       for (let i = 0; i < step.count; i++) {
         const sector = first + i
-        if (f.unreadable.has(sector)) return done('failed')
-        const content =
-          fate === 'stale' && f.previous.has(sector)
-            ? f.previous.get(sector)
-            : (f.volatile.get(sector) ?? f.durable.get(sector))
+        if (f.unreadable.size > 0 && f.unreadable.has(sector)) return done('failed')
+        const content = fate === 'stale' && f.previous.has(sector) ? f.previous.get(sector) : f.now(sector)
         const at = from + i * SECTOR_SIZE
         if (content) bytes.set(content.bytes, at)
         else bytes.fill(0, at, at + SECTOR_SIZE)
@@ -297,8 +299,7 @@ export class VirtualDisk implements Disk {
 
   /** The same, of a sector as a reader sees it now. */
   writtenSector(file: FileName, sector: number): Uint32Array | null {
-    const f = this.#files.get(file)
-    return (f?.volatile.get(sector) ?? f?.durable.get(sector))?.words ?? null
+    return this.#files.get(file)?.now(sector)?.words ?? null
   }
 
   /** Everything a reader of the file sees now, up to its last sector. */

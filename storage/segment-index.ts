@@ -73,19 +73,14 @@ export function writeIndexBlock(
 
 export class SegmentIndex {
   /** Entry i: offset, timestamp, position at 3i, 3i + 1, 3i + 2. */
-  #entries = new Float64Array(3 * 16)
-  count = 0
+  readonly #entries: number[] = []
+
+  get count(): number {
+    return this.#entries.length / 3
+  }
 
   append(offset: number, timestamp: number, position: number): void {
-    if (this.count * 3 === this.#entries.length) {
-      const larger = new Float64Array(this.#entries.length * 2)
-      larger.set(this.#entries)
-      this.#entries = larger
-    }
-    this.#entries[this.count * 3] = offset
-    this.#entries[this.count * 3 + 1] = timestamp
-    this.#entries[this.count * 3 + 2] = position
-    this.count += 1
+    this.#entries.push(offset, timestamp, position)
   }
 
   offset(i: number): number {
@@ -157,7 +152,6 @@ export class SegmentIndex {
 
   /** Forgets the first `entries`. */
   dropFirst(entries: number): void {
-    this.#entries.copyWithin(0, entries * 3, this.count * 3)
-    this.count -= entries
+    this.#entries.splice(0, entries * 3)
   }
 }
