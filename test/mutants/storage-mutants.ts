@@ -3,6 +3,7 @@ import { JOURNAL, type Mutant, mutant, REPLICA, SUPERBLOCK } from './mutant.ts'
 
 const MACHINE = 'src/state/state-machine.ts'
 const REPAIR = 'consensus/segment-repair.ts'
+const REBUILD = 'consensus/checkpoint-rebuild.ts'
 
 export const STORAGE_MUTANTS: readonly Mutant[] = [
   mutant('a prepare counts before its redundant header is durable', 20, [
@@ -59,6 +60,41 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     'storage/checkpoint-store.ts',
     'if (!equal128(sum, 0, digest, 0) || !equal128(words, 0, digest, 0)) return null',
     '',
+  ]),
+  mutant('a node alone with a damaged checkpoint does not start', 'checkpoint-rebuild: alone: the newest checkpoint', [
+    REPLICA,
+    '        this.#rebuildCheckpoint(done)\n',
+    "        this.#loseState('', done)\n",
+  ]),
+  mutant('a checkpoint is made again whatever comes out', 'checkpoint-rebuild: alone: what does not come out', [
+    REBUILD,
+    '    if (!equal128(checkpoints.digestOf(state.checkpointOp, snapshot), 0, state.checkpointDigest, 0))',
+    '    if (snapshot.length === 0)',
+  ]),
+  mutant('a checkpoint is made again from any op of the slots', 'checkpoint-rebuild: alone: an op in the place', [
+    REBUILD,
+    'if (message === null || equal128(message.words, At.checksum, checksum, 0)) return done(message)',
+    'if (message === null || checksum.length === 4) return done(message)',
+  ]),
+  mutant(
+    'sessions are not part of what a checkpoint is made from',
+    'checkpoint-rebuild: alone: the newest checkpoint',
+    [REBUILD, '    if (previous !== null) this.#execution.restoreClients(previous)\n', ''],
+  ),
+  mutant('what is executed once more is written once more', 'checkpoint-rebuild: with segments', [
+    'storage/segment-store.ts',
+    '    if (this.rehearsal) {',
+    '    if (this.rehearsal && chunk.written > chunk.wanted) {',
+  ]),
+  mutant('what is executed once more is removed afterwards', 'checkpoint-rebuild: with segments', [
+    MACHINE,
+    '    if (this.#rehearsal) return\n',
+    '',
+  ]),
+  mutant('the checkpoint before is forgotten with the next version of the superblock', 'storage/superblock', [
+    SUPERBLOCK,
+    '...(advances && { previousCheckpoint: { op, size, digest } })',
+    'previousCheckpoint: { op: advances ? op : 0, size, digest }',
   ]),
   mutant('the tails of segments are not flushed for a checkpoint', 20, [
     'storage/segment-store.ts',

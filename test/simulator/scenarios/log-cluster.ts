@@ -23,7 +23,14 @@ export class LogCluster {
   readonly workload: Workload
   readonly lines: string[] = []
 
-  constructor({ seed = 1, replicas = 3, checkpointInterval = 8, journalSlots = 40, pipelineMax = 4 } = {}) {
+  constructor({
+    seed = 1,
+    replicas = 3,
+    checkpointInterval = 8,
+    journalSlots = 40,
+    pipelineMax = 4,
+    segmentSize = 3 * FRAME_SIZE_MAX,
+  } = {}) {
     this.world = new World({
       seed,
       replicaCount: replicas,
@@ -35,7 +42,7 @@ export class LogCluster {
       clientsMax: 64,
       network: CALM_NETWORK,
       disk: CALM_DISK,
-      stateMachine: (node) => this.#machine(node, checkpointInterval),
+      stateMachine: (node) => this.#machine(node, checkpointInterval, segmentSize),
       onLog: (line) => this.lines.push(line),
     })
     this.workload = new Workload(new SeededRandom(seed, 3), this.world.checksummer, 1500)
@@ -44,7 +51,7 @@ export class LogCluster {
     this.world.boot()
   }
 
-  #machine(node: SimNode, checkpointInterval: number): StateMachine {
+  #machine(node: SimNode, checkpointInterval: number, segmentSize: number): StateMachine {
     const machine = new StateMachine({
       disk: node.disk,
       checksummer: this.world.checksummer,
@@ -53,7 +60,7 @@ export class LogCluster {
       checkpointInterval,
       largeChunks: 4,
       readBuffers: 2,
-      segmentSize: 3 * FRAME_SIZE_MAX,
+      segmentSize,
     })
     this.machines.set(node, machine)
     return machine
