@@ -37,6 +37,7 @@ test('a failure among many faults comes down to a few, and is replayed with them
       '0',
       '--operations',
       'usual',
+      '--steady',
       '--faults',
       FAULTS,
     ]
