@@ -93,9 +93,9 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [1000718, 'somebody outside moved the offset of a group without members, as anybody may', ALL],
   [11000066, 'a member went on by itself where it had begun in an earlier grant, as it may without being asked', ALL],
   [
-    108,
+    35,
     'what was asked of a group met the next group of its name, which the checker did not know',
-    { faults: FIRST_FAULTS, steady: false },
+    { ...GROUPS, faults: FIRST_FAULTS, steady: false },
   ],
   [
     13,
