@@ -214,10 +214,6 @@ function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeCon
     )
   }
   const addresses = file.addresses.map((text, i) => parseAddress(text, `replica address ${i}`))
-  const texts = addresses.map(formatAddress)
-  const twice = texts.find((text, i) => texts.indexOf(text) !== i)
-  if (twice !== undefined)
-    throw new ServerError('bad-config', `the replica address ${twice} is given twice; each node needs its own`)
   const client = file.client === 'off' ? null : parseAddress(file.client, 'the client address (--client)')
   const { tls, websocket } = resolveTransports(file)
   const anyone = client ?? tls?.address ?? websocket?.address
@@ -227,6 +223,14 @@ function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeCon
       'no client could connect: "client" is off, and neither "tls.address" nor "websocket.address" is given',
     )
   }
+  const http = file.http === 'off' ? null : parseAddress(file.http, 'the HTTP address (--http)')
+  checkDistinct([
+    ...addresses.map((address) => ['of a replica', address] as const),
+    ['for clients (--client)', client],
+    ['for TLS (--tls)', tls?.address ?? null],
+    ['for WebSockets (--websocket)', websocket?.address ?? null],
+    ['for HTTP (--http)', http],
+  ])
   return {
     data: file.data,
     addresses,
@@ -236,7 +240,7 @@ function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeCon
     tls,
     websocket,
     certificate: certificateOf(file),
-    http: file.http === 'off' ? null : parseAddress(file.http, 'the HTTP address (--http)'),
+    http,
     driver: file.driver,
     cpus: parseCpus(file.cpu),
     acceptLoss,
@@ -252,6 +256,22 @@ function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeCon
       largeBuffers: file.limits.large_buffers,
       stopTimeoutMs: file.limits.stop_timeout_ms,
     },
+  }
+}
+
+/** Else the node finds its own port taken, and says that it is another process's. */
+function checkDistinct(given: readonly (readonly [what: string, address: Address | null])[]): void {
+  const seen = new Map<string, string>()
+  for (const [what, address] of given) {
+    if (address === null || address.port === 0) continue
+    const text = formatAddress(address)
+    const other = seen.get(text)
+    if (other !== undefined)
+      throw new ServerError(
+        'bad-config',
+        `${text} is given twice, ${other} and ${what}; each needs an address of its own`,
+      )
+    seen.set(text, what)
   }
 }
 

@@ -68,6 +68,9 @@ test('what is missing or impossible is said in one sentence', () => {
   assert.match(refusal({ data: 'd' }), /no replica addresses are given/)
   assert.match(refusal({ data: 'd', addresses: 'a:1,b:1' }), /1, 3 or 5 replicas, but 2 addresses/)
   assert.match(refusal({ data: 'd', addresses: 'a:1,b:1,a:1' }), /a:1 is given twice/)
+  const three = { data: 'd', addresses: 'a:1,b:1,c:1' }
+  assert.match(refusal({ ...three, client: 'a:1' }), /a:1 is given twice, of a replica and for clients \(--client\)/)
+  assert.match(refusal({ ...three, client: 'a:2', http: 'a:2' }), /twice, for clients \(--client\) and for HTTP/)
   assert.match(refusal({ data: 'd', addresses: 'nonsense' }), /replica address 0 must look like HOST:PORT/)
   assert.match(refusal({ ...MINIMAL, client: 'x:99999' }), /--client/)
   assert.match(refusal({ ...MINIMAL, driver: 'epoll' }), /"driver" is "epoll"/)
