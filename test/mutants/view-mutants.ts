@@ -154,8 +154,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ),
   mutant('time in which the process stood still counts', 'recovery: clocks that leap', [
     REPLICA,
-    'const passed = Math.min(at - this.#lastTickAt, Timeouts.tickMax)',
-    'const passed = at - this.#lastTickAt',
+    'const passed = Math.min(real, Timeouts.tickMax)',
+    'const passed = real',
   ]),
   mutant('time stamps are the wall clock', 'recovery: clocks that leap', [
     REPLICA,
