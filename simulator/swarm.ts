@@ -35,7 +35,7 @@ import { World } from './world.ts'
 const SAFETY_MICROS_MAX = 30_000_000
 const LIVENESS_MICROS_MAX = 60_000_000
 /** So many times longer where a slow replica stays slow. */
-const SLOW_PATIENCE = 5
+const SLOW_PATIENCE = 2
 
 /** Looks on, and changes nothing. */
 export interface Watcher {
@@ -219,7 +219,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       world.converged() &&
       !world.participants().some(({ index }) => ending.disks[index]?.hangs)
     const damaged = ending.atlas.damaged > 0
-    // The one that stays slow may lead: then everybody is as slow as its disk.
+    // The one that stays slow may lead, until it has found out and another one does.
     const slow = ending.leftBehind.some(({ fate }) => fate === 'slow')
     const micros = LIVENESS_MICROS_MAX * (slow ? SLOW_PATIENCE : 1)
     if (!world.runUntil(atRest, micros)) {

@@ -44,10 +44,10 @@ export const SLOW_MUTANTS: readonly Mutant[] = [
     "return ahead || this.#failSlow.isDiskSlow ? 'me' : 'others'",
     "return 'others'",
   ]),
-  mutant('requests that wait are always the fault of the primary', 'slow-primary: where two of three have a disk', [
-    REPLICA,
-    "return ahead || this.#failSlow.isDiskSlow ? 'me' : 'others'",
-    "return 'me'",
+  mutant('what requests wait for because of others is not set off', 'consensus/fail-slow', [
+    FAIL_SLOW,
+    "waiting === 'me' ? step : -step",
+    "waiting === 'me' ? step : 0",
   ]),
   mutant('nobody joins in when a primary steps down', 'slow-primary: a primary with links', [
     REPLICA,

@@ -52,6 +52,8 @@ for (const [what, act, geometry] of KINDS) {
     const loaded = new Loaded({ seed: 2, ...geometry })
     const { cluster, view } = loaded
     for (const index of cluster.all) act(loaded, index)
+    // So much is asked that requests have to wait, too.
+    cluster.begin(0, 4)
     cluster.run(LONG_MS)
     assert.equal(loaded.view, view, cluster.describe())
   })
@@ -165,6 +167,10 @@ test('the next one in turn does not keep up: the one after it takes over', () =>
   cluster.until(() => loaded.view > view, 'another primary', 1000 * REPLACED_MS)
   cluster.run(1000)
   assert.equal(loaded.view, view + 2, cluster.describe())
+  assert.ok(
+    cluster.lines.some((line) => line.includes(` steps-down view=${view + 2} `)),
+    cluster.describe(),
+  )
 })
 
 test('the only other one that could lead is not there: a slow primary leads on', () => {
