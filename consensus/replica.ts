@@ -2161,8 +2161,9 @@ export class Replica implements ReplicaPort {
   }
 
   /**
-   * What was unknown when the log's view was left, and can be read now, is shown from the next vote on, if the op after it says
-   * that it belongs there: of an op that is neither shown nor denied nobody could decide. All votes for one view stay the same.
+   * What was unknown when the log's view was left, and is known now, is shown from the next vote on, if the op after it says that
+   * it belongs there: of an op that is neither shown nor denied nobody could decide. One whose prepare is not here leads to those
+   * below it. All votes for one view stay the same.
    */
   #filledSuffix(): Header[] {
     const suffix = [...this.#suffix]
@@ -2171,7 +2172,7 @@ export class Replica implements ReplicaPort {
       const op = headerOp(next) - 1
       if (isReserved(next) || !isReserved(suffix[i] as Header)) continue
       const header = this.#journal.header(op)
-      if (header !== null && isParent(header, next) && this.#isPresent(header)) suffix[i] = header.slice()
+      if (header !== null && isParent(header, next)) suffix[i] = header.slice()
     }
     return suffix
   }

@@ -122,7 +122,8 @@ export class SimMember {
     scheduler.after(micros, () => {
       // In a calm spell it only stays a member, or does not even that.
       if (!rhythm.calm || this.#sleeps(rhythm)) return rhythm.atWork(act)
-      this.#act()
+      if (this.#session.waits) this.#act()
+      else this.#ping()
       this.#think(this.#options.silence / 3)
     })
   }

@@ -102,6 +102,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a member that got nothing from a new primary counted as one that had got nothing before, and lost its partition at once',
     { ...GROUPS, faults: FIRST_FAULTS, steady: false },
   ],
+  [
+    77,
+    'a vote did not show ops that were here, because the prepare of a later one was not: two replicas waited for a third without a head',
+    { replicaCount: 3, operations: false },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
