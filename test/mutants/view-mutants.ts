@@ -121,7 +121,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     '} else if (state.logView === state.view && this.#primaryOf(this.view) !== this.index) {',
     '} else if (state.logView === state.view) {',
   ]),
-  mutant('the commit number follows the startView, also downwards', 30, [
+  mutant('the commit number follows the startView, also downwards', 40, [
     REPLICA,
     'this.commitMax = Math.max(this.commitMax, commitMax)\n    for',
     'this.commitMax = commitMax\n    for',

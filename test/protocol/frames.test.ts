@@ -161,13 +161,15 @@ test('a prepare: what the primary adds lies beside what the client sent', () => 
   assert.equal(At.prepare.request, At.request.request)
 })
 
+const REPLICAS_MAX = 5
+
 test('frames between replicas: no two fields of one frame overlap, and all lie in the header', () => {
   const wide = new Set(['checksum', 'digest', 'present', 'nack'])
-  const narrow = new Set(['logView', 'lossEpoch', 'status', 'pipeline', 'slots'])
+  const narrow = new Set(['logView', 'lossEpoch', 'status', 'pipeline', 'slots', 'checkpointMicros', 'stepsDown'])
   for (const [frame, fields] of Object.entries(FrameAt)) {
     const taken = new Set<number>()
     for (const [field, at] of Object.entries(fields)) {
-      const size = wide.has(field) ? 16 : narrow.has(field) ? 4 : 8
+      const size = wide.has(field) ? 16 : narrow.has(field) ? 4 : field === 'roundTrips' ? 4 * REPLICAS_MAX : 8
       assert.ok(at >= 128 && at + size <= HEADER_SIZE && at % 4 === 0, `${frame}.${field}`)
       for (let i = at; i < at + size; i++) {
         assert.ok(!taken.has(i), `${frame}.${field} overlaps another field`)
