@@ -74,12 +74,22 @@ function durableViews({ disk, geometry }: SimNode): Views {
   const views = { view: -1, logView: -1 }
   for (const [i, copy] of copies.entries()) {
     const sequence = getU64(copy, SEQUENCE)
-    if (sequence <= newest || !copies.some((other, j) => j !== i && equal128(copy, 0, other, 0))) continue
+    if (sequence <= newest || !copies.some((other, j) => j !== i && saysTheSame(copy, other))) continue
     newest = sequence
     views.view = getU32(copy, VIEW)
     views.logView = getU32(copy, LOG_VIEW)
   }
   return views
+}
+
+/** Bits may have flipped in one of them, and its checksum be what it was. */
+function saysTheSame(copy: Uint32Array, other: Uint32Array): boolean {
+  return (
+    equal128(copy, 0, other, 0) &&
+    getU64(copy, SEQUENCE) === getU64(other, SEQUENCE) &&
+    getU32(copy, VIEW) === getU32(other, VIEW) &&
+    getU32(copy, LOG_VIEW) === getU32(other, LOG_VIEW)
+  )
 }
 
 function fail(node: SimNode, what: string): never {

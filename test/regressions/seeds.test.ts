@@ -107,6 +107,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a vote did not show ops that were here, because the prepare of a later one was not: two replicas waited for a third without a head',
     { replicaCount: 3, operations: false },
   ],
+  [
+    308,
+    'the checker of what was said read a copy of the superblock in which a bit had flipped beside the checksum',
+    { durability: 'disk', members: 0, operations: false },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
