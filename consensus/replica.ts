@@ -680,7 +680,10 @@ export class Replica implements ReplicaPort {
       const below =
         op <= head && op >= bottom ? suffix.find((other) => headerOp(other) < op && !isReserved(other)) : undefined
       const older = below !== undefined && headerView(header) < headerView(below)
-      if (!allowed || replaced || older) this.#journal.drop(op)
+      if (allowed && !replaced && !older) continue
+      this.#journal.drop(op)
+      // What should have taken its place may have been acknowledged from memory.
+      if (state.lossy) this.#journal.doubt(op)
     }
     for (const header of suffix) {
       const op = headerOp(header)

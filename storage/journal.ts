@@ -611,7 +611,9 @@ export class Journal {
     for (let slot = 0; slot < this.slots; slot++) {
       const h = this.#hasHeaderOnDisk[slot] === 1 ? (this.#headerOnDisk[slot] as Header) : null
       const p = this.#hasPrepareOnDisk[slot] === 1 ? (this.#prepareOnDisk[slot] as Header) : null
-      if (h !== null && p !== null && sameHeader(h, p)) {
+      // Of an op before the checkpoint a lossy journal cannot say that nothing had taken its place.
+      const over = lossy && p !== null && headerOp(p) <= this.#checkpointOp
+      if (h !== null && p !== null && sameHeader(h, p) && !over) {
         this.#load(slot, p, false)
         recovery.clean += 1
       } else if (h === null) {

@@ -81,8 +81,8 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('what an earlier view left in the journal comes back at a start', 100, [
     REPLICA,
-    'if (!allowed || replaced || older) this.#journal.drop(op)',
-    '',
+    'if (allowed && !replaced && !older) continue',
+    'continue',
   ]),
   mutant(
     'a repeated request is a new one',

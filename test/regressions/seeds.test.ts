@@ -112,6 +112,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'the checker of what was said read a copy of the superblock in which a bit had flipped beside the checksum',
     { durability: 'disk', members: 0, operations: false },
   ],
+  [
+    18000074,
+    'after a power cut with durability memory, a slot that held an op of before the checkpoint was no sign of a lost one: it was denied',
+    { steady: false },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
