@@ -75,9 +75,7 @@ const FORGETS_VIEW = [
     if (!this.#writing) this.#writeStaging()`,
   ],
 ] as const
-const FORGETS_LOG = [
-  ['consensus/replica.ts', 'if (!allowed || replaced || older) this.#journal.drop(op)', 'this.#journal.drop(op)'],
-] as const
+const FORGETS_LOG = [['consensus/replica.ts', 'if (allowed && !replaced && !older) continue\n', '']] as const
 
 for (const { defect, changes, invariants, checker } of [
   {
