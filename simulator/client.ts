@@ -99,13 +99,10 @@ export class SimClient {
   }
 
   #think(): void {
-    const { scheduler, rhythm } = this.#world
-    scheduler.after(1 + this.#random.below(2 * this.#pace), () =>
-      rhythm.atWork(() => {
-        this.#ask()
-        if (!this.#finished) this.#think()
-      }),
-    )
+    this.#world.rhythm.keepOn(this.#random, this.#pace, () => {
+      this.#ask()
+      return !this.#finished
+    })
   }
 
   #ask(): void {

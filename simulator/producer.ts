@@ -74,17 +74,10 @@ export class SimProducer {
   }
 
   start(): void {
-    this.#think(1 + this.#random.below(2 * this.#options.pace))
-  }
-
-  #think(micros: number): void {
-    const { scheduler, rhythm } = this.#world
-    scheduler.after(micros, () =>
-      rhythm.atWork(() => {
-        this.#act()
-        if (!this.idle) this.#think(1 + this.#random.below(2 * this.#options.pace))
-      }),
-    )
+    this.#world.rhythm.keepOn(this.#random, this.#options.pace, () => {
+      this.#act()
+      return !this.idle
+    })
   }
 
   #act(): void {

@@ -109,17 +109,10 @@ export class SimReader {
   }
 
   start(): void {
-    this.#think(1 + this.#random.below(2 * this.#pace))
-  }
-
-  #think(micros: number): void {
-    const { scheduler, rhythm } = this.#world
-    scheduler.after(micros, () =>
-      rhythm.atWork(() => {
-        this.#act()
-        if (!this.idle) this.#think(1 + this.#random.below(2 * this.#pace))
-      }),
-    )
+    this.#world.rhythm.keepOn(this.#random, this.#pace, () => {
+      this.#act()
+      return !this.idle
+    })
   }
 
   #act(): void {

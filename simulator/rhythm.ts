@@ -60,6 +60,15 @@ export class Rhythm {
     else this.#waiting.push(action)
   }
 
+  /** Does `act` at work again and again, `pace` microseconds apart on average, as long as it says so. */
+  keepOn(random: SeededRandom, pace: number, act: () => boolean): void {
+    this.#scheduler.after(1 + random.below(2 * pace), () =>
+      this.atWork(() => {
+        if (act()) this.keepOn(random, pace, act)
+      }),
+    )
+  }
+
   /** From now on nothing is calm. */
   end(): void {
     this.#spells = null

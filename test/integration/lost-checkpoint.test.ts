@@ -28,6 +28,15 @@ const WAYS: Readonly<Record<string, (path: string) => void>> = {
   'is another file': (path) => writeFileSync(path, 'dear diary\n'.repeat(20_000)),
 }
 
+/** A stream with a topic, and so many rounds of messages in it. */
+async function fill(servers: readonly string[], rounds: number): Promise<void> {
+  await withClient(servers, async (client) => {
+    await client.createStream('s')
+    await client.createTopic('s', 't', { partitions: 1 })
+    for (let round = 0; round < rounds; round++) await produce(client, round * ROUND)
+  })
+}
+
 async function produce(client: Client, from: number): Promise<void> {
   const producer = client.producer({ stream: 's', topic: 't', batchSize: 1 })
   await Promise.all(Array.from({ length: ROUND }, (_, i) => producer.send({ payload: `message ${from + i}` })))
@@ -57,11 +66,7 @@ test('the newest checkpoint of a node that is alone is damaged, in every way: no
   await withCluster(1, {}, async (cluster) => {
     const [node] = cluster.nodes as [NodeProcess]
     await cluster.primary()
-    await withClient(cluster.servers, async (client) => {
-      await client.createStream('s')
-      await client.createTopic('s', 't', { partitions: 1 })
-      await produce(client, 0)
-    })
+    await fill(cluster.servers, 1)
     let count = ROUND
     for (const [what, damage] of Object.entries(WAYS)) {
       const path = await kill(cluster, INTERVAL)
@@ -86,12 +91,7 @@ test('both checkpoints of a node that is alone are damaged: it says what to do, 
   await withCluster(1, {}, async (cluster) => {
     const [node] = cluster.nodes as [NodeProcess]
     await cluster.primary()
-    await withClient(cluster.servers, async (client) => {
-      await client.createStream('s')
-      await client.createTopic('s', 't', { partitions: 1 })
-      await produce(client, 0)
-      await produce(client, ROUND)
-    })
+    await fill(cluster.servers, 2)
     const path = await kill(cluster, 2 * INTERVAL)
     const before = path.replace(/\d+$/, (op) => String(Number(op) - INTERVAL))
     const copy = readFileSync(before)
