@@ -3,7 +3,7 @@
 import type { ConfigFlags } from './config.ts'
 import { loadConfig } from './config.ts'
 import { messageOf, ServerError, type ServerErrorCode } from './errors.ts'
-import { asLog, openLogger } from './log.ts'
+import { openLog } from './log.ts'
 import { LogRing } from './log-ring.ts'
 import { GalgoNode } from './node.ts'
 import type { Expected, Role } from './replica-node.ts'
@@ -38,11 +38,11 @@ async function start({ flags, expected }: NodeOrder): Promise<void> {
   try {
     const config = loadConfig(flags, process.env)
     const recent = new LogRing()
-    const log = asLog(openLogger(config.log, { pid: process.pid }, recent))
+    const log = openLog(config.log, { pid: process.pid }, recent)
     node = await GalgoNode.open({ config, expected, log, recent, onRole: (role) => say({ kind: 'role', role }) })
     if (stopping) stop()
     say({ kind: 'ready', clientPort: node.clientPort, httpPort: node.httpPort })
-    await node.ended
+    await node.ended.finally(() => log.close())
     process.exit(0)
   } catch (error) {
     const code = error instanceof ServerError ? error.code : 'node-stopped'

@@ -14,7 +14,7 @@ import { type ConfigFlags, loadConfig } from './config.ts'
 import { contentsOf, isFormatted, makeDirectory } from './data-directory.ts'
 import { directoryError, ServerError } from './errors.ts'
 import { clusterId, clusterIdText, formatNode } from './format.ts'
-import { asLog, openLogger } from './log.ts'
+import { openLog } from './log.ts'
 import { LogRing } from './log-ring.ts'
 import { GalgoNode } from './node.ts'
 import type { Role } from './replica-node.ts'
@@ -221,7 +221,7 @@ async function format(
 async function runAlone(node: NodePlan, data: string, report: Report, stop: AbortSignal): Promise<number> {
   const config = loadConfig(node.order.flags, process.env)
   const recent = new LogRing()
-  const log = asLog(openLogger(config.log, { pid: process.pid }, recent))
+  const log = openLog(config.log, { pid: process.pid }, recent)
   const running = await GalgoNode.open({ config, expected: node.order.expected, log, recent })
   const onStop = (): void => void running.stop().catch(() => {})
   stop.addEventListener('abort', onStop)
@@ -231,6 +231,7 @@ async function runAlone(node: NodePlan, data: string, report: Report, stop: Abor
     await running.ended
   } finally {
     stop.removeEventListener('abort', onStop)
+    log.close()
   }
   report.stopped()
   return 0

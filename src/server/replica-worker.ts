@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import type { Diagnostics, DiagnosticsOrder } from '../state/diagnostics.ts'
 import type { NodeConfig } from './config.ts'
 import { messageOf, ServerError, type ServerErrorCode } from './errors.ts'
-import { asLog, openLogger } from './log.ts'
+import { openLog } from './log.ts'
 import { LogRing } from './log-ring.ts'
 import type { NodeAddress } from './peer-bus.ts'
 import { type Expected, type ListeningPorts, ReplicaNode, type Role } from './replica-node.ts'
@@ -45,8 +45,12 @@ async function main(): Promise<void> {
   const { config, expected, ports, secret } = workerData as WorkerInput
   const say = (message: FromWorker): void => port.postMessage(message)
   const recent = new LogRing()
-  const log = asLog(openLogger(config.log, { pid: process.pid, thread: 'replica' }, recent))
-  const fail = (error: ServerError): void => say({ kind: 'failed', code: error.code, message: error.message })
+  const log = openLog(config.log, { pid: process.pid, thread: 'replica' }, recent)
+  const fail = (error: ServerError): void => {
+    // Whoever hears it ends this thread.
+    log.close()
+    say({ kind: 'failed', code: error.code, message: error.message })
+  }
   let node: ReplicaNode | null = null
   let stopping = false
 
@@ -64,6 +68,7 @@ async function main(): Promise<void> {
     stopping = true
     if (node === null) return
     await node.stop()
+    log.close()
     say({ kind: 'stopped' })
     port.close()
   }

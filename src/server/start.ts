@@ -1,6 +1,6 @@
 // `galgo start`: one node in the foreground, until a signal or a failure ends it.
 import { type ConfigFlags, loadConfig } from './config.ts'
-import { asLog, openLogger } from './log.ts'
+import { openLog } from './log.ts'
 import { LogRing } from './log-ring.ts'
 import { GalgoNode } from './node.ts'
 
@@ -8,7 +8,7 @@ import { GalgoNode } from './node.ts'
 export async function startNode(flags: ConfigFlags): Promise<void> {
   const config = loadConfig(flags, process.env)
   const recent = new LogRing()
-  const log = asLog(openLogger(config.log, { pid: process.pid }, recent))
+  const log = openLog(config.log, { pid: process.pid }, recent)
   const stop = new AbortController()
   const onSignal = (): void => stop.abort()
   process.on('SIGINT', onSignal)
@@ -28,5 +28,6 @@ export async function startNode(flags: ConfigFlags): Promise<void> {
   } finally {
     process.off('SIGINT', onSignal)
     process.off('SIGTERM', onSignal)
+    log.close()
   }
 }

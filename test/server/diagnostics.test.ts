@@ -9,7 +9,7 @@ import type { SnapshotPart } from '../../src/protocol/commands/snapshot.ts'
 import type { Stats } from '../../src/protocol/commands/stats.ts'
 import { type Environment, loadConfig } from '../../src/server/config.ts'
 import { makeArchive, withoutSecrets } from '../../src/server/diagnostics.ts'
-import { asLog, openLogger } from '../../src/server/log.ts'
+import { openLog } from '../../src/server/log.ts'
 import { LogRing } from '../../src/server/log-ring.ts'
 import type { DiagnosticsOrder } from '../../src/state/diagnostics.ts'
 import { temporaryDirectory } from '../integration/processes.ts'
@@ -102,7 +102,7 @@ test('of a real node: everything is there, and no secret', async (t) => {
   t.after(remove)
   const secrets = { root: 'root-password-1', user: 'user-password-2', payload: 'a payload of somebody' }
   const recent = new LogRing()
-  const log = asLog(openLogger({ level: 'debug', file: join(path, 'log') }, {}, recent))
+  const log = openLog({ level: 'debug', file: join(path, 'log') }, {}, recent)
   const flags = { logLevel: 'debug', logFile: join(path, 'log'), tls: '127.0.0.1:0', tlsCertificate: 'self-signed' }
   const node = await startNode(path, flags, { GALGO_ROOT_PASSWORD: secrets.root }, log, recent)
   try {
