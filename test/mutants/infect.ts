@@ -1,55 +1,17 @@
-// A copy of the source with a defect in it, and programs run in that copy.
+// Programs that run with a defect in the source.
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { runNode } from '../integration/processes.ts'
+import { dirname } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { COMPILED_ONCE, runNode } from '../integration/processes.ts'
+import { infected, VARIABLE } from './defect.ts'
 import type { HuntShape } from './hunt.ts'
 import type { Mutant } from './mutant.ts'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const COPIED = [
-  'consensus',
-  'storage',
-  'simulator',
-  'src',
-  'test/consensus',
-  'test/mutants',
-  'test/simulator',
-  'test/state',
-  'test/storage',
-  'package.json',
-]
+const ROOT = dirname(dirname(import.meta.dirname))
+const HOOKS = pathToFileURL(`${import.meta.dirname}/defect.ts`).href
 
-/** Not as a part of this test run; and nobody starts a copy twice, so what node makes of its source is not kept. */
-const { NODE_TEST_CONTEXT: _, NODE_COMPILE_CACHE: __, ...ENVIRONMENT } = process.env
-
-/** Gives `use` the directory of a copy, which is gone afterwards. */
-export async function withDefect<T>(changes: Mutant['changes'], use: (directory: string) => Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), 'galgo-mutant-'))
-  try {
-    infect(directory, changes)
-    return await use(directory)
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
-  }
-}
-
-function infect(directory: string, changes: Mutant['changes']): void {
-  for (const name of COPIED) cpSync(join(ROOT, name), join(directory, name), { recursive: true })
-  symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
-  for (const [file, text, instead] of changes) {
-    const path = join(directory, file)
-    const source = readFileSync(path, 'utf8')
-    const times = source.split(text).length - 1
-    assert.equal(times, 1, `this text stands ${times} times in ${file}: ${text}`)
-    writeFileSync(
-      path,
-      source.replace(text, () => instead),
-    )
-  }
-}
+/** Not as a part of this test run. */
+const { NODE_TEST_CONTEXT: _, ...ENVIRONMENT }: NodeJS.ProcessEnv = COMPILED_ONCE
 
 export interface Found {
   readonly seed: number
@@ -57,13 +19,22 @@ export interface Found {
   readonly what: string
 }
 
-/** The first of so many seeds, from 1 on, that fails there; null when all hold. */
-export async function firstFailure(directory: string, seeds: number, shape: HuntShape = {}): Promise<Found | null> {
-  const { out, err } = await runInfected(directory, ['test/mutants/hunt.ts', '1', String(seeds), JSON.stringify(shape)])
+/** The first of so many seeds, from 1 on, that fails with it; null when all hold. */
+export async function firstFailure(
+  changes: Mutant['changes'],
+  seeds: number,
+  shape: HuntShape = {},
+): Promise<Found | null> {
+  const { out, err } = await runInfected(changes, ['test/mutants/hunt.ts', '1', String(seeds), JSON.stringify(shape)])
   assert.notEqual(out, '', err)
   return JSON.parse(out) as Found | null
 }
 
-export function runInfected(directory: string, args: readonly string[]): ReturnType<typeof runNode> {
-  return runNode(args, { cwd: directory, env: ENVIRONMENT })
+/** Node with these arguments, and with the changes in whatever it loads. */
+export function runInfected(changes: Mutant['changes'], args: readonly string[]): ReturnType<typeof runNode> {
+  for (const [file] of changes) infected(file, changes)
+  return runNode(['--import', HOOKS, ...args], {
+    cwd: ROOT,
+    env: { ...ENVIRONMENT, [VARIABLE]: JSON.stringify(changes) },
+  })
 }

@@ -1,17 +1,21 @@
-// The simulator must be able to fail: each of these defects, put into a copy of the source, is found by one of its seeds.
+// The simulator must be able to fail: each of these defects, put into the source, is found by one of its seeds.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { firstFailure, runInfected, withDefect } from './infect.ts'
+import { firstFailure, runInfected } from './infect.ts'
 import type { Mutant } from './mutant.ts'
 import { MUTANTS } from './mutants.ts'
 
 /** What gave the defect away; null when nothing did. */
-async function hunt(
-  directory: string,
-  { seeds, faults, members = 0, readers = 0, operations = false }: Mutant,
-): Promise<string | null> {
+async function hunt({
+  changes,
+  seeds,
+  faults,
+  members = 0,
+  readers = 0,
+  operations = false,
+}: Mutant): Promise<string | null> {
   if (typeof seeds === 'number') {
-    const found = await firstFailure(directory, seeds, {
+    const found = await firstFailure(changes, seeds, {
       members,
       readers,
       operations,
@@ -22,14 +26,14 @@ async function hunt(
   const [name = '', part] = seeds.split(': ')
   const file = name.includes('/') ? `test/${name}.test.ts` : `test/simulator/scenarios/${name}.test.ts`
   const only = part === undefined ? [] : [`--test-name-pattern=${part.replace(/[()]/g, '.')}`]
-  const { out, err, code } = await runInfected(directory, ['--test-reporter=tap', ...only, file])
+  const { out, err, code } = await runInfected(changes, ['--test-reporter=tap', ...only, file])
   assert.match(out, /^# tests [1-9]/m, err)
   return code === 0 ? null : `${seeds}: ${/^not ok \d+ - (.*)$/m.exec(out)?.[1]}`
 }
 
 for (const mutant of MUTANTS) {
   test(`found: ${mutant.name}`, async (t) => {
-    const found = await withDefect(mutant.changes, (directory) => hunt(directory, mutant))
+    const found = await hunt(mutant)
     assert.ok(found !== null, `everything held with the defect in place: ${mutant.seeds}`)
     assert.doesNotMatch(found, /SyntaxError|ReferenceError|is not a function/, 'the defect is not what it claims')
     t.diagnostic(found.split('\n')[0] ?? '')

@@ -1,7 +1,7 @@
 // A defect that a seed finds among many faults: `--shrink` names the few that it takes, and its command replays the failure.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { firstFailure, runInfected, withDefect } from './infect.ts'
+import { firstFailure, runInfected } from './infect.ts'
 import { MUTANTS } from './mutants.ts'
 
 interface Report {
@@ -22,39 +22,37 @@ test('a failure among many faults comes down to a few, and is replayed with them
 }, async (t) => {
   const mutant = MUTANTS.find(({ name }) => name === 'answers are not kept in checkpoints')
   assert.ok(mutant !== undefined && typeof mutant.seeds === 'number')
-  const { seeds } = mutant
-  await withDefect(mutant.changes, async (directory) => {
-    const found = await firstFailure(directory, seeds, { faults: FAULTS, operations: false })
-    assert.ok(found !== null)
-    const sim = (...argv: string[]): ReturnType<typeof runInfected> =>
-      runInfected(directory, ['src/cli/main.ts', 'sim', ...argv])
-    const shape = [
-      '--replicas',
-      '3',
-      '--durability',
-      'disk',
-      '--readers',
-      '0',
-      '--operations',
-      'usual',
-      '--steady',
-      '--faults',
-      FAULTS,
-    ]
-    const shrunk = await sim('--shrink', String(found.seed), ...shape, '--format', 'json')
-    assert.equal(shrunk.code, 127, shrunk.err)
-    const report = JSON.parse(shrunk.out) as Report
-    const left = report.faults.length + report.frameFaults.length
-    t.diagnostic(`seed ${found.seed}: ${report.faultsBefore} faults before, ${left} left: ${report.replay}`)
-    assert.ok(left <= 3, `${left} faults left`)
-    assert.ok(report.faultsBefore > 10, `only ${report.faultsBefore} before`)
+  const { changes, seeds } = mutant
+  const found = await firstFailure(changes, seeds, { faults: FAULTS, operations: false })
+  assert.ok(found !== null)
+  const sim = (...argv: string[]): ReturnType<typeof runInfected> =>
+    runInfected(changes, ['src/cli/main.ts', 'sim', ...argv])
+  const shape = [
+    '--replicas',
+    '3',
+    '--durability',
+    'disk',
+    '--readers',
+    '0',
+    '--operations',
+    'usual',
+    '--steady',
+    '--faults',
+    FAULTS,
+  ]
+  const shrunk = await sim('--shrink', String(found.seed), ...shape, '--format', 'json')
+  assert.equal(shrunk.code, 127, shrunk.err)
+  const report = JSON.parse(shrunk.out) as Report
+  const left = report.faults.length + report.frameFaults.length
+  t.diagnostic(`seed ${found.seed}: ${report.faultsBefore} faults before, ${left} left: ${report.replay}`)
+  assert.ok(left <= 3, `${left} faults left`)
+  assert.ok(report.faultsBefore > 10, `only ${report.faultsBefore} before`)
 
-    const replayed = await sim(...report.replay.split(' ').slice(2), '--format', 'json')
-    assert.equal(replayed.code, 127)
-    const { what, faults } = JSON.parse(replayed.out) as { what: string; faults: Record<string, number> }
-    // What follows is a stack trace, which is another one.
-    assert.equal(what.split('\n')[0], report.what.split('\n')[0])
-    const injected = Object.values(faults).reduce((sum, count) => sum + count, 0)
-    assert.equal(injected, report.faults.length)
-  })
+  const replayed = await sim(...report.replay.split(' ').slice(2), '--format', 'json')
+  assert.equal(replayed.code, 127)
+  const { what, faults } = JSON.parse(replayed.out) as { what: string; faults: Record<string, number> }
+  // What follows is a stack trace, which is another one.
+  assert.equal(what.split('\n')[0], report.what.split('\n')[0])
+  const injected = Object.values(faults).reduce((sum, count) => sum + count, 0)
+  assert.equal(injected, report.faults.length)
 })

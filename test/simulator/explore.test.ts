@@ -8,7 +8,7 @@ import { Cluster, INVARIANTS } from '../../simulator/explore/cluster.ts'
 import type { Step } from '../../simulator/explore/local.ts'
 import { Search } from '../../simulator/explore/search.ts'
 import { quickChecksummer } from '../../simulator/quick-checksummer.ts'
-import { runInfected, withDefect } from '../mutants/infect.ts'
+import { runInfected } from '../mutants/infect.ts'
 
 interface Result {
   readonly outcome: string
@@ -98,20 +98,18 @@ for (const { defect, changes, invariants, checker } of [
   },
 ]) {
   test(`found by ${checker}: ${defect}`, async (t) => {
-    await withDefect(changes, async (directory) => {
-      const galgo = (...args: string[]): ReturnType<typeof runInfected> =>
-        runInfected(directory, ['src/cli/main.ts', 'explore', ...args])
-      const { out, err, code } = await galgo('--invariants', invariants, '--format', 'json')
-      assert.equal(code, 129, err)
-      const { outcome, states, violation } = JSON.parse(out) as Result
-      assert.equal(outcome, 'violation')
-      assert.equal(violation?.checker, checker)
-      t.diagnostic(`${states} states`)
-      for (const step of violation.steps) t.diagnostic(step)
-      const again = await galgo(...violation.replay.split(' ').slice(2))
-      assert.equal(again.code, 129, again.err)
-      for (const step of violation.steps) assert.ok(again.out.includes(step), step)
-    })
+    const galgo = (...args: string[]): ReturnType<typeof runInfected> =>
+      runInfected(changes, ['src/cli/main.ts', 'explore', ...args])
+    const { out, err, code } = await galgo('--invariants', invariants, '--format', 'json')
+    assert.equal(code, 129, err)
+    const { outcome, states, violation } = JSON.parse(out) as Result
+    assert.equal(outcome, 'violation')
+    assert.equal(violation?.checker, checker)
+    t.diagnostic(`${states} states`)
+    for (const step of violation.steps) t.diagnostic(step)
+    const again = await galgo(...violation.replay.split(' ').slice(2))
+    assert.equal(again.code, 129, again.err)
+    for (const step of violation.steps) assert.ok(again.out.includes(step), step)
   })
 }
 
