@@ -15,12 +15,13 @@ import { HEADER_SIZE, type Message, type MessagePool } from '../protocol/message
 import { Operation } from '../protocol/operations.ts'
 import { type AccessClaims, type AccessGrant, AccessTokens } from './access-tokens.ts'
 import type { Door } from './door.ts'
+import { hostOf } from './host.ts'
 import { keyOf, type User } from './identity.ts'
 import type { ReplicaPort } from './replica-port.ts'
 import { encodeRoot } from './root.ts'
 import type { Secrets } from './secrets.ts'
 import type { StateMachine } from './state-machine.ts'
-import { hostOf, Throttle } from './throttle.ts'
+import { Throttle } from './throttle.ts'
 
 export interface LoginsOptions {
   readonly replica: ReplicaPort

@@ -5,6 +5,7 @@
 // A password is wrong for a hash. A node that is behind has the old one, for which the right new password is wrong: once it has
 // caught up, it counts such failures no more. To know a hash that is over is of no use, so no guess is free by that.
 import type { Clock } from '../../consensus/ports.ts'
+import { hostOf } from './host.ts'
 
 /** Failures that cost nothing. */
 const FREE = 5
@@ -96,10 +97,4 @@ export class Throttle {
   succeeded(user: string): void {
     this.#entries.delete(`user ${user}`)
   }
-}
-
-/** Without the port: the next connection has another one. */
-export function hostOf(address: string): string {
-  const colon = address.lastIndexOf(':')
-  return colon < 0 ? address : address.slice(0, colon)
 }

@@ -534,6 +534,22 @@ test('guessing is slowed down, per address and per user; who is known to be righ
   rig.settle()
 })
 
+test('of IPv6, guesses from one network are guesses of one host', () => {
+  const { rig } = withAlice()
+  const guess = (address: string, i: number): TestClient => {
+    const client = rig.client()
+    client.address = address
+    // Nobody guesses the same user twice.
+    const body = client.loginBody({ username: `user-${i}`, password: 'guess' })
+    client.post({ operation: Operation.register, request: 0, session: 0, body })
+    rig.settle()
+    return client
+  }
+  for (let i = 0; i < 5; i++) assert.equal(guess(`[2001:db8::${i + 1}]:9`, i).answers.length, 1)
+  assert.equal(guess('[2001:db8::6]:9', 6).answers.length, 0, 'it waits')
+  assert.equal(guess('[2001:db8:0:1::6]:9', 7).answers.length, 1, 'another network does not')
+})
+
 test('the right new password at a node that has not heard of it yet is no guess, once it has', () => {
   const { rig, root } = withAlice()
   root.write(Operation.createUser, createUser('bob'))
