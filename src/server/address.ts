@@ -1,4 +1,5 @@
 // `host:port` as users write it: names, IPv4, IPv6 in brackets.
+import type { Socket } from 'node:net'
 import { ServerError } from './errors.ts'
 
 export interface Address {
@@ -18,4 +19,9 @@ export function parseAddress(text: string, what: string): Address {
 
 export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** Who is at the other end. */
+export function remoteOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+  return formatAddress({ host: remoteAddress ?? 'unknown', port: remotePort ?? 0 })
 }

@@ -67,6 +67,10 @@ const fileSchema = z.strictObject({
     .strictObject({
       /** Client connections at once; one more is closed at once. */
       connections: whole(1, 65_536).default(1024),
+      /** HTTP connections at once; one more is answered with 503 and closed. */
+      http_connections: whole(1, 4096).default(256),
+      /** Of these from one address, or one IPv6 network of 64 bits; one more is answered with 429. A quarter of all when absent. */
+      http_connections_per_address: whole(1, 4096).optional(),
       /** Reply bytes that may wait for one client that does not read them; beyond, it is disconnected. */
       send_queue_bytes: whole(65_536, 1_073_741_824).default(16 * 1024 * 1024),
       /** A frame must arrive whole within this time plus one second per MiB. */
@@ -125,6 +129,8 @@ export type CertificateSource = 'self-signed' | { readonly certificate: string; 
 
 export interface NodeLimits {
   readonly connections: number
+  readonly httpConnections: number
+  readonly httpConnectionsPerAddress: number
   readonly sendQueueBytes: number
   readonly frameTimeoutMs: number
   readonly firstFrameTimeoutMs: number
@@ -248,6 +254,9 @@ function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeCon
     log: { level: file.log.level, file: file.log.file ?? null },
     limits: {
       connections: file.limits.connections,
+      httpConnections: file.limits.http_connections,
+      httpConnectionsPerAddress:
+        file.limits.http_connections_per_address ?? Math.ceil(file.limits.http_connections / 4),
       sendQueueBytes: file.limits.send_queue_bytes,
       frameTimeoutMs: file.limits.frame_timeout_ms,
       firstFrameTimeoutMs: file.limits.first_frame_timeout_ms,

@@ -15,7 +15,7 @@ import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import type { Log } from '../../consensus/ports.ts'
-import { type Address, formatAddress } from './address.ts'
+import { type Address, formatAddress, remoteOf } from './address.ts'
 import type { KeyPair } from './certificates.ts'
 import { DRAIN_MS } from './client-listener.ts'
 import type { NodeConfig } from './config.ts'
@@ -148,7 +148,7 @@ export class Gateway {
   #watchHandshakes(server: TlsServer): void {
     this.#secure.push(server)
     server.on('tlsClientError', (error, socket) => {
-      this.#log.warn('client-tls', { address: addressOf(socket), why: systemCode(error) || error.message })
+      this.#log.warn('client-tls', { address: remoteOf(socket), why: systemCode(error) || error.message })
       socket.destroy()
     })
   }
@@ -160,7 +160,7 @@ export class Gateway {
       { ...TLS, ...this.#options.pair, handshakeTimeout: this.#handshakeMs, noDelay: true },
       (socket) => {
         socket.on('error', () => {})
-        const inner = this.#dialLoopback({ transport: 1, secure: true, address: addressOf(socket) })
+        const inner = this.#dialLoopback({ transport: 1, secure: true, address: remoteOf(socket) })
         if (inner === null) return void socket.destroy()
         socket.pipe(inner).pipe(socket)
         inner.once('close', () => endSoon(socket))
@@ -197,7 +197,7 @@ export class Gateway {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, secure: boolean): void {
-    const address = addressOf(request.socket)
+    const address = remoteOf(request.socket)
     const { origin } = request.headers
     if (origin !== undefined && !this.#allows(origin)) {
       this.#log.warn('client-refused', { address, origin: origin.slice(0, 200), why: 'not in websocket.origins' })
@@ -236,10 +236,6 @@ export class Gateway {
     inner.write(encodeIntroduction(introduction, target.secret))
     return inner
   }
-}
-
-function addressOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
-  return formatAddress({ host: remoteAddress ?? 'unknown', port: remotePort ?? 0 })
 }
 
 /** Destroys it when it has not ended by itself, or its peer does not take what is left. */

@@ -1,17 +1,24 @@
 // The node's HTTP side, on the main thread: GET /health for probes, GET /status for people and tools, the simulator as a page,
 // and Iggy's REST API, which is a client of the cluster.
 import type { Server } from 'node:http'
-import { serve } from '@hono/node-server'
+import { type Http2Bindings, type HttpBindings, serve } from '@hono/node-server'
 import { Hono } from 'hono'
-import { type Address, formatAddress } from './address.ts'
+import type { Log } from '../../consensus/ports.ts'
+import { type Address, formatAddress, remoteOf } from './address.ts'
+import type { NodeLimits } from './config.ts'
 import { listenError, messageOf } from './errors.ts'
+import { HttpDoor } from './http-door.ts'
 import { type RestApi, serveRest } from './rest/api.ts'
+import { answerOf } from './rest/errors.ts'
 import { serveSimulator } from './simulator-page.ts'
 import type { NodeStatus } from './status.ts'
 
 /** Throws when the replica thread does not answer in time. */
 export type StatusSource = () => Promise<NodeStatus>
 
+/** A request must have arrived whole within this. */
+const REQUEST_MS = 10_000
+const SWEEP_MS = 500
 const ROUTES = ['/health', '/status', '/simulator/'] as const
 
 export function createApp(status: StatusSource, rest: RestApi | null = null): Hono {
@@ -54,14 +61,30 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-export async function serveHttp(
-  address: Address,
-  status: StatusSource,
-  rest: RestApi | null = null,
-): Promise<HttpServer> {
+export interface HttpOptions {
+  readonly status: StatusSource
+  readonly rest: RestApi | null
+  readonly limits: NodeLimits
+  readonly log: Log
+}
+
+export async function serveHttp(address: Address, { status, rest, limits, log }: HttpOptions): Promise<HttpServer> {
   const app = createApp(status, rest)
+  const door = new HttpDoor(limits, log)
+  const answer = (request: Request, env: HttpBindings | Http2Bindings): Response | Promise<Response> => {
+    const refusal = door.refusalOf(env.incoming.socket)
+    if (refusal === null) return app.fetch(request, env)
+    const response = answerOf(refusal)
+    response.headers.set('Connection', 'close')
+    return response
+  }
+  const serverOptions = {
+    headersTimeout: Math.min(REQUEST_MS, limits.firstFrameTimeoutMs),
+    requestTimeout: REQUEST_MS,
+    connectionsCheckingInterval: SWEEP_MS,
+  }
   return await new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, hostname: address.host, port: address.port }, (info) => {
+    const server = serve({ fetch: answer, hostname: address.host, port: address.port, serverOptions }, (info) => {
       server.off('error', refused)
       server.on('error', () => {})
       resolve({
@@ -73,9 +96,16 @@ export async function serveHttp(
           }),
       })
     }) as Server
-    server.maxConnections = 256
-    server.headersTimeout = 10_000
-    server.requestTimeout = 10_000
+    server.on('connection', (socket) => door.open(socket))
+    // Of a connection on which nothing moves. While the node still works at an answer, that is not the client's doing.
+    server.timeout = limits.sendTimeoutMs
+    server.on('request', (_request, response) => {
+      response.on('timeout', (socket) => {
+        if (socket.writableLength === 0) return
+        log.warn('http-does-not-read', { address: remoteOf(socket), queued: socket.writableLength })
+        socket.destroy()
+      })
+    })
     const refused = (error: Error) => reject(listenError(error, formatAddress(address), 'HTTP', '--http'))
     server.once('error', refused)
   })

@@ -132,7 +132,8 @@ export class GalgoNode {
     const sessions = new RestSessions(() => this.#clusterView())
     this.#rest = sessions
     const rest = { sessions, checksummer: makeChecksummer(), frameSizeMax: () => this.#frameSizeMax, log }
-    this.#http = await serveHttp(address, () => this.status(), rest)
+    const { limits } = this.#config
+    this.#http = await serveHttp(address, { status: () => this.status(), rest, limits, log })
   }
 
   #clusterView(): ClusterView | null {

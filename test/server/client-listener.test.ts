@@ -18,6 +18,8 @@ import { frame, message } from './fake-driver.ts'
 
 const LIMITS: NodeLimits = {
   connections: 4,
+  httpConnections: 1,
+  httpConnectionsPerAddress: 1,
   sendQueueBytes: 256 * 1024,
   frameTimeoutMs: 60_000,
   firstFrameTimeoutMs: 60_000,

@@ -37,6 +37,9 @@ test('the defaults need only a directory and the addresses', () => {
   assert.deepEqual(config.root, { username: 'iggy', password: 'iggy' })
   assert.deepEqual(config.cpus, [])
   assert.equal(config.limits.connections, 1024)
+  assert.deepEqual([config.limits.httpConnections, config.limits.httpConnectionsPerAddress], [256, 64])
+  const fewer = loadConfig(MINIMAL, { GALGO_LIMITS_HTTP_CONNECTIONS: '10' }).limits
+  assert.equal(fewer.httpConnectionsPerAddress, 3, 'a quarter')
 })
 
 test('a flag wins over a variable, a variable over the file, the file over the default', () => {

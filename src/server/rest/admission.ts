@@ -3,8 +3,8 @@
 // bounded by the connections of the server.
 //
 // Strangers are those whose token nobody has been let in with yet. They have few places, of their own, and no body of theirs is
-// read before the cluster has said that the token is good; bodies of logins are so small that all connections together hold
-// 4 MiB of them. So whoever has no token takes nothing from those who have one.
+// read before the cluster has said that the token is good; bodies of logins are so small that 256 connections together
+// hold 4 MiB of them. So whoever has no token takes nothing from those who have one.
 import { RestError, refuseHttp } from './errors.ts'
 
 export const REQUESTS_MAX = 128
