@@ -131,8 +131,9 @@ export class GalgoNode {
   async #openHttp(address: Address, log: Log): Promise<void> {
     const sessions = new RestSessions(() => this.#clusterView())
     this.#rest = sessions
-    const rest = { sessions, checksummer: makeChecksummer(), frameSizeMax: () => this.#frameSizeMax, log }
     const { limits } = this.#config
+    const hostShare = Math.min(1, limits.httpConnectionsPerAddress / limits.httpConnections)
+    const rest = { sessions, checksummer: makeChecksummer(), frameSizeMax: () => this.#frameSizeMax, log, hostShare }
     this.#http = await serveHttp(address, { status: () => this.status(), rest, limits, log })
   }
 

@@ -21,6 +21,7 @@ import {
   LOGINS_MAX,
   REQUESTS_MAX,
   STRANGERS_MAX,
+  type Ticket,
 } from '../../src/server/rest/admission.ts'
 import { RestError } from '../../src/server/rest/errors.ts'
 import { jsonText, parseJson, sizeText } from '../../src/server/rest/json.ts'
@@ -231,8 +232,8 @@ test('a node that is starting or stopping says so', async () => {
 })
 
 test('requests, logins and bytes of bodies at a time; what is given back may be taken again', async () => {
-  const admission = new Admission()
-  const tickets = Array.from({ length: REQUESTS_MAX + 1 }, () => admission.ticket())
+  const admission = new Admission(1)
+  const tickets = Array.from({ length: REQUESTS_MAX + 1 }, () => admission.ticket('host'))
   const busy = isRefusal(503, 'server_busy')
   for (let i = 0; i < LOGINS_MAX; i++) tickets[i]?.enter('login')
   assert.throws(() => tickets[LOGINS_MAX]?.enter('login'), busy)
@@ -246,7 +247,7 @@ test('requests, logins and bytes of bodies at a time; what is given back may be 
   for (let i = 0; i < STRANGERS_MAX; i++) tickets[i]?.enter('stranger')
   assert.throws(() => tickets[STRANGERS_MAX]?.enter('stranger'), busy)
   for (let i = STRANGERS_MAX; i < STRANGERS_MAX + REQUESTS_MAX; i++)
-    (tickets[i] ??= admission.ticket()).enter('request')
+    (tickets[i] ??= admission.ticket('host')).enter('request')
   assert.throws(() => tickets[0]?.enter('request'), busy)
   tickets[0]?.enter('stranger')
   for (const ticket of tickets) ticket.leave()
@@ -255,16 +256,16 @@ test('requests, logins and bytes of bodies at a time; what is given back may be 
   const post = (body: string): Request =>
     new Request('http://a/', { method: 'POST', body, headers: { 'Content-Type': 'application/json; charset=utf-8' } })
   admission.bytes = BODIES_MAX - 4
-  const ticket = admission.ticket()
+  const ticket = admission.ticket('host')
   await assert.rejects(ticket.body(post('12345'), 100), busy)
   assert.equal(Buffer.from(await ticket.body(post('1234'), 100)).toString(), '1234')
   ticket.leave()
   assert.equal(admission.bytes, BODIES_MAX - 4)
   await assert.rejects(ticket.body(post('12345'), 4), isRefusal(413, 'payload_too_large'))
-  assert.equal((await admission.ticket().loginBody(post('12345'))).length, 5)
+  assert.equal((await admission.ticket('host').loginBody(post('12345'))).length, 5)
   assert.equal(admission.bytes, BODIES_MAX - 4)
   const large = post('x'.repeat(LOGIN_BODY_MAX + 1))
-  await assert.rejects(admission.ticket().loginBody(large), isRefusal(413, 'payload_too_large'))
+  await assert.rejects(admission.ticket('host').loginBody(large), isRefusal(413, 'payload_too_large'))
 })
 
 test('numbers of 64 and 128 bits are read and written as they are', () => {
@@ -290,4 +291,31 @@ test('sizes have the largest unit that is exact', () => {
     [2 ** 40, '1 TiB'],
   ] as const)
     assert.equal(sizeText(bytes), text)
+})
+
+test('of logins and of strangers one host has its share, and takes nothing from others', () => {
+  const admission = new Admission(1 / 4)
+  const tooMany = isRefusal(429, 'too_many_requests')
+  for (const [kind, max] of [
+    ['login', LOGINS_MAX],
+    ['stranger', STRANGERS_MAX],
+  ] as const) {
+    const enter = (host: string): Ticket => {
+      const ticket = admission.ticket(host)
+      ticket.enter(kind)
+      return ticket
+    }
+    const first = Array.from({ length: max / 4 }, () => enter('10.0.0.1'))
+    assert.throws(() => enter('10.0.0.1'), tooMany)
+    const others = ['10.0.0.2', '10.0.0.3', '10.0.0.4'].flatMap((host) => first.map(() => enter(host)))
+    assert.throws(() => enter('10.0.0.5'), isRefusal(503, 'server_busy'))
+    // Whoever turns out to be known is no stranger any more.
+    first[0]?.enter('request')
+    const again = enter('10.0.0.1')
+    for (const ticket of [...first, ...others, again]) ticket.leave()
+    assert.deepEqual([admission.requests, admission.logins, admission.strangers], [0, 0, 0])
+    enter('10.0.0.1').leave()
+  }
+  // Known ones have no share: they have a number of requests for each token.
+  for (let i = 0; i < REQUESTS_MAX; i++) admission.ticket('10.0.0.1').enter('request')
 })

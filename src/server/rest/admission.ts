@@ -4,7 +4,8 @@
 //
 // Strangers are those whose token nobody has been let in with yet. They have few places, of their own, and no body of theirs is
 // read before the cluster has said that the token is good; bodies of logins are so small that 256 connections together
-// hold 4 MiB of them. So whoever has no token takes nothing from those who have one.
+// hold 4 MiB of them. So whoever has no token takes nothing from those who have one; and of logins and
+// strangers one host has its share, as of the connections (http-door.ts), so that it takes nothing from other hosts.
 import { RestError, refuseHttp } from './errors.ts'
 
 export const REQUESTS_MAX = 128
@@ -21,20 +22,51 @@ export class Admission {
   logins = 0
   strangers = 0
   bytes = 0
+  readonly #perHost: Readonly<Record<'login' | 'stranger', number>>
+  /** How many of a kind are from one host. */
+  readonly #hosts = new Map<string, number>()
 
-  /** For one request; it has to be given back. */
-  ticket(): Ticket {
-    return new Ticket(this)
+  /** `share`: what one host may have of the logins and strangers; 1: all. */
+  constructor(share: number) {
+    this.#perHost = { login: Math.ceil(LOGINS_MAX * share), stranger: Math.ceil(STRANGERS_MAX * share) }
+  }
+
+  /** For one request; it has to be given back. `host`: whose it is, without the port. */
+  ticket(host: string): Ticket {
+    return new Ticket(this, host)
+  }
+
+  /** Throws when this host has its share. */
+  enterFrom(host: string, kind: 'login' | 'stranger'): void {
+    const key = `${kind} ${host}`
+    const count = this.#hosts.get(key) ?? 0
+    const max = this.#perHost[kind]
+    if (count >= max)
+      throw refuseHttp(
+        429,
+        'too_many_requests',
+        `${max} ${kind === 'login' ? 'logins' : 'requests with tokens that are not known yet'} from ${host} are under way, as many as one address may have; await some of them`,
+      )
+    this.#hosts.set(key, count + 1)
+  }
+
+  leaveFrom(host: string, kind: 'login' | 'stranger'): void {
+    const key = `${kind} ${host}`
+    const left = (this.#hosts.get(key) ?? 0) - 1
+    if (left > 0) this.#hosts.set(key, left)
+    else this.#hosts.delete(key)
   }
 }
 
 export class Ticket {
   readonly #admission: Admission
+  readonly #host: string
   #bytes = 0
   #entered: Kind | null = null
 
-  constructor(admission: Admission) {
+  constructor(admission: Admission, host: string) {
     this.#admission = admission
+    this.#host = host
   }
 
   /** Who sends it may be anybody. */
@@ -57,9 +89,11 @@ export class Ticket {
     const admission = this.#admission
     if (kind === 'stranger') {
       if (admission.strangers >= STRANGERS_MAX) throw busy()
+      admission.enterFrom(this.#host, kind)
       admission.strangers += 1
     } else {
       if (admission.requests >= REQUESTS_MAX || (kind === 'login' && admission.logins >= LOGINS_MAX)) throw busy()
+      if (kind === 'login') admission.enterFrom(this.#host, kind)
       admission.requests += 1
       if (kind === 'login') admission.logins += 1
     }
@@ -71,6 +105,7 @@ export class Ticket {
     if (this.#entered === 'stranger') admission.strangers -= 1
     else if (this.#entered !== null) admission.requests -= 1
     if (this.#entered === 'login') admission.logins -= 1
+    if (this.#entered === 'login' || this.#entered === 'stranger') admission.leaveFrom(this.#host, this.#entered)
     this.#entered = null
   }
 

@@ -6,6 +6,7 @@
 import { getConnInfo } from '@hono/node-server/conninfo'
 import type { Context, Hono } from 'hono'
 import type { Log } from '../../../consensus/ports.ts'
+import { hostOf } from '../../state/host.ts'
 import { formatAddress } from '../address.ts'
 import { Admission, type Ticket } from './admission.ts'
 import { bearerOf, Call, type RestParts, type Route } from './call.ts'
@@ -25,10 +26,12 @@ const NO_BYTES = new Uint8Array(0)
 
 export interface RestApi extends RestParts {
   readonly log: Log
+  /** What one host may have of the room for those whom nobody knows yet, above 0; 1: all. */
+  readonly hostShare: number
 }
 
 export function serveRest(app: Hono, api: RestApi): void {
-  const admission = new Admission()
+  const admission = new Admission(api.hostShare)
   const methods = new Map<string, string[]>()
   for (const route of ROUTES) {
     app.on(route.method, route.path, (c) => answer(c, route, api, admission))
@@ -47,7 +50,7 @@ export function serveRest(app: Hono, api: RestApi): void {
 
 async function answer(c: Context, route: Route, api: RestApi, admission: Admission): Promise<Response> {
   try {
-    const ticket = admission.ticket()
+    const ticket = admission.ticket(hostOf(addressOf(c)))
     let call: Call | null = null
     try {
       const body = await admit(c, route, api, ticket)
