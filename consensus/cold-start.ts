@@ -8,7 +8,13 @@
 //   … until all of everybody's headers are known; then: log_view = V, startView, and an op that says what may be lost
 //
 // Nothing that some replica had certainly synced may be missing: then nobody goes on, and an operator must decide.
+//
+// That too few may vote is only what the coordinator believes when it begins, from pings that may be old: whoever was lossy then
+// may be whole now. The votes know, for nobody who gave one becomes whole but by a later log. When a quorum of them come from
+// replicas that vote for this view as always, these choose its log; a loss is told only of an op that they cannot decide over and
+// that nobody can show: as long as somebody can, a lossy one too, it is fetched from there.
 import { type Header, headerOp, headerView, isParent, sameHeader } from '../storage/header.ts'
+import type { Undecided } from './quorum.ts'
 
 export interface ColdVote {
   readonly replica: number
@@ -21,6 +27,8 @@ export interface ColdVote {
   /** Everything up to here was certainly durable at this replica once. */
   readonly durableOp: number
   readonly lossEpoch: number
+  /** It knows where its log ends, and votes in the change to this view as always. */
+  readonly voter: boolean
   /** The last op that its journal can hold. */
   readonly end: number
   /** The first op that is not told yet; beyond `end` when all is. */
@@ -41,6 +49,13 @@ export type ColdOutcome =
       readonly lossEpoch: number
     }
 
+/** Does the log have this op? Whatever its header, when that is not known. */
+export function isShown(outcome: ColdOutcome, { op, header }: Undecided): boolean {
+  if (outcome.kind !== 'ready') return false
+  const shown = outcome.headers.find((other) => headerOp(other) === op)
+  return shown !== undefined && (header === null || sameHeader(shown, header))
+}
+
 export class ColdStart {
   readonly view: number
   readonly #votes = new Map<number, ColdVote>()
@@ -58,6 +73,18 @@ export class ColdStart {
 
   add(vote: ColdVote): void {
     this.#votes.set(vote.replica, vote)
+  }
+
+  /** Its process has ended: what the next one can show is asked anew. */
+  forget(replica: number): void {
+    this.#votes.delete(replica)
+  }
+
+  /** So many of those that have answered may vote as always. */
+  get voters(): number {
+    let voters = 0
+    for (const vote of this.#votes.values()) if (vote.voter) voters += 1
+    return voters
   }
 
   /** The log above `base`, an op that is executed at the coordinator. */

@@ -28,7 +28,7 @@
 //   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
 //   | coldStart       | op              |              |              |            |              |              |         |            |         |
-//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom |            |         |
+//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom | voter (u32) |        |
 //   | notMember       | member (24): who holds the place of replica, at 152: the addressee |              |              |         |            |         |
 //
 //   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. startViewChange: 128 is 1
@@ -81,6 +81,7 @@ export const FrameAt = {
     logView: 168,
     lossEpoch: 172,
     chainedFrom: 176,
+    voter: 184,
   },
   getHeaders: { opMin: 128, opMax: 136 },
   getPrepare: { checksum: 128, op: 144 },

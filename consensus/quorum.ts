@@ -56,9 +56,15 @@ export function withoutReplaced(votes: readonly Vote[]): readonly Vote[] {
   })
 }
 
+export interface Undecided {
+  readonly op: number
+  /** When anybody knows it. */
+  readonly header: Header | null
+}
+
 export type ViewChangeOutcome =
   /** Not enough messages, or an op that one of the missing replicas must decide. */
-  | { readonly kind: 'wait' }
+  | { readonly kind: 'wait'; readonly undecided: Undecided | null }
   /** Everybody spoke and still nobody can know: a halt that keeps the data. */
   | { readonly kind: 'stuck'; readonly op: number }
   /** The log: headers head first, without gaps, down to an op that is committed. */
@@ -74,7 +80,7 @@ export function chooseLog(
   pipelineMax: number,
 ): ViewChangeOutcome {
   const quorum = quorums(replicaCount)
-  if (messages.length < quorum.viewChange) return { kind: 'wait' }
+  if (messages.length < quorum.viewChange) return { kind: 'wait', undecided: null }
   const logView = Math.max(...messages.map((m) => m.logView))
   const canonical = messages.filter((m) => m.logView === logView)
   const opMax = Math.max(...canonical.map((m) => m.op))
@@ -117,7 +123,7 @@ export function chooseLog(
     if (op > opMin && op > commitMax && nacks >= quorum.nack) break
     // The op at the lower bound is committed: its prepare is repaired after the view has started.
     if (header === null || (copies === 0 && op > opMin)) {
-      return messages.length < replicaCount ? { kind: 'wait' } : { kind: 'stuck', op }
+      return messages.length < replicaCount ? { kind: 'wait', undecided: { op, header } } : { kind: 'stuck', op }
     }
     chosen.unshift(header)
   }

@@ -60,12 +60,12 @@ import { getMember, isLater, MEMBER_SIZE, type Member, NOBODY, namesMember, putM
 import type { Superblock } from '../storage/superblock.ts'
 import { CheckpointRebuild } from './checkpoint-rebuild.ts'
 import type { ClientTable } from './client-table.ts'
-import { ColdStart, type ColdVote } from './cold-start.ts'
+import { ColdStart, type ColdVote, isShown } from './cold-start.ts'
 import { Execution, isFence, isNumbered, isReplacement, stateOf, VsrOperation } from './execution.ts'
 import { FailSlow, Slow, type Waiting } from './fail-slow.ts'
 import { FrameAt, HEADERS_PER_FRAME, MEMBERS_BLOCK_SIZE } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
-import { chooseLog, majority, type Vote, withoutReplaced } from './quorum.ts'
+import { chooseLog, majority, type Undecided, type Vote, withoutReplaced } from './quorum.ts'
 import { ReadBarrier } from './read-barrier.ts'
 import { SegmentRepair } from './segment-repair.ts'
 import { type Received, StateSync } from './state-sync.ts'
@@ -1005,6 +1005,7 @@ export class Replica implements ReplicaPort {
     const peer = this.#peers[replica]
     if (!peer || replica === this.index) return
     peer.connected = false
+    this.#cold?.forget(replica)
     if (this.#halted || this.status !== 'normal' || this.#primaryOf(this.view) !== replica) return
     this.#wishFor(this.view + 1)
   }
@@ -2310,9 +2311,13 @@ export class Replica implements ReplicaPort {
     return headers
   }
 
+  #votes(): readonly Vote[] {
+    return withoutReplaced([...this.#doViewChanges.values()].map((entry) => entry.message))
+  }
+
   #tryStartView(): void {
     if (!this.#doViewChanges.has(this.index) || this.#logView >= this.view) return
-    const messages = withoutReplaced([...this.#doViewChanges.values()].map((entry) => entry.message))
+    const messages = this.#votes()
     if (!messages.some(({ replica }) => replica === this.index)) return
     const outcome = chooseLog(messages, this.replicaCount, this.#pipelineMax)
     if (outcome.kind === 'wait') return
@@ -2643,17 +2648,29 @@ export class Replica implements ReplicaPort {
     })
   }
 
-  /** Too few are left that may vote, power cuts are among the reasons, nobody leads, and all are there that may hold something. */
+  /** Enough may vote, and all the same cannot say whether the op was acknowledged: what they lack the others must show. */
+  get #undecided(): Undecided | null {
+    if (this.status !== 'view_change' || this.#logView >= this.view || !this.#doViewChanges.has(this.index)) return null
+    const outcome = chooseLog(this.#votes(), this.replicaCount, this.#pipelineMax)
+    return outcome.kind === 'wait' ? outcome.undecided : null
+  }
+
+  /**
+   * Too few are left that may vote, or that can decide, power cuts are among the reasons, nobody leads, and all are there that may
+   * hold something.
+   */
   get #mustStartCold(): boolean {
     // Who leads, or has put a log together and only waits for what others hold of it, has nothing to look for.
     const leads = this.#logView === this.view && this.#primaryOf(this.view) === this.index
     if (leads && this.status !== 'recovering_head') return false
     let present = 1
     let voters = this.status === 'recovering_head' ? 0 : 1
-    let lossy = this.lossy
+    const undecided = this.#undecided
+    let lossy = this.lossy || (undecided !== null && undecided.op <= this.#superblock.state.doubtOp)
     let led = false
     this.#peers.forEach((peer, r) => {
-      if (r === this.index || !this.#isLive(peer) || peer.replacement) return
+      // One whose process has ended may be another one when it is back.
+      if (r === this.index || !this.#isLive(peer) || !peer.connected || peer.replacement) return
       present += 1
       if (!peer.voteless) voters += 1
       lossy ||= peer.lossy
@@ -2661,7 +2678,7 @@ export class Replica implements ReplicaPort {
     })
     const enough = this.#acceptLoss ? this.#quorum : this.replicaCount
     // Damaged disks alone are no loss of power: then, as with durability `disk`, nobody goes on without what they may hold.
-    return present >= enough && voters < this.#quorum && lossy && !led
+    return present >= enough && (voters < this.#quorum || undecided !== null) && lossy && !led
   }
 
   #tickColdStart(): void {
@@ -2677,24 +2694,34 @@ export class Replica implements ReplicaPort {
     }
     this.#coldSince = Math.min(this.#coldSince, this.#now)
     if (this.#now - this.#coldSince < Timeouts.coldStart) return
-    let view = 1 + Math.max(this.view, ...this.#peers.map((peer, r) => (r === this.index ? 0 : peer.view)))
-    while (this.#primaryOf(view) !== this.index) view += 1
+    this.#coldSince = Number.POSITIVE_INFINITY
+    // Who cannot decide is the primary of its view, and everybody who votes is in it.
+    let { view } = this
+    if (this.#undecided === null) {
+      view = 1 + Math.max(view, ...this.#peers.map((peer, r) => (r === this.index ? 0 : peer.view)))
+      while (this.#primaryOf(view) !== this.index) view += 1
+    }
     this.#log.warn('cold-start', {
       view,
       what: 'too few replicas kept what they had in memory: the longest log that all of them together can show is looked for',
     })
-    this.#promiseView(view)
+    if (view > this.view) this.#promiseView(view)
     this.#coldDue = this.#now
     this.#cold = new ColdStart(view, 1 + this.#livePeers((peer) => !peer.replacement).length)
     this.#askCold()
   }
 
-  /** Whoever has the newest checkpoint, for others can take it; of these, the first. One that is damaged nobody can take. */
+  /**
+   * Whoever has the newest checkpoint, for others can take it; of these, the first, or who has the votes and cannot decide. One
+   * that is damaged nobody can take.
+   */
   #isColdCoordinator(): boolean {
     if (this.#stateLost || this.#sync.active || this.replacement) return false
+    const undecided = this.#undecided !== null
     return this.#peers.every((peer, r) => {
       if (r === this.index || !this.#isLive(peer) || peer.replacement || peer.stateLost) return true
-      return peer.checkpoint < this.checkpointOp || (peer.checkpoint === this.checkpointOp && r > this.index)
+      const first = r > this.index || undecided
+      return peer.checkpoint < this.checkpointOp || (peer.checkpoint === this.checkpointOp && first)
     })
   }
 
@@ -2741,6 +2768,7 @@ export class Replica implements ReplicaPort {
       commitMax: Math.max(this.commitMax, state.commitMax),
       durableOp: Math.max(state.durableOp, this.durableOp),
       lossEpoch: state.lossEpoch,
+      voter: this.status !== 'recovering_head',
       end: this.#journal.windowEnd,
       next: to + 1,
       headers,
@@ -2785,6 +2813,7 @@ export class Replica implements ReplicaPort {
     setU32(w, FrameAt.coldVote.logView, vote.logView)
     setU32(w, FrameAt.coldVote.lossEpoch, vote.lossEpoch)
     setU64(w, FrameAt.coldVote.chainedFrom, vote.chainedFrom)
+    setU32(w, FrameAt.coldVote.voter, vote.voter ? 1 : 0)
     this.#sendTo(to, frame)
   }
 
@@ -2808,6 +2837,7 @@ export class Replica implements ReplicaPort {
       commitMax: getU64(w, FrameAt.coldVote.commitMax),
       durableOp: getU64(w, FrameAt.coldVote.durableOp),
       lossEpoch: getU32(w, FrameAt.coldVote.lossEpoch),
+      voter: getU32(w, FrameAt.coldVote.voter) === 1,
       end: getU64(w, FrameAt.coldVote.end),
       next: last + 1,
       headers: all,
@@ -2817,8 +2847,12 @@ export class Replica implements ReplicaPort {
 
   #tryStartCold(): void {
     const cold = this.#cold as ColdStart
+    const enough = cold.voters >= this.#quorum
+    const undecided = this.#undecided
+    if (enough && undecided === null) return this.#giveUpCold()
     const outcome = cold.decide(this.#commitHeader, this.#pipelineMax)
     if (outcome.kind === 'wait') return
+    if (enough && undecided !== null && isShown(outcome, undecided)) return this.#giveUpCold()
     if (outcome.kind === 'missing') {
       this.#log.error('synced-op-missing', {
         op: outcome.op,
@@ -2851,6 +2885,12 @@ export class Replica implements ReplicaPort {
         this.#afterLogInstalled()
       },
     )
+  }
+
+  /** A quorum may vote: it chooses the log, with what everybody shows of it. */
+  #giveUpCold(): void {
+    this.#cold = null
+    this.#log.info('cold-start-needless', { view: this.view })
   }
 
   /** Of the log that was just installed: a power cut may have taken what is missing of it, now or earlier. */

@@ -121,7 +121,7 @@ export class World {
     this.options = options
     this.checksummer = options.checksummer ?? quickChecksummer
     this.acknowledged = new AcknowledgedChecker(this.history, this.checksummer)
-    this.loss = new LossChecker(this.history, this.acknowledged, options.replicaCount)
+    this.loss = new LossChecker(this.history, this.acknowledged, this.nodes)
     const variant = 1000 * (options.variant ?? 0)
     this.random = new SeededRandom(options.seed, 1 + variant)
     this.network = new VirtualNetwork(this.scheduler, new SeededRandom(options.seed, 2 + variant), options.network)

@@ -1,7 +1,7 @@
 // The log that is put together after a power cut, from what each journal can still show.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ColdStart, type ColdVote } from '../../consensus/cold-start.ts'
+import { ColdStart, type ColdVote, isShown } from '../../consensus/cold-start.ts'
 import { type Header, headerOp } from '../../storage/header.ts'
 import { newHeader } from './cluster-model.ts'
 
@@ -30,6 +30,7 @@ function says(replica: number, shown: readonly Header[], change: Partial<ColdVot
     commitMax: 1,
     durableOp: 1,
     lossEpoch: 0,
+    voter: false,
     end: 40,
     next: 41,
     headers,
@@ -99,4 +100,25 @@ test('what a replica of the latest view still holds of a log that was replaced d
   // What it has executed stands in every later log.
   const executed = says(0, [two, three, four], { logView: 4, chainedFrom: 6, executed: four })
   assert.equal(decide(executed, says(1, [two, staleThree], { logView: 3 }), says(2, [])), 'head 4, commit 1, epoch 1')
+})
+
+test('those count who may vote as always, until their process ends, and then it is asked anew', () => {
+  const cold = new ColdStart(VIEW, 3)
+  for (const vote of [says(0, [], { voter: true }), says(1, []), says(2, [], { voter: true })]) cold.add(vote)
+  assert.equal(cold.voters, 2)
+  assert.equal(cold.decide(base, PIPELINE).kind, 'ready')
+  cold.forget(2)
+  assert.equal(cold.voters, 1)
+  assert.equal(cold.decide(base, PIPELINE).kind, 'wait')
+})
+
+test('an op is shown that the log has, and no other one in its place', () => {
+  const cold = new ColdStart(VIEW, 3)
+  for (const vote of [says(0, []), says(1, [two, three]), says(2, [])]) cold.add(vote)
+  const log = cold.decide(base, PIPELINE)
+  assert.equal(isShown(log, { op: 3, header: three }), true)
+  assert.equal(isShown(log, { op: 3, header: null }), true)
+  assert.equal(isShown(log, { op: 3, header: newThree }), false)
+  assert.equal(isShown(log, { op: 4, header: null }), false)
+  assert.equal(isShown({ kind: 'missing', op: 4 }, { op: 3, header: three }), false)
 })

@@ -109,6 +109,20 @@ test('corrupt is not absent: a copy that may have been acknowledged is waited fo
   assert.equal(choose(3, corrupt, corrupt, corrupt), 'stuck at 2')
 })
 
+test('who waits says for what: for more messages, or for an op, by its header if anybody knows it', () => {
+  const wait = (...messages: readonly Says[]): unknown => {
+    const outcome = chooseLog(
+      messages.map((message, replica) => says(replica, message)),
+      3,
+      PIPELINE,
+    )
+    return outcome.kind === 'wait' ? outcome.undecided : outcome
+  }
+  const corrupt = { headers: [two, one], bits: '-p' }
+  assert.equal(wait(corrupt), null)
+  assert.deepEqual(wait(corrupt, { headers: [one], bits: 'p' }), { op: 2, header: two })
+})
+
 test('an op known to be committed is not for vote', () => {
   const corrupt = { headers: [two, one], bits: 'np' }
   const behind = { headers: [one], bits: 'p' }

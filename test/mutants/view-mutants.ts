@@ -218,8 +218,18 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('damaged journals alone start the cluster anew', 'memory: two journals damaged', [
     REPLICA,
+    'return present >= enough && (voters < this.#quorum || undecided !== null) && lossy && !led',
+    'return present >= enough && (voters < this.#quorum || undecided !== null) && !led',
+  ]),
+  mutant('a loss is told although enough may vote and what they lack is shown', 'memory: a lossy one shows', [
+    REPLICA,
+    'const enough = cold.voters >= this.#quorum',
+    'const enough = cold.voters > this.replicaCount',
+  ]),
+  mutant('who may vote and cannot decide waits for ever', 'memory: nobody can show an op', [
+    REPLICA,
+    'return present >= enough && (voters < this.#quorum || undecided !== null) && lossy && !led',
     'return present >= enough && voters < this.#quorum && lossy && !led',
-    'return present >= enough && voters < this.#quorum && !led',
   ]),
   mutant('who executed what the others went on without takes their log', 'memory: what the others were told', [
     REPLICA,

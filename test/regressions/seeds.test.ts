@@ -117,6 +117,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'after a power cut with durability memory, a slot that held an op of before the checkpoint was no sign of a lost one: it was denied',
     { steady: false },
   ],
+  [
+    19000175,
+    'two were whole again, and a loss was told by the last word that one had of the other: what they lacked a lossy one could show',
+    { durability: 'memory', steady: false },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]

@@ -425,3 +425,69 @@ test('all lose power, and the newest checkpoint is damaged: the others, who have
   cluster.expectWhole()
   expectLosses(cluster, 1)
 })
+
+test('two are whole, and what they lack a lossy one shows: they get it from there, and nobody tells of another loss', () => {
+  const cluster = new Cluster(MEMORY)
+  cluster.request(7)
+  cluster.run(500)
+  cluster.client().ask()
+  cluster.run(500)
+  const { op } = cluster.replica(0)
+  cluster.powerOff(0, 1, 2)
+  // Of the log that is put together only the last replica holds the end; the others are whole with it all the same.
+  for (const index of [0, 1]) {
+    cluster.erase(index, op)
+    cluster.drop({ to: index, command: Command.prepare })
+  }
+  cluster.restart(0, 1, 2)
+  cluster.until(() => cluster.logged(0, 'cold-start'), 'the cold start')
+  // From here on the first does not hear that the second is lossy no more.
+  for (const command of [Command.ping, Command.pong]) cluster.drop({ from: 1, to: 0, command })
+  cluster.until(() => cluster.world.nodes.every(({ replica }) => replica?.lossy === false), 'the end of the doubt')
+  assert.deepEqual(
+    [0, 1, 2].map((index) => cluster.holds(index, op)),
+    [false, false, true],
+  )
+  cluster.powerOff(2)
+  cluster.restart(2)
+  cluster.run(5000)
+  assert.equal(cluster.world.loss.epoch, 1)
+  assert.equal(cluster.replica(2).lossy, true)
+  assert.equal(cluster.world.primary(), null)
+  cluster.heal()
+  cluster.expectCommit(op, 0, 1, 2)
+  renewSessions(cluster)
+  cluster.expectWhole()
+  expectLosses(cluster, 1)
+})
+
+test('two are whole, and nobody can show an op that one of them may have had: the others go on, and the loss is told', () => {
+  const cluster = new Cluster(MEMORY)
+  const [a, b, c] = cluster.roles()
+  cluster.request(3)
+  cluster.run(500)
+  const here = cluster.silence(c)
+  cluster.powerOff(b)
+  const bodies = cluster.drop({ to: b, command: Command.prepare })
+  const client = cluster.clients[0]
+  client?.ask()
+  cluster.run(5)
+  const { op } = cluster.replica(a)
+  cluster.restart(b)
+  // Told where the log of a ends, it has to doubt that it ever had the op; a loses power before it is on its disk.
+  cluster.until(() => cluster.replica(b).status === 'normal' && !cluster.replica(b).lossy, 'the end of the doubt')
+  assert.equal(cluster.replica(b).op, op)
+  cluster.powerOff(a)
+  cluster.erase(a, op)
+  bodies()
+  here()
+  cluster.run(5000)
+  assert.equal(cluster.world.primary(), null)
+  assert.equal(cluster.world.loss.epoch, 0, 'nobody goes on without the third')
+  cluster.restart(a)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  renewSessions(cluster)
+  cluster.expectWhole()
+  assert.equal(cluster.world.loss.lost, 0)
+  expectLosses(cluster, 1)
+})
