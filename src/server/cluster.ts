@@ -11,7 +11,7 @@ import { z } from 'zod'
 import type { Durability } from '../../storage/superblock.ts'
 import type { FromNode, NodeOrder, ToNode } from './cluster-node.ts'
 import { type ConfigFlags, loadConfig } from './config.ts'
-import { contentsOf, isFormatted, makeDirectory } from './data-directory.ts'
+import { contentsOf, isFormatted, lockData, makeDirectory, syncDirectory } from './data-directory.ts'
 import { directoryError, ServerError } from './errors.ts'
 import { clusterId, clusterIdText, formatNode } from './format.ts'
 import { openLog } from './log.ts'
@@ -105,7 +105,8 @@ function identify(data: string, { nodes, durability }: ClusterOptions): ClusterF
       `${data} holds a cluster of ${known.nodes} ${known.nodes === 1 ? 'node' : 'nodes'}, not of ${nodes}; start it with --nodes ${known.nodes}, or name another directory with --data`,
     )
   }
-  const names = contentsOf(data) ?? []
+  // A start that came no further has left nothing else.
+  const names = (contentsOf(data) ?? []).filter((name) => name !== `${CLUSTER_FILE}.new`)
   if (names.length > 0) {
     throw new ServerError(
       'directory-not-empty',
@@ -124,6 +125,8 @@ function writeIdentity(data: string, identity: ClusterFile): void {
   try {
     writeFileSync(`${path}.new`, `${JSON.stringify(identity, null, 2)}\n`, { flush: true })
     renameSync(`${path}.new`, path)
+    // What says that no node has ever run must not come back once one has: its directory would be made anew.
+    syncDirectory(data)
   } catch (error) {
     throw directoryError(error, data)
   }
@@ -210,12 +213,23 @@ async function format(
   options: ClusterOptions,
   report: Report,
 ): Promise<void> {
-  // What an earlier start did not finish, nobody has used.
-  rmSync(node.data, { recursive: true, force: true })
+  discard(node.data)
   report.formatting(node)
   const { nodes: replicas, frameSizeMax, journalSlots = JOURNAL_SLOTS } = options
   const shape = { cluster, replica: node.index, replicas, journalSlots, durability }
   await formatNode({ data: node.data, ...shape, ...(frameSizeMax === undefined ? {} : { frameSizeMax }) })
+}
+
+/** What an earlier start did not finish, nobody has used; but another one may be at it. */
+function discard(data: string): void {
+  const names = contentsOf(data)
+  if (names === null) return
+  const lock = lockData(data)
+  try {
+    for (const name of names) rmSync(join(data, name), { recursive: true, force: true })
+  } finally {
+    lock.release()
+  }
 }
 
 async function runAlone(node: NodePlan, data: string, report: Report, stop: AbortSignal): Promise<number> {

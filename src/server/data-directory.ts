@@ -1,11 +1,14 @@
 // The data directory of a node, seen from outside: does it exist, is it formatted, is it empty, how much room is there.
-import { mkdirSync, readdirSync, statfsSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { type Lock, lockDirectory } from 'io-uring-napi'
+import { UNFINISHED_FILE } from '../../storage/format.ts'
+import { JOURNAL_FILE } from '../../storage/journal.ts'
 import { SUPERBLOCK_FILE } from '../../storage/superblock.ts'
 import { directoryError, ServerError, systemCode } from './errors.ts'
 
 const LOCK_FILE = 'lock'
+const FORMAT_FILES: ReadonlySet<string> = new Set([UNFINISHED_FILE, JOURNAL_FILE, SUPERBLOCK_FILE])
 
 /** Names in the directory, without the lock; null when there is no directory. */
 export function contentsOf(data: string): string[] | null {
@@ -18,7 +21,8 @@ export function contentsOf(data: string): string[] | null {
 }
 
 export function isFormatted(data: string): boolean {
-  return contentsOf(data)?.includes(SUPERBLOCK_FILE) ?? false
+  const names = contentsOf(data) ?? []
+  return names.includes(SUPERBLOCK_FILE) && !names.includes(UNFINISHED_FILE)
 }
 
 export function assertFormatted(data: string): void {
@@ -29,30 +33,41 @@ export function assertFormatted(data: string): void {
       `there is no data directory ${data}; make it with \`galgo format --data ${data}\`, or with \`galgo recover\` if it was lost, or name another with --data`,
     )
   }
+  if (names.includes(UNFINISHED_FILE)) {
+    throw new ServerError(
+      'not-formatted',
+      `the format of ${data} was interrupted before its end, so nothing was ever kept there; run the same \`galgo format\` (or \`galgo recover\`) again`,
+    )
+  }
   if (names.includes(SUPERBLOCK_FILE)) return
   const what =
     names.length === 0
       ? `is empty; make it a node's with \`galgo format --data ${data}\`, or with \`galgo recover\` if its data was lost`
-      : 'has no superblock; it is not a data directory of Galgo, or its format was interrupted'
+      : `has no superblock: it is not a data directory of Galgo, or that was lost; name another with --data, or, if a node ran here, move the directory away and make a replacement with \`galgo recover --data ${data}\``
   throw new ServerError('not-formatted', `the directory ${data} ${what}`)
 }
 
-/** Makes the directory if needed; throws when it holds anything. */
-export function makeEmptyDirectory(data: string): void {
+/** Throws when it holds anything, other than what an interrupted format left. */
+export function assertFormattable(data: string): void {
   const names = contentsOf(data) ?? []
-  if (names.includes(SUPERBLOCK_FILE)) {
+  const others = names.filter((name) => !(names.includes(UNFINISHED_FILE) && FORMAT_FILES.has(name)))
+  if (others.includes(SUPERBLOCK_FILE)) {
     throw new ServerError(
       'already-formatted',
       `${data} is formatted already; start it with \`galgo start --data ${data}\`, or name another directory`,
     )
   }
-  if (names.length > 0) {
+  if (others.length > 0) {
     throw new ServerError(
       'directory-not-empty',
-      `${data} is not empty (it holds ${names.slice(0, 3).join(', ')}${names.length > 3 ? ', …' : ''}); empty it or name another directory`,
+      `${data} is not empty (it holds ${others.slice(0, 3).join(', ')}${others.length > 3 ? ', …' : ''}); empty it or name another directory`,
     )
   }
-  makeDirectory(data)
+}
+
+/** Gives back the room of what an interrupted format left; that it was interrupted can still be seen. */
+export function clearUnfinished(data: string): void {
+  for (const name of FORMAT_FILES) if (name !== UNFINISHED_FILE) rmSync(join(data, name), { force: true })
 }
 
 /**
@@ -67,10 +82,23 @@ export function makeDirectory(data: string): void {
       missing.unshift(path)
       path = dirname(path)
     }
-    for (const directory of missing) mkdirSync(directory)
+    for (const directory of missing) {
+      mkdirSync(directory)
+      syncDirectory(dirname(directory))
+    }
     readdirSync(data)
   } catch (error) {
     throw directoryError(error, data)
+  }
+}
+
+/** What was made, renamed or removed in it stays so when the machine loses its power. */
+export function syncDirectory(directory: string): void {
+  const fd = openSync(directory, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
   }
 }
 

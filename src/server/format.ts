@@ -1,14 +1,22 @@
-// `galgo format`: makes the data directory of one node, once in its life. The journal is written whole, then the superblock:
-// a directory with a superblock is complete.
+// `galgo format`: makes the data directory of one node, once in its life. When it is interrupted it can be run again: see
+// `storage/format.ts`.
 import { randomInt } from 'node:crypto'
 import { resolve } from 'node:path'
 import { type IoDriver, openDriver } from 'io-uring-napi'
-import { type DiskResult } from '../../storage/disk.ts'
-import { Journal, journalSize } from '../../storage/journal.ts'
+import type { DiskResult } from '../../storage/disk.ts'
+import { formatDirectory } from '../../storage/format.ts'
+import { journalSize } from '../../storage/journal.ts'
 import { INSTANCE_MAX } from '../../storage/member.ts'
-import { type Durability, type Geometry, geometryFault, Superblock } from '../../storage/superblock.ts'
+import { type Durability, type Geometry, geometryFault } from '../../storage/superblock.ts'
 import { makeChecksummer } from './checksummer.ts'
-import { assertRoom, lockData, makeEmptyDirectory } from './data-directory.ts'
+import {
+  assertFormattable,
+  assertRoom,
+  clearUnfinished,
+  lockData,
+  makeDirectory,
+  syncDirectory,
+} from './data-directory.ts'
 import { DriverDisk } from './disk.ts'
 import { diskFull, ServerError } from './errors.ts'
 import { silentLog } from './log.ts'
@@ -24,7 +32,7 @@ export const FormatDefaults = {
 } as const
 
 export interface FormatOptions {
-  /** Directory to make; absent or empty. */
+  /** Directory to make; absent, empty, or left unfinished by an earlier format. */
   readonly data: string
   /** The same on all nodes: 32 hex digits, or a name from which they are derived. */
   readonly cluster: string
@@ -52,10 +60,14 @@ export async function formatNode(options: FormatOptions): Promise<void> {
       'bad-config',
       'a cluster of one node has nobody who could give a lost directory back; restore it from a copy, or begin a new cluster with `galgo format`',
     )
-  makeEmptyDirectory(data)
-  assertRoom(data, journalSize(geometry))
+  assertFormattable(data)
+  makeDirectory(data)
   const lock = lockData(data)
   try {
+    // Another process may have come first.
+    assertFormattable(data)
+    clearUnfinished(data)
+    assertRoom(data, journalSize(geometry))
     const driver = await openDriver({ kind: 'auto' })
     try {
       await writeFiles(driver, data, geometry, options)
@@ -121,26 +133,28 @@ async function writeFiles(
   { progress, replacement = false }: Pick<FormatOptions, 'progress' | 'replacement'>,
 ): Promise<void> {
   const disk = new DriverDisk({ driver, root: data, log: silentLog })
-  const checksummer = makeChecksummer()
+  const parts = {
+    disk,
+    geometry,
+    checksummer: makeChecksummer(),
+    memory: driver,
+    known: { replacement },
+    ...(progress && { progress }),
+  }
   try {
-    const journal = await new Promise<DiskResult>((done) => {
-      Journal.format(disk, geometry, checksummer, driver, done, progress)
+    await new Promise<void>((done, failed) => {
+      formatDirectory(parts, (result, file) => (result === 'ok' ? done() : failed(writeError(result, file, data))))
     })
-    check(journal, 'journal', data)
-    const superblock = await new Promise<DiskResult>((done) => {
-      new Superblock(disk, checksummer, driver).format(geometry, done, { replacement })
-    })
-    check(superblock, 'superblock', data)
+    syncDirectory(data)
   } finally {
     disk.close()
   }
 }
 
-function check(result: DiskResult, file: string, data: string): void {
-  if (result === 'ok') return
-  if (result === 'full') throw diskFull(data)
-  throw new ServerError(
+function writeError(result: DiskResult, file: string, data: string): ServerError {
+  if (result === 'full') return diskFull(data)
+  return new ServerError(
     'disk-failed',
-    `the ${file} in ${data} could not be written; check the disk, remove the directory and format again`,
+    `the file ${file} in ${data} could not be written; check the disk, and run the same command again`,
   )
 }
