@@ -72,12 +72,14 @@ export type ViewChangeOutcome =
 
 /**
  * The canonical log is that of the highest log_view. An op at its end goes only when a nack quorum certainly never held
- * it; an op that may have been acknowledged and that nobody can show is waited for.
+ * it; an op that may have been acknowledged and that nobody can show is waited for. `lazy`: what was acknowledged may be lost, so
+ * one that is known to be committed is, too.
  */
 export function chooseLog(
   messages: readonly DoViewChange[],
   replicaCount: number,
   pipelineMax: number,
+  lazy = false,
 ): ViewChangeOutcome {
   const quorum = quorums(replicaCount)
   if (messages.length < quorum.viewChange) return { kind: 'wait', undecided: null }
@@ -122,7 +124,8 @@ export function chooseLog(
     }
     if (op > opMin && op > commitMax && nacks >= quorum.nack) break
     // The op at the lower bound is committed: its prepare is repaired after the view has started.
-    if (header === null || (copies === 0 && op > opMin)) {
+    const sure = op === opMin && (!lazy || messages.some((m) => m.commitMin >= op && m.lossEpoch >= lossEpoch))
+    if (header === null || (copies === 0 && !sure)) {
       return messages.length < replicaCount ? { kind: 'wait', undecided: { op, header } } : { kind: 'stuck', op }
     }
     chosen.unshift(header)

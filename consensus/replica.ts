@@ -2319,7 +2319,7 @@ export class Replica implements ReplicaPort {
     if (!this.#doViewChanges.has(this.index) || this.#logView >= this.view) return
     const messages = this.#votes()
     if (!messages.some(({ replica }) => replica === this.index)) return
-    const outcome = chooseLog(messages, this.replicaCount, this.#pipelineMax)
+    const outcome = chooseLog(messages, this.replicaCount, this.#pipelineMax, this.#lazy)
     if (outcome.kind === 'wait') return
     if (outcome.kind === 'stuck') {
       this.#log.error('log-undecidable', {
@@ -2651,7 +2651,7 @@ export class Replica implements ReplicaPort {
   /** Enough may vote, and all the same cannot say whether the op was acknowledged: what they lack the others must show. */
   get #undecided(): Undecided | null {
     if (this.status !== 'view_change' || this.#logView >= this.view || !this.#doViewChanges.has(this.index)) return null
-    const outcome = chooseLog(this.#votes(), this.replicaCount, this.#pipelineMax)
+    const outcome = chooseLog(this.#votes(), this.replicaCount, this.#pipelineMax, this.#lazy)
     return outcome.kind === 'wait' ? outcome.undecided : null
   }
 

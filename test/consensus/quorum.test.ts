@@ -135,6 +135,23 @@ test('an op known to be committed is not for vote', () => {
   assert.equal(chooseLog([...messages, says(2, { headers: [two, one], bits: 'pp' })], 3, PIPELINE).kind, 'ready')
 })
 
+test('where what was acknowledged may be lost, an op that is known to be committed must be shown, or executed by one of them', () => {
+  const corrupt = { ...says(0, { headers: [two], bits: '-', commit: 2 }), commitMin: 1 }
+  const behind = says(1, { headers: [one], bits: 'p' })
+  assert.equal(chooseLog([corrupt, behind], 3, PIPELINE).kind, 'ready')
+  assert.deepEqual(chooseLog([corrupt, behind], 3, PIPELINE, true), {
+    kind: 'wait',
+    undecided: { op: 2, header: two },
+  })
+  const executed = { ...corrupt, commitMin: 2 }
+  assert.equal(chooseLog([executed, behind], 3, PIPELINE, true).kind, 'ready')
+  // Unless that was before a loss that the other one knows of.
+  const later = says(1, { headers: [two, one], bits: '-p', logView: 2, lossEpoch: 1 })
+  assert.equal(chooseLog([executed, { ...later, commitMax: 2 }], 3, PIPELINE, true).kind, 'wait')
+  const has = says(1, { headers: [two, one], bits: 'pp' })
+  assert.equal(chooseLog([corrupt, has], 3, PIPELINE, true).kind, 'ready')
+})
+
 test('the highest log_view decides, not the longest log', () => {
   const later = newHeader(2, 2, one, 0)
   const longer = { headers: [three, two, one], bits: 'ppp' }

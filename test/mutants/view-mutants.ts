@@ -226,6 +226,11 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'const enough = cold.voters >= this.#quorum',
     'const enough = cold.voters > this.replicaCount',
   ]),
+  mutant('a view begins without an op that is committed and may be lost', 'memory: to be committed that it lost', [
+    QUORUM,
+    'messages.some((m) => m.commitMin >= op && m.lossEpoch >= lossEpoch)',
+    'messages.length > 0',
+  ]),
   mutant('who may vote and cannot decide waits for ever', 'memory: nobody can show an op', [
     REPLICA,
     'return present >= enough && (voters < this.#quorum || undecided !== null) && lossy && !led',
