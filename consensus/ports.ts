@@ -67,8 +67,8 @@ export interface StateMachine {
   transfer(spans: readonly SegmentSpan[], options: TransferRequest): Transfer
   /** Who is told when a reader or the scrubber comes across damage in what a durable checkpoint counts. */
   watchDamage(listener: DamageListener): void
-  /** Reads of all that a durable checkpoint counts, one segment after the other, without end while there are any. */
-  scrub(): void
+  /** One read of all that a durable checkpoint counts, one segment after the other, unless one is under way; round after round. */
+  scrub(): 'more' | 'round-ended'
   /** Is this segment still one of a partition? */
   hasSegment(name: string): boolean
   /** Bytes of a file that a durable checkpoint refers to, for a replica that lacks them; `bytes` is aligned memory. */

@@ -74,6 +74,8 @@ import { type Received, StateSync } from './state-sync.ts'
 export const Timeouts = {
   heartbeat: 50,
   ping: 100,
+  /** While there is nothing new to tell. */
+  pingIdle: 200,
   /** Without a sign of the primary: the wish for another view. Plus a random part of the same size, at most. */
   election: 300,
   electionJitter: 150,
@@ -97,6 +99,8 @@ export const Timeouts = {
   patience: 2000,
   /** Between two reads of the scrubber, of a frame's size or somewhat more. */
   scrub: 100,
+  /** Between the beginnings of two rounds of the scrubber, at least: little data need not be read all the time. */
+  scrubRound: 5000,
   /** Durability `memory`: what is acknowledged is on its way to the disk within this time. */
   flush: 30,
   /** Everybody has been there for this long, and nobody leads. */
@@ -105,7 +109,7 @@ export const Timeouts = {
   tickMax: 50,
 } as const
 assert(Timeouts.heartbeat * 4 <= Timeouts.election)
-assert(Timeouts.ping * 4 <= Timeouts.abdicate)
+assert(Timeouts.pingIdle * 4 <= Timeouts.abdicate)
 
 const REPAIRS_MAX = 8
 /** So much of its time, at most, the log waits for replicas that lag all the time: fewer than one in a hundred requests notice. */
@@ -314,6 +318,8 @@ export class Replica implements ReplicaPort {
   readonly #sync: StateSync
   readonly #segmentRepair: SegmentRepair
   #scrubDue = 0
+  /** The present round of the scrubber began, or begins. */
+  #scrubRoundAt = 0
   /** Checkpoint that was last taken from another replica; 0 when none was since the start. */
   transferredOp = 0
 
@@ -322,6 +328,9 @@ export class Replica implements ReplicaPort {
   #electionDue = 0
   #heartbeatDue = 0
   #pingDue = 0
+  /** Of the last pings. */
+  #pingedView = 0
+  #pingedOp = 0
   #resendDue = 0
   #viewChangeDue = 0
   /** When a primary-elect last came nearer to its first op: one that is stuck must fall silent, so that others may lead. */
@@ -825,7 +834,10 @@ export class Replica implements ReplicaPort {
 
   #tickPings(): void {
     if (this.#now < this.#pingDue || this.#isStranger) return
-    this.#pingDue = this.#now + Timeouts.ping
+    const idle = this.status === 'normal' && this.view === this.#pingedView && this.op === this.#pingedOp
+    this.#pingDue = this.#now + (idle ? Timeouts.pingIdle : Timeouts.ping)
+    this.#pingedView = this.view
+    this.#pingedOp = this.op
     const number = this.#failSlow.pinged(this.#clock.monotonicMs())
     this.#broadcast(() => this.#pingFrame(Command.ping, number))
     if (this.isPrimary) this.#failSlow.compare(this.#clock.monotonicMs())
@@ -1814,7 +1826,9 @@ export class Replica implements ReplicaPort {
     // Not while something is fetched. What nobody can repair is no reason to leave the rest alone.
     if (!mayTransfer || this.#now < this.#scrubDue || this.#segmentRepair.busy) return
     this.#scrubDue = this.#now + Timeouts.scrub
-    this.#stateMachine.scrub()
+    if (this.#stateMachine.scrub() === 'more') return
+    this.#scrubDue = Math.max(this.#scrubDue, this.#scrubRoundAt + Timeouts.scrubRound)
+    this.#scrubRoundAt = this.#scrubDue
   }
 
   #peerAbove(op: number, but: number): number {
@@ -3157,7 +3171,10 @@ export class Replica implements ReplicaPort {
     this.#resendDue = at('resend')
     this.#repairDue = at('resend')
     this.#pingDue = Number.POSITIVE_INFINITY
+    this.#pingedView = 0
+    this.#pingedOp = 0
     this.#scrubDue = Number.POSITIVE_INFINITY
+    this.#scrubRoundAt = Number.POSITIVE_INFINITY
     this.#progressAt = 0
     this.#missingIn = 0
     this.#stalledAt = 0

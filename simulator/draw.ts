@@ -165,7 +165,7 @@ export function drawSpells(seed: number, { steady }: SwarmShape): Spells | null 
   if (steady ?? random.chance(STEADY_SHARE)) return null
   return {
     work: random.pick([500_000, 1_500_000, 4_000_000]),
-    calm: random.pick([10_000_000, 20_000_000, 40_000_000]),
+    calm: random.pick([15_000_000, 30_000_000, 60_000_000]),
     spread: random.pick([0, 10_000, 500_000]),
   }
 }

@@ -71,7 +71,9 @@ export class Ledger implements StateMachine {
 
   watchDamage(): void {}
 
-  scrub(): void {}
+  scrub(): 'round-ended' {
+    return 'round-ended'
+  }
 
   hasSegment(): boolean {
     return false

@@ -27,9 +27,9 @@ export class Scrubber {
   }
 
   /** One read further, unless one is under way. */
-  step(onDamage: DamageListener): void {
-    if (this.#reading) return
-    if (this.#span === null && !this.#next()) return
+  step(onDamage: DamageListener): 'more' | 'round-ended' {
+    if (this.#reading) return 'more'
+    if (this.#span === null && !this.#next()) return 'round-ended'
     const span = this.#span as SegmentSpan
     this.#reading = true
     const progress = this.#progress as AuditProgress
@@ -40,6 +40,7 @@ export class Scrubber {
       this.#span = null
       onDamage(span, 'records')
     })
+    return 'more'
   }
 
   /** Block by block: what stands there is what it would be if it were made now. */

@@ -74,5 +74,5 @@ function scrubMicrosMax({ machines, world }: Stage): number {
     const { bytes, segments } = machine.totals()
     return Math.ceil(bytes / world.options.frameSizeMax) + segments
   })
-  return REST_MICROS_MAX + SCRUB_ROUNDS * Timeouts.scrub * 1000 * Math.max(...reads)
+  return REST_MICROS_MAX + SCRUB_ROUNDS * 1000 * Math.max(Timeouts.scrubRound, Timeouts.scrub * Math.max(...reads))
 }

@@ -803,8 +803,8 @@ export class StateMachine implements StateMachinePort {
     }
   }
 
-  scrub(): void {
-    this.#scrubber.step((span, part) => this.#onDamage(span, part))
+  scrub(): 'more' | 'round-ended' {
+    return this.#scrubber.step((span, part) => this.#onDamage(span, part))
   }
 
   /** Rounds that the scrubber has finished. */
