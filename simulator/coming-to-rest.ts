@@ -11,7 +11,7 @@ export const SCRUB_MICROS_MAX = 300_000_000
 /** What a scrubber looks for is there once everything is written; how long it takes depends on how much that is. */
 export function isScrubbed(world: World, machines: ReadonlyMap<SimNode, StateMachine>, atRest: () => boolean): boolean {
   const scrubbed = scrubbing(world, machines)
-  return world.runUntil(() => atRest() && scrubbed(), SCRUB_MICROS_MAX)
+  return world.runUntil(() => scrubbed() && atRest(), SCRUB_MICROS_MAX)
 }
 
 /** Has every replica read everything that it stores since now, and repaired what it found? */

@@ -17,6 +17,8 @@ const TWO_32 = 0x1_0000_0000
 const HIGH_MAX = 0x1f_ffff
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const encoder = new TextEncoder()
+/** Characters. */
+const SHORT_TEXT = 64
 const scratch = new DataView(new ArrayBuffer(4))
 
 export function utf8Encode(text: string): Uint8Array {
@@ -285,6 +287,7 @@ export class Writer {
 
   /** `[length u8][UTF-8]`, 0..255 bytes. */
   text8(text: string): this {
+    if (isShortAscii(text)) return this.u8(text.length).#ascii(text)
     const bytes = encoder.encode(text)
     if (bytes.length > 255) {
       throw new ProtocolError(Status.invalidFormat, `a text of ${bytes.length} bytes is too long; 255 is the most`)
@@ -294,14 +297,28 @@ export class Writer {
 
   /** `[length u32][UTF-8]`. */
   text32(text: string): this {
+    if (isShortAscii(text)) return this.u32(text.length).#ascii(text)
     const bytes = encoder.encode(text)
     return this.u32(bytes.length).copy(bytes)
+  }
+
+  #ascii(text: string): this {
+    const at = this.reserve(text.length)
+    for (let i = 0; i < text.length; i++) this.bytes[at + i] = text.charCodeAt(i)
+    return this
   }
 
   /** What was written, as a view. */
   written(): Uint8Array {
     return this.bytes.subarray(this.from, this.position)
   }
+}
+
+/** Nearly every name is: no call out of JavaScript and no buffer is worth while for it. */
+function isShortAscii(text: string): boolean {
+  if (text.length > SHORT_TEXT) return false
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false
+  return true
 }
 
 /** What `write` writes. Throws a ProtocolError where that cannot be. */
