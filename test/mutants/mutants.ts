@@ -61,8 +61,8 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('an op without a copy is kept out without being sure', 'view-change: decide nothing', [
     QUORUM,
-    'if (header === null || (copies === 0 && op > opMin)) {',
-    'if (header !== null && copies === 0 && op > opMin) break\n    if (header === null) {',
+    'if (header === null || (copies === 0 && !sure)) {',
+    'if (header !== null && copies === 0 && !sure) break\n    if (header === null) {',
   ]),
   mutant('one vote is enough for a new view', 50, [
     QUORUM,
