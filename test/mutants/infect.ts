@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { COMPILED_ONCE, runNode } from '../integration/processes.ts'
 import { infected, VARIABLE } from './defect.ts'
 import type { HuntShape } from './hunt.ts'
-import type { Mutant } from './mutant.ts'
+import type { Mutant, Seeds } from './mutant.ts'
 
 const ROOT = dirname(dirname(import.meta.dirname))
 const HOOKS = pathToFileURL(`${import.meta.dirname}/defect.ts`).href
@@ -19,13 +19,14 @@ export interface Found {
   readonly what: string
 }
 
-/** The first of so many seeds, from 1 on, that fails with it; null when all hold. */
+/** The first of these seeds that fails with it; null when all hold. */
 export async function firstFailure(
   changes: Mutant['changes'],
-  seeds: number,
+  { first, of }: Seeds,
   shape: HuntShape = {},
 ): Promise<Found | null> {
-  const { out, err } = await runInfected(changes, ['test/mutants/hunt.ts', '1', String(seeds), JSON.stringify(shape)])
+  const hunt = ['test/mutants/hunt.ts', String(first), String(of), JSON.stringify(shape)]
+  const { out, err } = await runInfected(changes, hunt)
   assert.notEqual(out, '', err)
   return JSON.parse(out) as Found | null
 }

@@ -14,8 +14,8 @@ async function hunt({
   readers = 0,
   operations = false,
 }: Mutant): Promise<string | null> {
-  if (typeof seeds === 'number') {
-    const found = await firstFailure(changes, seeds, {
+  if (typeof seeds !== 'string') {
+    const found = await firstFailure(changes, typeof seeds === 'number' ? { first: 1, of: seeds } : seeds, {
       members,
       readers,
       operations,
@@ -23,9 +23,10 @@ async function hunt({
     })
     return found === null ? null : `seed ${found.seed}, ${found.outcome}: ${found.what}`
   }
-  const [name = '', part] = seeds.split(': ')
+  const [name = '', ...rest] = seeds.split(': ')
+  const part = rest.join(': ')
   const file = name.includes('/') ? `test/${name}.test.ts` : `test/simulator/scenarios/${name}.test.ts`
-  const only = part === undefined ? [] : [`--test-name-pattern=${part.replace(/[()]/g, '.')}`]
+  const only = part === '' ? [] : [`--test-name-pattern=${part.replace(/[()]/g, '.')}`]
   const { out, err, code } = await runInfected(changes, ['--test-reporter=tap', ...only, file])
   assert.match(out, /^# tests [1-9]/m, err)
   return code === 0 ? null : `${seeds}: ${/^not ok \d+ - (.*)$/m.exec(out)?.[1]}`
@@ -34,7 +35,7 @@ async function hunt({
 for (const mutant of MUTANTS) {
   test(`found: ${mutant.name}`, async (t) => {
     const found = await hunt(mutant)
-    assert.ok(found !== null, `everything held with the defect in place: ${mutant.seeds}`)
+    assert.ok(found !== null, `everything held with the defect in place: ${JSON.stringify(mutant.seeds)}`)
     assert.doesNotMatch(found, /SyntaxError|ReferenceError|is not a function/, 'the defect is not what it claims')
     t.diagnostic(found.split('\n')[0] ?? '')
   })

@@ -25,7 +25,7 @@ export const MUTANTS: readonly Mutant[] = [
       'this.#journal.write(message, () => this.#onWritten(op, header)); this.#acknowledge(header)',
     ],
   ),
-  mutant('the longest log wins, not the newest', 'view-change', [
+  mutant('the longest log wins, not the newest', 'view-change: the log of the later view counts', [
     QUORUM,
     'const logView = Math.max(...messages.map((m) => m.logView))',
     'const longest = Math.max(...messages.map((m) => m.op)); const logView = Math.max(...messages.filter((m) => m.op === longest).map((m) => m.logView))',
@@ -35,7 +35,7 @@ export const MUTANTS: readonly Mutant[] = [
     'return this.#journal.isDirty(op) && !this.#journal.isFaulty(op) && !this.#journal.readable(known)',
     'return this.#journal.isDirty(op) && !this.#journal.readable(known)',
   ]),
-  mutant('a blank in a vote counts as a nack for what is known since', 'recovery', [
+  mutant('a blank in a vote counts as a nack for what is known since', 'recovery: a vote that does not know', [
     REPLICA,
     'if (known === null) return !this.#journal.isFaulty(op) && isReserved(header)',
     'if (known === null) return isReserved(header)',
@@ -69,12 +69,16 @@ export const MUTANTS: readonly Mutant[] = [
     'if (messages.length < quorum.viewChange) return',
     'if (messages.length < 1) return',
   ]),
-  mutant('a replica that cannot tell where its log ends joins as if it could', 'recovery', [
-    REPLICA,
-    'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',
-    'if (state.replacement || state.lossy) {',
-  ]),
-  mutant('any startView brings a recovering replica back', 'recovery', [
+  mutant(
+    'a replica that cannot tell where its log ends joins as if it could',
+    'recovery: recovering_head: a startView of before',
+    [
+      REPLICA,
+      'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',
+      'if (state.replacement || state.lossy) {',
+    ],
+  ),
+  mutant('any startView brings a recovering replica back', 'recovery: recovering_head: a startView of before', [
     REPLICA,
     'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
@@ -114,16 +118,24 @@ export const MUTANTS: readonly Mutant[] = [
     'if (this.#chainedFrom > this.commitMin + 1) return\n      const op',
     'const op',
   ]),
-  mutant('a repaired prepare is not compared with the header that is known', 'recovery', [
-    REPLICA,
-    'if (known === null || !sameHeader(known, header)) return\n    this.#repairs',
-    'if (known === null) return\n    this.#repairs',
-  ]),
-  mutant('a transferred checkpoint is not compared with its digest', 'state-transfer', [
-    'consensus/state-sync.ts',
-    'const snapshot = checkpoints.open(target.file, op, target.size, digest)',
-    'const snapshot = target.file.slice(64, 64 + target.size)',
-  ]),
+  mutant(
+    'a repaired prepare is not compared with the header that is known',
+    'recovery: a paused primary finds another one',
+    [
+      REPLICA,
+      'if (known === null || !sameHeader(known, header)) return\n    this.#repairs',
+      'if (known === null) return\n    this.#repairs',
+    ],
+  ),
+  mutant(
+    'a transferred checkpoint is not compared with its digest',
+    'state-transfer: a checkpoint that is rotten on one peer',
+    [
+      'consensus/state-sync.ts',
+      'const snapshot = checkpoints.open(target.file, op, target.size, digest)',
+      'const snapshot = target.file.slice(64, 64 + target.size)',
+    ],
+  ),
   mutant('fetched segments are written without a look', 'segments: damaged at one of the others', [
     'storage/segment-transfer.ts',
     "    if (!whole) progress.position = progress.recordEnd\n    const end = progress.position\n    if (end === from) return this.#finish('damaged')",
@@ -144,7 +156,7 @@ export const MUTANTS: readonly Mutant[] = [
       "  #later(done: (result: string) => void): void {\n    this.#disk.list('nothing', () => done('ok'))\n  }\n\n  #sync(then: () => void): void {",
     ],
   ),
-  mutant('acknowledgements of another view count', 'view-change', [
+  mutant('acknowledgements of another view count', 'view-change: acknowledgements of an earlier view', [
     REPLICA,
     'if (getU32(w, At.view) !== this.view || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
     'if (this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
@@ -156,41 +168,45 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant(
     'what a lost disk said counts after its place was given away',
-    'lost-disk',
+    'lost-disk: a replacement joins',
     [REPLICA, 'if (sender.instance === known.instance && !isLater(sender, known)) return true', 'return true'],
     [QUORUM, 'return holder === undefined || holder.instance === vote.instance', 'return true'],
   ),
-  mutant('a replacement takes part at once', 'lost-disk', [
+  mutant('a replacement takes part at once', 'lost-disk: a replacement joins', [
     REPLICA,
     'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',
     'if (state.lossy || this.#journal.faultyAbove(this.op)) {',
   ]),
-  mutant('after a power cut, what was acknowledged from memory counts as kept', 'memory', [
+  mutant('after a power cut, what was acknowledged from memory counts as kept', 'memory: one machine loses power', [
     REPLICA,
     'const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
     'const lossy = state.lossy',
   ]),
-  mutant('a replica that may have lost something is whole again after its next start', 'memory', [
-    REPLICA,
-    'const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
-    'const lossy = !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
-  ]),
-  mutant('a log is put together without those that are away', 'memory', [
+  mutant(
+    'a replica that may have lost something is whole again after its next start',
+    'memory: a lossy replica that crashes again',
+    [
+      REPLICA,
+      'const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
+      'const lossy = !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
+    ],
+  ),
+  mutant('a log is put together without those that are away', 'memory: a lossy replica neither votes', [
     REPLICA,
     'const enough = this.#acceptLoss ? this.#quorum : this.replicaCount',
     'const enough = this.#quorum',
   ]),
-  mutant('what was synced once is given up like everything else', 'memory', [
+  mutant('what was synced once is given up like everything else', 'memory: what was synced once and nobody', [
     'consensus/cold-start.ts',
     "if (head < needed) return { kind: 'missing', op: head + 1 }",
     '',
   ]),
-  mutant('a loss is not told', 'memory', [
+  mutant('a loss is not told', 'memory: all lose power', [
     REPLICA,
     'if (!this.#lazy || this.lossEpoch <= this.#stateMachine.lossEpoch) return false',
     'if (this.lossEpoch >= 0) return false',
   ]),
-  mutant('a fresh directory takes the place of a lost one', 'lost-disk', [
+  mutant('a fresh directory takes the place of a lost one', 'lost-disk: a fresh directory alone', [
     REPLICA,
     'if (this.replacement || holder.instance === this.#self.instance || isLater(this.#self, holder)) return',
     'if (holder.instance !== 0) return',

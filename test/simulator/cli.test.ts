@@ -37,14 +37,15 @@ test('one seed as JSON, twice the same', async () => {
 })
 
 test('several seeds', async () => {
-  const { code, out } = await sim('--seeds', '3', '--from', '10', '--replicas', '3')
+  const { code, out } = await sim('--seeds', '3', '--from', '10', '--replicas', '3', '--steady')
   assert.equal(code, 0)
   assert.match(out, /^seeds 10\.\.12: 0 failures/)
 })
 
 test('several at a time: the same results as one after the other', async () => {
-  const alone = await sim('--seeds', '6', '--from', '20', '--jobs', '1', '--format', 'json')
-  const together = await sim('--seeds', '6', '--from', '20', '--jobs', '3', '--format', 'json')
+  const seeds = ['--seeds', '6', '--from', '20', '--steady', '--format', 'json']
+  const alone = await sim(...seeds, '--jobs', '1')
+  const together = await sim(...seeds, '--jobs', '3')
   const count = ({ out }: { out: string }): object => {
     const { from, seeds, failures, events, faults, simulatedMicros } = JSON.parse(out) as Record<string, unknown>
     return { from, seeds, failures, events, faults, simulatedMicros }
@@ -54,7 +55,7 @@ test('several at a time: the same results as one after the other', async () => {
 
 test('without a number of seeds it runs until it is stopped', async () => {
   const stop = new AbortController()
-  const running = simUntil(stop.signal, '--from', '1', '--jobs', '2', '--format', 'json')
+  const running = simUntil(stop.signal, '--from', '1', '--jobs', '2', '--steady', '--format', 'json')
   setImmediate(() => stop.abort())
   const { code, out } = await running
   assert.equal(code, 0)
@@ -62,7 +63,7 @@ test('without a number of seeds it runs until it is stopped', async () => {
 })
 
 test('only the faults that are asked for', async () => {
-  const { out } = await sim('--seeds', '8', '--from', '1', '--faults', 'pause,clock', '--format', 'json')
+  const { out } = await sim('--seeds', '8', '--from', '1', '--steady', '--faults', 'pause,clock', '--format', 'json')
   const { faults } = JSON.parse(out) as { faults: Record<string, number> }
   for (const [fault, count] of Object.entries(faults))
     assert.equal(count > 0, fault === 'pause' || fault === 'clock', `${count} ${fault}`)
@@ -86,16 +87,17 @@ test('an event per line: frames, disks, ticks, faults and what replicas log', as
 })
 
 test('the lines of some events only, with their numbers; the run is the same', async () => {
-  const all = await sim('--seed', '42', '--log')
-  const some = await sim('--seed', '42', '--events', '3000..3030')
+  const seed = ['--seed', '42', '--steady']
+  const all = await sim(...seed, '--log')
+  const some = await sim(...seed, '--events', '3000..3030')
   const lines = all.out.split('\n').filter((line) => {
     const number = Number(/^ *(\d+) \d+\.\d{6} /.exec(line)?.[1] ?? -1)
     return number >= 3000 && number <= 3030
   })
   assert.ok(lines.length > 10)
   assert.ok(some.out.startsWith(`${lines.join('\n')}\nseed `))
-  assert.ok(some.out.endsWith((await sim('--seed', '42')).out))
-  const json = (await sim('--seed', '42', '--events', '3000..3030', '--format', 'json')).out.trim().split('\n')
+  assert.ok(some.out.endsWith((await sim(...seed)).out))
+  const json = (await sim(...seed, '--events', '3000..3030', '--format', 'json')).out.trim().split('\n')
   const first = JSON.parse(json[0] as string) as { event: number; atMicros: number; text: string }
   assert.equal(json.length, lines.length + 1)
   assert.ok(first.event >= 3000 && first.atMicros > 0 && first.text !== '')
@@ -150,7 +152,7 @@ test('--shrink has nothing to do for a seed that holds', async () => {
 test('a live line fits the terminal', async () => {
   let err = ''
   const io = { out: () => {}, stop: new AbortController().signal, isTerminal: true, columns: 40 }
-  await runSimulatorCommand(['--seeds', '12', '--from', '1', '--jobs', '2'], {
+  await runSimulatorCommand(['--seeds', '12', '--from', '1', '--jobs', '2', '--steady'], {
     ...io,
     err: (text) => {
       err += text

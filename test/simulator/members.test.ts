@@ -25,7 +25,10 @@ test('members of a group get everything, in clusters of every size', () => {
 })
 
 test('the same seed with members gives the same run', () => {
-  for (const seed of [2, 6]) assert.deepEqual(runSeed({ seed, members: 3 }), runSeed({ seed, members: 3 }))
+  for (const seed of [2, 6]) {
+    const shape = { seed, members: 3, steady: true }
+    assert.deepEqual(runSeed(shape), runSeed(shape))
+  }
 })
 
 test('without members there are no groups, and nobody is told anything', () => {

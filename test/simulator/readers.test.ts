@@ -12,7 +12,7 @@ test('readers get answers of every kind, in clusters of every size', () => {
   for (const replicaCount of [1, 3, 5]) {
     const totals = { answers: 0, messages: 0, linearizable: 0 }
     for (let seed = 1; seed <= 4; seed++) {
-      const { outcome, what, reads } = runSeed({ seed, replicaCount, readers: 3 })
+      const { outcome, what, reads } = runSeed({ seed, replicaCount, readers: 3, steady: true })
       assert.equal(outcome, 'held', what)
       totals.answers += reads.answers
       totals.messages += reads.messages
@@ -24,7 +24,10 @@ test('readers get answers of every kind, in clusters of every size', () => {
 })
 
 test('the same seed with readers gives the same run', () => {
-  for (const seed of [2, 6]) assert.deepEqual(runSeed({ seed, readers: 4 }), runSeed({ seed, readers: 4 }))
+  for (const seed of [2, 6]) {
+    const shape = { seed, readers: 4, steady: true }
+    assert.deepEqual(runSeed(shape), runSeed(shape))
+  }
 })
 
 test('without readers nobody reads', () => {
