@@ -10,13 +10,27 @@ import { buildPackage } from './build-package.mjs'
 import { become, binaries, compileCache, root, runtime } from './runtime.mjs'
 import { setup } from './setup.mjs'
 
-/** What never ends is ended; a quiet machine with two cores needs a sixth of it. */
+/** What never ends is ended; a quiet machine with two cores needs two thirds of it. */
 const GUARD_MS = 14 * 60_000
-/** Tests that mostly wait for processes: they begin first, beside the others, and leave these both cores. */
-const WAITS = /test.chaos.chaos\.test\.ts$/
+/** So many test files at a time: on two cores one more, for many of them wait for processes. */
+const AT_A_TIME = 3
+/** The longest begin first, so that none of them is left alone in the end. The second one mostly waits. */
+const LONGEST = [
+  'test/mutants/mutants',
+  'test/chaos/chaos',
+  'test/simulator/seeds',
+  'test/simulator/cli',
+  'test/integration/failover',
+  'test/regressions/seeds',
+  'test/simulator/operations',
+  'test/package/package',
+  'test/simulator/fault-matrix/journal-matrix',
+  'test/simulator/determinism',
+  'test/simulator/explore',
+].map((path) => `${path}.test.ts`)
 /** Tests of what is published. */
 const USES_PACKAGE = /test.(package.package|web.sdk-in-browser)\.test\.ts$/
-const CLOSING = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/
+const CLOSING = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
 const LAYERS = ['bin', 'chaos', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter(
   (room) => existsSync(join(root, room)),
 )
@@ -84,7 +98,7 @@ async function runCheck({ name, tool, args, verify }) {
   return { name, ok }
 }
 
-/** The tests stream as they run; node:test's closing lines are held back, and added up, so that they end the output. */
+/** The tests stream as they run; node:test's closing lines are held back, so that they end the output. */
 async function tests(filters, results, started) {
   const files = testFiles().filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)))
   if (files.length === 0) {
@@ -95,40 +109,33 @@ async function tests(filters, results, started) {
   // These build it too when they run alone, but not at the same time.
   if (files.some((file) => USES_PACKAGE.test(file))) buildPackage()
   console.log(`     tests   ${files.length} files`)
-  const waiting = files.filter((file) => WAITS.test(file))
-  const others = files.filter((file) => !waiting.includes(file))
-  const totals = new Map()
-  const oks = await Promise.all([runTests(waiting, others.length === 0, totals), runTests(others, true, totals)])
-  const result = { name: 'tests', ok: oks.every(Boolean) }
+  const closing = []
+  const ok = await runTests(files, closing)
+  const result = { name: 'tests', ok }
   summary([...results, result], started)
-  console.log([...totals].map(([name, value]) => `ℹ ${name} ${value}`).join('\n'))
+  console.log(closing.join('\n'))
   return result
 }
 
-/** What does not stream is shown when it has ended. */
-async function runTests(files, streams, totals) {
-  if (files.length === 0) return true
-  const args = ['--test', '--test-reporter=spec', '--test-concurrency=2', '--test-timeout=120000', ...files]
-  const held = []
+async function runTests(files, closing) {
   let partial = ''
   const show = (line) => {
-    const [, name, value] = CLOSING.exec(line) ?? []
-    if (name === undefined && streams) console.log(line)
-    else if (name === undefined) held.push(line)
-    else if (name === 'duration_ms') totals.set(name, Math.max(totals.get(name) ?? 0, Number(value)))
-    else totals.set(name, (totals.get(name) ?? 0) + Number(value))
+    if (CLOSING.test(line)) closing.push(line)
+    else console.log(line)
   }
-  const code = await run(runtime(), args, (chunk) => {
+  const program = join(root, 'scripts', 'run-tests.mjs')
+  const code = await run(runtime(), [program, String(AT_A_TIME), ...files], (chunk) => {
     const lines = (partial + chunk).split('\n')
     partial = lines.pop() ?? ''
     lines.forEach(show)
   })
   if (partial !== '') show(partial)
-  if (held.length > 0) console.log(held.join('\n'))
   return code === 0
 }
 
 function testFiles() {
+  const gone = LONGEST.filter((file) => !existsSync(join(root, file)))
+  if (gone.length > 0) throw new Error(`${gone.join(', ')}: no such test; see LONGEST in scripts/run.mjs`)
   return ['test', join('native', 'test')]
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
@@ -136,7 +143,13 @@ function testFiles() {
         .filter((file) => file.endsWith('.test.ts') && !file.split(sep).includes('node_modules'))
         .map((file) => relative(root, join(root, folder, file))),
     )
-    .toSorted((a, b) => a.localeCompare(b))
+    .toSorted((a, b) => rank(a) - rank(b) || a.localeCompare(b))
+}
+
+/** Where it stands among the longest. */
+function rank(file) {
+  const place = LONGEST.indexOf(file.split(sep).join('/'))
+  return place === -1 ? LONGEST.length : place
 }
 
 function summary(results, started) {
