@@ -70,25 +70,29 @@ export function clearUnfinished(data: string): void {
   for (const name of FORMAT_FILES) if (name !== UNFINISHED_FILE) rmSync(join(data, name), { force: true })
 }
 
-/**
- * One by one: where a file system answers that a directory is not there instead of making it (/proc, some that are mounted on
- * demand), the recursive way of `mkdirSync` never ends.
- */
 export function makeDirectory(data: string): void {
-  const missing: string[] = []
   try {
-    let path = resolve(data)
-    while (statSync(path, { throwIfNoEntry: false }) === undefined) {
-      missing.unshift(path)
-      path = dirname(path)
-    }
-    for (const directory of missing) {
-      mkdirSync(directory)
-      syncDirectory(dirname(directory))
-    }
+    makeDirectories(data)
     readdirSync(data)
   } catch (error) {
     throw directoryError(error, data)
+  }
+}
+
+/**
+ * With those above it. One by one: where a file system answers that a directory is not there instead of making it (/proc, some
+ * that are mounted on demand), the recursive way of `mkdirSync` never ends.
+ */
+export function makeDirectories(directory: string): void {
+  const missing: string[] = []
+  let path = resolve(directory)
+  while (statSync(path, { throwIfNoEntry: false }) === undefined) {
+    missing.unshift(path)
+    path = dirname(path)
+  }
+  for (const made of missing) {
+    mkdirSync(made)
+    syncDirectory(dirname(made))
   }
 }
 
