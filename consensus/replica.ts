@@ -2754,7 +2754,6 @@ export class Replica implements ReplicaPort {
       return
     }
     if (this.#superblock.state.view !== cold.view) return
-    cold.add(this.#coldVote(this.#journal.checkpointOp + 1, this.#journal.windowEnd))
     this.#peers.forEach((_, r) => {
       const vote = cold.vote(r)
       if (r === this.index || (vote !== undefined && vote.next > vote.end)) return
@@ -2763,7 +2762,11 @@ export class Replica implements ReplicaPort {
       setU64(frame.words, FrameAt.coldStart.op, vote?.next ?? this.commitMin + 1)
       this.#sendTo(r, frame)
     })
-    this.#tryStartCold()
+    this.#drainForVote(() => {
+      if (this.#cold !== cold || this.view !== cold.view || this.#logView >= cold.view) return
+      cold.add(this.#coldVote(this.#journal.checkpointOp + 1, this.#journal.windowEnd))
+      this.#tryStartCold()
+    })
   }
 
   #coldVote(from: number, to: number): ColdVote {
@@ -2803,10 +2806,18 @@ export class Replica implements ReplicaPort {
     if (view !== this.view || state.view !== view || state.logView >= view) return
     const op = Math.max(getU64(message.words, FrameAt.coldStart.op), this.#journal.checkpointOp + 1)
     const last = Math.min(op + HEADERS_PER_FRAME - 1, this.#journal.windowEnd)
-    // What is shown must not be lost by another power cut.
-    this.#journal.flush(() => {
+    this.#drainForVote(() => {
       if (this.view === view) this.#sendColdVote(from, op, last)
     })
+  }
+
+  /** What is shown must not be lost with this process, nor by another power cut: once all count on it, nobody can deny it any more. */
+  #drainForVote(then: () => void): void {
+    for (const message of this.#cache.values()) {
+      const known = this.#journal.header(headerOp(headerOf(message)))
+      if (known !== null && sameHeader(known, headerOf(message))) this.#writePrepare(message)
+    }
+    this.#journal.drain(then)
   }
 
   #sendColdVote(to: number, op: number, last: number): void {

@@ -226,6 +226,11 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'const enough = cold.voters >= this.#quorum',
     'const enough = cold.voters > this.replicaCount',
   ]),
+  mutant('what is still being written is shown for a log that is put together', 'memory: still on its way to a disk', [
+    REPLICA,
+    'this.#journal.drain(then)',
+    'this.#journal.flush(then)',
+  ]),
   mutant('a view begins without an op that is committed and may be lost', 'memory: to be committed that it lost', [
     QUORUM,
     'messages.some((m) => m.commitMin >= op && m.lossEpoch >= lossEpoch)',

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Command } from '../../../src/protocol/frame.ts'
+import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import { Cluster, type ClusterOptions } from './scenario.ts'
 
 const MEMORY: ClusterOptions = { durability: 'memory' }
@@ -519,4 +520,46 @@ test('two are whole, one of them knows an op to be committed that it lost, and t
   cluster.expectWhole()
   assert.equal(cluster.world.loss.lost, 1)
   expectLosses(cluster, 1)
+})
+
+test('what is still on its way to a disk is not shown before it is there: all would count on it, and it could end with the process', () => {
+  for (const ends of [true, false]) {
+    for (const position of [1, 2]) {
+      const cluster = new Cluster(MEMORY)
+      const shower = cluster.roles()[position] as number
+      const others = [0, 1, 2].filter((index) => index !== shower)
+      cluster.request(3)
+      cluster.run(500)
+      // The write of the next op takes its time there.
+      let hangs = true
+      const { disk } = cluster.node(shower)
+      disk.breaker = {
+        read: () => 'ok',
+        write: () => 'ok',
+        sync: () => 'ok',
+        onDurable: () => {},
+        onStep: () => {},
+        latency: (micros, step) => (hangs && step?.op === 'write' && step.file === JOURNAL_FILE ? 8_000_000 : micros),
+      }
+      const op = cluster.request()
+      hangs = false
+      cluster.powerOff(...others)
+      for (const index of others) cluster.erase(index, op)
+      const bodies = cluster.drop({ from: shower, command: Command.prepare })
+      cluster.restart(...others)
+      cluster.run(4000)
+      if (!ends) {
+        cluster.crash(shower)
+        cluster.erase(shower, op)
+        cluster.restart(shower)
+      }
+      cluster.run(6000)
+      bodies()
+      cluster.until(() => cluster.world.primary() !== null, 'a primary')
+      renewSessions(cluster)
+      cluster.expectWhole()
+      assert.equal(cluster.world.loss.lost, ends ? 0 : 1)
+      expectLosses(cluster, 1)
+    }
+  }
 })
