@@ -462,7 +462,8 @@ test('two are whole, and what they lack a lossy one shows: they get it from ther
   expectLosses(cluster, 1)
 })
 
-test('two are whole, and nobody can show an op that one of them may have had: the others go on, and the loss is told', () => {
+/** One that is whole again, and has to doubt that it ever had the last op; one that never had it; the third, that lost it, is away. */
+function doubtful(): { cluster: Cluster; op: number; away: number; others: [number, number] } {
   const cluster = new Cluster(MEMORY)
   const [a, b, c] = cluster.roles()
   cluster.request(3)
@@ -470,14 +471,13 @@ test('two are whole, and nobody can show an op that one of them may have had: th
   const here = cluster.silence(c)
   cluster.powerOff(b)
   const bodies = cluster.drop({ to: b, command: Command.prepare })
-  const client = cluster.clients[0]
-  client?.ask()
+  cluster.clients[0]?.ask()
   cluster.run(5)
   const { op } = cluster.replica(a)
   cluster.restart(b)
-  // Told where the log of a ends, it has to doubt that it ever had the op; a loses power before it is on its disk.
   cluster.until(() => cluster.replica(b).status === 'normal' && !cluster.replica(b).lossy, 'the end of the doubt')
   assert.equal(cluster.replica(b).op, op)
+  // Before it is on its disk.
   cluster.powerOff(a)
   cluster.erase(a, op)
   bodies()
@@ -485,11 +485,29 @@ test('two are whole, and nobody can show an op that one of them may have had: th
   cluster.run(5000)
   assert.equal(cluster.world.primary(), null)
   assert.equal(cluster.world.loss.epoch, 0, 'nobody goes on without the third')
-  cluster.restart(a)
+  return { cluster, op, away: a, others: [b, c] }
+}
+
+test('two are whole, and nobody can show an op that one of them may have had: the others go on, and the loss is told', () => {
+  const { cluster, away } = doubtful()
+  cluster.restart(away)
   cluster.until(() => cluster.world.primary() !== null, 'a primary')
   renewSessions(cluster)
   cluster.expectWhole()
   assert.equal(cluster.world.loss.lost, 0)
+  expectLosses(cluster, 1)
+})
+
+test('two are whole, and the third, which may hold what they cannot decide over, stays away: the operator can give it up', () => {
+  const { cluster, op, others } = doubtful()
+  cluster.crash(...others)
+  for (const index of others) cluster.node(index).acceptLoss = true
+  cluster.restart(...others)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  assert.equal(cluster.world.loss.epoch, 1)
+  renewSessions(cluster)
+  cluster.expectCommit(op, ...others)
+  cluster.expectWhole()
   expectLosses(cluster, 1)
 })
 
