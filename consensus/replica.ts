@@ -58,6 +58,7 @@ import {
 import { headerOf, type Journal, prepareIntact, sealFrame, stampFrame } from '../storage/journal.ts'
 import { getMember, isLater, MEMBER_SIZE, type Member, NOBODY, namesMember, putMember } from '../storage/member.ts'
 import type { Superblock } from '../storage/superblock.ts'
+import { CheckpointDigests, type DigestsMemory, refill } from './checkpoint-digests.ts'
 import { CheckpointRebuild } from './checkpoint-rebuild.ts'
 import type { ClientTable } from './client-table.ts'
 import { ColdStart, type ColdVote, isShown } from './cold-start.ts'
@@ -123,8 +124,6 @@ const PING_VOTELESS = 16
 /** Of files that other replicas ask for. */
 const BLOCK_SIZE_MAX = 512 * 1024
 const REPAIR_READS_MAX = 8
-/** Of another replica: its checkpoint and the one before, in any order in which frames arrive. */
-const DIGESTS_KEPT = 4
 /** Linearizable reads that wait at the same time. */
 const READS_MAX = 256
 
@@ -176,8 +175,6 @@ interface Peer {
   commit: number
   /** Its durable checkpoint. */
   checkpoint: number
-  /** Of its last checkpoints, by op. */
-  readonly digests: Map<number, Uint32Array>
   /** When its commit number or its checkpoint last moved, or it connected. */
   progressAt: number
   /** Time until which its wish counts, and the view it wishes for. */
@@ -203,7 +200,7 @@ export interface ReplicaMemory {
   readonly commitHeader: Header
   readonly chainedFrom: number
   readonly timestamp: number
-  readonly peers: readonly Pick<Peer, 'connected' | 'view' | 'op' | 'commit' | 'checkpoint' | 'digests' | 'wishView'>[]
+  readonly peers: readonly Pick<Peer, 'connected' | 'view' | 'op' | 'commit' | 'checkpoint' | 'wishView'>[]
   readonly pipeline: readonly Pick<PipelineEntry, 'op' | 'header' | 'acks'>[]
   readonly cache: readonly (readonly [number, Message])[]
   readonly inFlight: readonly (readonly [string, { readonly session: number; readonly number: number }])[]
@@ -212,13 +209,12 @@ export interface ReplicaMemory {
   readonly doViewChanges: readonly Vote[]
   readonly self: Member
   readonly holder: Pick<Member, 'view' | 'op'>
-  readonly disputed: number
   readonly nonce: Uint32Array<ArrayBuffer>
   readonly wish: number
   readonly behind: boolean
   readonly stateLost: boolean
   readonly transferredOp: number
-  readonly digests: readonly (readonly [number, Uint32Array])[]
+  readonly digests: DigestsMemory
   readonly clients: Uint8Array
   readonly halted: boolean
 }
@@ -340,12 +336,7 @@ export class Replica implements ReplicaPort {
 
   #committing = false
   #checkpointing = false
-  readonly #digests = new Map<number, Uint32Array>()
-  /** The checkpoint in which another replica was last found to be wrong; until when a majority is waited for, 0: it is not. */
-  #disputed = 0
-  #disputeUntil = 0
-  /** The loss epoch in which the peers told their digests. */
-  #comparedEpoch = 0
+  readonly #digests: CheckpointDigests
   #repairs: RepairRequest[] = []
   #repairReads = 0
   #halted = false
@@ -393,7 +384,6 @@ export class Replica implements ReplicaPort {
         op: 0,
         commit: 0,
         checkpoint: 0,
-        digests: new Map(),
         progressAt: Number.NEGATIVE_INFINITY,
         wishView: 0,
         wishUntil: 0,
@@ -414,13 +404,20 @@ export class Replica implements ReplicaPort {
       onDiskFault: (what: string) => this.#halt('disk', what),
       firstRequest: this.#random.below(2 ** 32) * 2 ** 16,
     }
+    this.#digests = new CheckpointDigests({
+      replicaCount: g.replicaCount,
+      quorum: this.#quorum,
+      patienceMs: Timeouts.abdicate,
+      log: options.log,
+      onDiverged: (how) => this.#haltApart(`${how}, and no majority has this replica's: somebody holds wrong data`),
+    })
     this.#sync = new StateSync({
       ...fetching,
       checksummer: options.checksummer,
       pool: options.pool,
       checkpoints: options.checkpoints,
       somePeer: (op, but) => this.#peerAbove(op, but),
-      isDisputed: (op, digest) => this.#isDisputed(op, digest),
+      isDisputed: (op, digest) => this.#digests.isDisputed(op, digest),
       statePart: stateOf,
       install: (received) => this.#installCheckpoint(received),
     })
@@ -534,7 +531,7 @@ export class Replica implements ReplicaPort {
   }
 
   digestOf(checkpointOp: number): Uint32Array | null {
-    return this.#digests.get(checkpointOp) ?? null
+    return this.#digests.own(checkpointOp)
   }
 
   get servesReads(): boolean {
@@ -618,7 +615,7 @@ export class Replica implements ReplicaPort {
     this.#checkpoints.read(checkpointOp, checkpointSize, checkpointDigest, (snapshot) => {
       if (snapshot !== null) {
         this.#execution.restore(snapshot)
-        this.#digests.set(checkpointOp, checkpointDigest)
+        this.#digests.note(checkpointOp, checkpointDigest, 0)
         done()
       } else if (rebuilt) {
         this.#loseState('it was made again, and the disk does not keep it', done)
@@ -812,8 +809,7 @@ export class Replica implements ReplicaPort {
     this.#lastTickAt = at
     this.#countPatience(passed)
     this.#commitJournal()
-    if (this.#disputeUntil > 0 && this.#now >= this.#disputeUntil)
-      this.#haltDiverged('another replica that is there has another checkpoint')
+    this.#digests.tick(this.#now)
     if (this.replicaCount > 1) {
       this.#tickPings()
       if (this.status === 'normal') {
@@ -1205,7 +1201,7 @@ export class Replica implements ReplicaPort {
   #forgetPeer(replica: number): void {
     const peer = this.#peers[replica] as Peer
     Object.assign(peer, { op: 0, commit: 0, checkpoint: 0 })
-    peer.digests.clear()
+    this.#digests.forget(replica)
   }
 
   /** Is it durable that the directory of this op holds its place? */
@@ -1288,7 +1284,7 @@ export class Replica implements ReplicaPort {
     peer.commit = getU64(w, FrameAt.ping.commit)
     // After a loss that one of both does not know of, their checkpoints may differ.
     if (getU32(w, FrameAt.ping.lossEpoch) === state.lossEpoch)
-      this.#compareDigest(getU64(w, FrameAt.ping.checkpointOp), w, FrameAt.ping.digest, from)
+      this.#compareDigest(w, FrameAt.ping.checkpointOp, FrameAt.ping.digest, from)
     const view = getU32(w, At.view)
     const status = getU32(w, FrameAt.ping.status)
     peer.leads = (status & PING_NORMAL) !== 0 && this.#primaryOf(getU32(w, FrameAt.ping.logView)) === from
@@ -1315,60 +1311,8 @@ export class Replica implements ReplicaPort {
     this.#enterView(view)
   }
 
-  /**
-   * Equal logs give equal checkpoints. Of replicas that differ, those go on with whom a majority agrees; whoever finds no
-   * majority, for as long as others have had time to speak, cannot know who is right, and stops.
-   */
-  #compareDigest(checkpointOp: number, words: Uint32Array, at: number, from: number): void {
-    if (this.#comparedEpoch !== this.lossEpoch) {
-      // What they told of before a loss says nothing about what stands there now.
-      this.#comparedEpoch = this.lossEpoch
-      for (const { digests } of this.#peers) digests.clear()
-    }
-    const told = (this.#peers[from] as Peer).digests
-    const before = told.get(checkpointOp)
-    if (before === undefined || !equal128(before, 0, words, at)) {
-      told.set(checkpointOp, words.slice(at >>> 2, (at >>> 2) + 4))
-      for (const op of told.keys()) if (told.size > DIGESTS_KEPT && op !== checkpointOp) told.delete(op)
-    }
-    const own = this.#digests.get(checkpointOp)
-    if (own === undefined) return
-    const same = equal128(own, 0, words, at)
-    // Nearly always: nobody differs, and nothing is to be decided.
-    if (same && this.#disputeUntil === 0) return
-    if (this.#agreeing(checkpointOp, own, 0) + 1 >= this.#quorum) {
-      this.#disputeUntil = 0
-      if (!same && this.#disputed !== checkpointOp) {
-        this.#log.error('peer-diverged', { checkpoint: checkpointOp, replica: from, what: 'it holds wrong data' })
-        this.#disputed = checkpointOp
-      }
-      return
-    }
-    if (same) return
-    if (this.#disputeUntil === 0) this.#disputeUntil = this.#now + Timeouts.abdicate
-    if (this.#agreeing(checkpointOp, words, at) >= this.#quorum)
-      this.#haltDiverged(`replica ${from} and others have another checkpoint ${checkpointOp}`)
-  }
-
-  /** Peers that told this digest of their checkpoint. */
-  #agreeing(checkpointOp: number, digest: Uint32Array, at: number): number {
-    let agreeing = 0
-    for (const { digests } of this.#peers) {
-      const theirs = digests.get(checkpointOp)
-      if (theirs !== undefined && equal128(theirs, 0, digest, at)) agreeing += 1
-    }
-    return agreeing
-  }
-
-  /** Do peers differ over this checkpoint, with no majority for this one? Whoever takes it would decide who is right. */
-  #isDisputed(checkpointOp: number, digest: Uint32Array): boolean {
-    const told = this.#peers.filter(({ digests }) => digests.has(checkpointOp)).length
-    const agree = this.#agreeing(checkpointOp, digest, 0)
-    return agree < told && agree < this.#quorum
-  }
-
-  #haltDiverged(how: string): void {
-    this.#haltApart(`${how}, and no majority has this replica's: somebody holds wrong data`)
+  #compareDigest(words: Uint32Array, checkpointAt: number, digestAt: number, from: number): void {
+    this.#digests.compare(this.#now, this.lossEpoch, getU64(words, checkpointAt), words, digestAt, from)
   }
 
   // ---- normal operation: primary -----------------------------------------------------------------------------------
@@ -1768,7 +1712,7 @@ export class Replica implements ReplicaPort {
     const view = getU32(w, At.view)
     if (view > this.view) return this.#newerViewSpeaks(view)
     if (view < this.view || this.#primaryOf(view) !== from) return
-    this.#compareDigest(getU64(w, FrameAt.commit.checkpointOp), w, FrameAt.commit.digest, from)
+    this.#compareDigest(w, FrameAt.commit.checkpointOp, FrameAt.commit.digest, from)
     if (this.status !== 'normal') {
       if (this.status === 'view_change' && this.#logView < view) this.#sendGetView(from, view)
       return
@@ -2079,8 +2023,7 @@ export class Replica implements ReplicaPort {
 
   /** The superblock names the checkpoint at `op`: it and the one before are kept, what only older ones needed may go. */
   #noteCheckpoint(op: number, digest: Uint32Array, previous: number): void {
-    this.#digests.set(op, digest)
-    for (const old of this.#digests.keys()) if (old < previous) this.#digests.delete(old)
+    this.#digests.note(op, digest, previous)
     this.#journal.checkpointDurable(op)
     this.#stateMachine.checkpointDurable(op)
     this.#checkpoints.keepOnly(op, previous, () => {})
@@ -3137,7 +3080,8 @@ export class Replica implements ReplicaPort {
    */
   memory(): ReplicaMemory {
     assert(!this.#committing && !this.#checkpointing && this.#repairReads === 0 && !this.#sync.active)
-    assert(this.#reads.size === 0 && this.#disputeUntil === 0 && !this.#lazy)
+    const digests = this.#digests.memory()
+    assert(this.#reads.size === 0 && digests !== null && !this.#lazy)
     return {
       status: this.status,
       view: this.view,
@@ -3148,8 +3092,8 @@ export class Replica implements ReplicaPort {
       commitHeader: this.#commitHeader,
       chainedFrom: this.#chainedFrom,
       timestamp: this.#timestamp,
-      peers: this.#peers.map(({ connected, view, op, commit, checkpoint, digests, wishView }) => {
-        return { connected, view, op, commit, checkpoint, digests: new Map(digests), wishView }
+      peers: this.#peers.map(({ connected, view, op, commit, checkpoint, wishView }) => {
+        return { connected, view, op, commit, checkpoint, wishView }
       }),
       pipeline: this.#pipeline.map(({ op, header, acks }) => ({ op, header, acks })),
       cache: [...this.#cache],
@@ -3159,13 +3103,12 @@ export class Replica implements ReplicaPort {
       doViewChanges: [...this.#doViewChanges.values()].map((entry) => entry.message),
       self: this.#self,
       holder: this.#holder,
-      disputed: this.#disputed,
       nonce: this.#nonce.slice(),
       wish: this.#wish,
       behind: this.#behind,
       stateLost: this.#stateLost,
       transferredOp: this.transferredOp,
-      digests: [...this.#digests],
+      digests,
       clients: this.clients.encode(),
       halted: this.#halted,
     }
@@ -3190,8 +3133,6 @@ export class Replica implements ReplicaPort {
     this.#missingIn = 0
     this.#stalledAt = 0
     this.#stalledSince = 0
-    this.#disputeUntil = 0
-    this.#comparedEpoch = 0
     this.#repairs = []
     this.#repairReads = 0
     this.#committing = false
@@ -3212,7 +3153,6 @@ export class Replica implements ReplicaPort {
     this.#timestamp = memory.timestamp
     memory.peers.forEach((peer, r) => {
       Object.assign(this.#peers[r] as Peer, peer, {
-        digests: new Map(peer.digests),
         lastHeard: 0,
         progressAt: 0,
         wishUntil: Number.POSITIVE_INFINITY,
@@ -3230,13 +3170,12 @@ export class Replica implements ReplicaPort {
     )
     this.#self = memory.self
     this.#holder = memory.holder
-    this.#disputed = memory.disputed
     this.#nonce = memory.nonce.slice()
     this.#wish = memory.wish
     this.#behind = memory.behind
     this.#stateLost = memory.stateLost
     this.transferredOp = memory.transferredOp
-    refill(this.#digests, memory.digests)
+    this.#digests.resume(memory.digests)
     this.clients.restore(memory.clients)
     this.#halted = memory.halted
   }
@@ -3249,11 +3188,6 @@ export class Replica implements ReplicaPort {
 
 function micros(ms: number): number {
   return Math.min(Math.round(ms * 1000), 0xffff_ffff)
-}
-
-function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
-  map.clear()
-  for (const [key, value] of entries) map.set(key, value)
 }
 
 function bitCount(bits: number): number {

@@ -75,10 +75,10 @@ export function localKey(parts: Parts, ids: Ids): string {
         return `${v.replica},${v.logView},${v.op},${v.commitMin},${v.commitMax},${v.checkpointOp},${headers(v.headers)},${bits},${v.instance},${members(v.members)}`
       })
       .join(' '),
-    `${r.disputed},${members([r.self])}`,
+    `${r.digests.disputed},${members([r.self])}`,
     r.nonce.join(),
     `${r.wish},${r.behind},${r.stateLost},${r.transferredOp},${r.halted},${parts.nonces}`,
-    r.digests.join(),
+    r.digests.own.join(),
     r.clients.join(),
     parts.ledger.join(),
     headers(j.known),

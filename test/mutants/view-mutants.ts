@@ -1,6 +1,8 @@
 // Defects of views, votes, acknowledgements and the head of the log. The numbers are those of the traps in README.md.
 import { JOURNAL, type Mutant, mutant, QUORUM, REPLICA } from './mutant.ts'
 
+const DIGESTS = 'consensus/checkpoint-digests.ts'
+
 export const VIEW_MUTANTS: readonly Mutant[] = [
   mutant(
     'a backup acknowledges before the view that it joined is durable',
@@ -192,18 +194,18 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'return this.#somebodyLags()',
   ]),
   mutant('digests of checkpoints are not compared', 'divergence', [
-    REPLICA,
-    'const own = this.#digests.get(checkpointOp)\n    if (own === undefined) return',
-    'const own = this.#digests.get(-1)\n    if (own === undefined) return',
+    DIGESTS,
+    'const own = this.#own.get(op)\n    if (own === undefined) return',
+    'const own = this.#own.get(-1)\n    if (own === undefined) return',
   ]),
   mutant('one other opinion is enough to stop', 'divergence', [
-    REPLICA,
-    'if (this.#agreeing(checkpointOp, words, at) >= this.#quorum)',
-    'if (this.#agreeing(checkpointOp, words, at) >= 1)',
+    DIGESTS,
+    'if (this.#agreeing(op, words, at) >= quorum)',
+    'if (this.#agreeing(op, words, at) >= 1)',
   ]),
   mutant('a checkpoint over which the others differ is taken', 'divergence: that was away', [
-    REPLICA,
-    'return agree < told && agree < this.#quorum',
+    DIGESTS,
+    'return agree < told && agree < this.#options.quorum',
     'return agree < told && agree < 0',
   ]),
   mutant(
