@@ -123,6 +123,11 @@ export function superblockCopySize(pipelineMax: number): number {
   return sectorCeil(HEADERS_AT + (pipelineMax + 1) * HEADER_SIZE)
 }
 
+/** Of the file. */
+export function superblockSize(pipelineMax: number): number {
+  return SUPERBLOCK_COPIES * superblockCopySize(pipelineMax)
+}
+
 /** Relations between the limits, checked wherever a geometry enters. */
 export function geometryFault(g: Geometry): string | null {
   if (![1, 3, 5].includes(g.replicaCount)) return `replicas must be 1, 3 or 5, not ${g.replicaCount}`

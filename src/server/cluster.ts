@@ -11,9 +11,9 @@ import { z } from 'zod'
 import type { Durability } from '../../storage/superblock.ts'
 import type { FromNode, NodeOrder, ToNode } from './cluster-node.ts'
 import { type ConfigFlags, loadConfig } from './config.ts'
-import { contentsOf, isFormatted, lockData, makeDirectory, syncDirectory } from './data-directory.ts'
+import { assertRoom, contentsOf, isFormatted, lockData, makeDirectory, syncDirectory } from './data-directory.ts'
 import { directoryError, ServerError } from './errors.ts'
-import { clusterId, clusterIdText, formatNode } from './format.ts'
+import { clusterId, clusterIdText, type FormatOptions, formatNode, geometryOf } from './format.ts'
 import { openLog } from './log.ts'
 import { LogRing } from './log-ring.ts'
 import { GalgoNode } from './node.ts'
@@ -80,7 +80,12 @@ export async function runCluster(options: ClusterOptions): Promise<number> {
   const plans = await plan(options, data, cluster)
   if (formatted) for (const plan of plans) assertThere(plan, identity, options)
   else {
-    for (const node of plans) await format(node, identity, options, report)
+    for (const node of plans) discard(node.data)
+    assertRoom(data, geometryOf(shapeOf(0, identity, options)), plans.length)
+    for (const node of plans) {
+      report.formatting(node)
+      await formatNode({ data: node.data, ...shapeOf(node.index, identity, options) })
+    }
     writeIdentity(data, { ...identity, formatted: true })
   }
   if (options.io.stop.aborted) return 0
@@ -207,17 +212,13 @@ function assertThere(node: NodePlan, { cluster, durability }: ClusterFile, optio
   )
 }
 
-async function format(
-  node: NodePlan,
+function shapeOf(
+  replica: number,
   { cluster, durability }: ClusterFile,
-  options: ClusterOptions,
-  report: Report,
-): Promise<void> {
-  discard(node.data)
-  report.formatting(node)
-  const { nodes: replicas, frameSizeMax, journalSlots = JOURNAL_SLOTS } = options
-  const shape = { cluster, replica: node.index, replicas, journalSlots, durability }
-  await formatNode({ data: node.data, ...shape, ...(frameSizeMax === undefined ? {} : { frameSizeMax }) })
+  { nodes: replicas, frameSizeMax, journalSlots = JOURNAL_SLOTS }: ClusterOptions,
+): Omit<FormatOptions, 'data'> {
+  const shape = { cluster, replica, replicas, journalSlots, durability }
+  return frameSizeMax === undefined ? shape : { ...shape, frameSizeMax }
 }
 
 /** What an earlier start did not finish, nobody has used; but another one may be at it. */

@@ -3,11 +3,14 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync, statfsS
 import { dirname, join, resolve } from 'node:path'
 import { type Lock, lockDirectory } from 'io-uring-napi'
 import { UNFINISHED_FILE } from '../../storage/format.ts'
-import { JOURNAL_FILE } from '../../storage/journal.ts'
-import { SUPERBLOCK_FILE } from '../../storage/superblock.ts'
+import { JOURNAL_FILE, journalSize } from '../../storage/journal.ts'
+import { type Geometry, SUPERBLOCK_FILE, superblockSize } from '../../storage/superblock.ts'
+import { diskReserve } from '../state/disk-reserve.ts'
 import { directoryError, ServerError, systemCode } from './errors.ts'
 
 const LOCK_FILE = 'lock'
+/** Of the largest frames: what there has to be room for at first. */
+const MESSAGES_MIN = 4
 const FORMAT_FILES: ReadonlySet<string> = new Set([UNFINISHED_FILE, JOURNAL_FILE, SUPERBLOCK_FILE])
 
 /** Names in the directory, without the lock; null when there is no directory. */
@@ -106,15 +109,23 @@ export function syncDirectory(directory: string): void {
   }
 }
 
-/** Throws when less than `bytes` can be written to the directory's disk. */
-export function assertRoom(data: string, bytes: number): void {
-  const { bavail, bsize } = statfsSync(data)
+/**
+ * Throws when the directory's disk has no room for `nodes` nodes of this shape: for their files, for what is kept free, and for a
+ * few messages.
+ */
+export function assertRoom(data: string, geometry: Geometry, nodes = 1): void {
+  const { bavail, blocks, bsize } = statfsSync(data)
   const free = bavail * bsize
-  if (free >= bytes) return
-  const mib = (value: number) => `${Math.ceil(value / 2 ** 20)} MiB`
+  const journal = nodes * journalSize(geometry)
+  const reserve = diskReserve(blocks * bsize)
+  const others = nodes * (superblockSize(geometry.pipelineMax) + MESSAGES_MIN * geometry.frameSizeMax)
+  const needed = journal + reserve + others
+  if (free >= needed) return
+  const mib = (value: number): string => `${Math.ceil(value / 2 ** 20)} MiB`
+  const what = nodes === 1 ? 'a node of this shape needs' : `${nodes} nodes need`
   throw new ServerError(
     'disk-full',
-    `the disk of ${data} has ${mib(free)} free, and the node needs ${mib(bytes)} for its journal; free some space or choose another directory`,
+    `the disk of ${data} has ${Math.floor(free / 2 ** 20)} MiB free, and ${what} ${mib(needed)}: ${mib(journal)} for the journal, ${mib(reserve)} that stay free for checkpoints, ${mib(others)} to begin with; free some space, choose another directory, or format it smaller (--journal-slots, --frame-max)`,
   )
 }
 

@@ -5,7 +5,6 @@ import { resolve } from 'node:path'
 import { type IoDriver, openDriver } from 'io-uring-napi'
 import type { DiskResult } from '../../storage/disk.ts'
 import { formatDirectory } from '../../storage/format.ts'
-import { journalSize } from '../../storage/journal.ts'
 import { INSTANCE_MAX } from '../../storage/member.ts'
 import { type Durability, type Geometry, geometryFault } from '../../storage/superblock.ts'
 import { makeChecksummer } from './checksummer.ts'
@@ -67,7 +66,7 @@ export async function formatNode(options: FormatOptions): Promise<void> {
     // Another process may have come first.
     assertFormattable(data)
     clearUnfinished(data)
-    assertRoom(data, journalSize(geometry))
+    assertRoom(data, geometry)
     const driver = await openDriver({ kind: 'auto' })
     try {
       await writeFiles(driver, data, geometry, options)

@@ -42,6 +42,7 @@ import type { AccessGrant } from './access-tokens.ts'
 import { authorize } from './authorize.ts'
 import type { ClientConnection } from './connection.ts'
 import { DiagnosticRequests, type Diagnostics } from './diagnostics.ts'
+import { diskReserve } from './disk-reserve.ts'
 import { Door, type Undecided } from './door.ts'
 import { Forwards } from './forwards.ts'
 import { type GroupTimes, GroupWatch } from './group-watch.ts'
@@ -90,8 +91,6 @@ const OPERATION_REJECTED = 69
 const UNDECIDED_MAX = 4096
 /** Frames of one connection that wait; whoever sends more than that has not stopped when told to. */
 const WAITING_MAX = 64
-/** With less free space than this, or than a twentieth of the disk, no more messages are taken: checkpoints need room too. */
-const DISK_RESERVE = 256 * 1024 * 1024
 const DISK_LOOK_MS = 1000
 /** Between two looks for requests whose session has ended. */
 const SWEEP_MS = 100
@@ -916,9 +915,10 @@ export class Dispatcher implements ReplicaHost {
 
   #lookAtDisk(): void {
     const { freeDiskSpace: free, totalDiskSpace: total } = this.#options.facts()
-    const reserve = Math.min(DISK_RESERVE, total / 20)
+    const reserve = diskReserve(total)
     const full = free < reserve
-    if (full && !this.#diskFull) this.#options.log.error('disk-full', { free, total, what: 'messages are refused' })
+    if (full && !this.#diskFull)
+      this.#options.log.error('disk-full', { free, needed: reserve, total, what: 'messages are refused' })
     if (!full && this.#diskFull) this.#options.log.info('disk-has-room', { free, total })
     this.#diskFull = full
     this.#room = (free - reserve) / 2
