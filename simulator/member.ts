@@ -304,7 +304,10 @@ export class SimMember {
     const count = 1 + this.#random.below(COUNT_MAX)
     const history = book.history(partition)
     const write = (w: Writer): void => encodePollMessages(w, { ...offsets(part, partition), from, count, autoCommit })
+    const begins = autoCommit && from.kind === 'offset'
+    if (begins) life.pollsFrom(partition, this.#session.number, part.begun.get(partition) ?? 0)
     const answered = (status: number, body: Uint8Array): void => {
+      if (begins) life.polledFrom(partition, this.#session.number)
       // Damage that is not repaired yet has a status of its own; the offset is not stored then.
       if (status === Status.cannotReadMessage) return
       if (status === Status.consumerGroupIdNotFound) return this.#gone(part)

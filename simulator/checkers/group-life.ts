@@ -76,6 +76,8 @@ export class GroupLife {
   readonly #got = new Map<number, { readonly granted: number; readonly upTo: number }>()
   /** `partition session offset`: up to which op the member knew of its grant when it got the message that it stores. */
   readonly #known = new Map<string, number>()
+  /** `partition session`: the same of the offset from which it polls with auto-commit, as long as the answer has not come. */
+  readonly #begins = new Map<string, number>()
 
   constructor(options: GroupLifeOptions, { op, name }: ConsumerGroup) {
     this.#options = options
@@ -170,8 +172,9 @@ export class GroupLife {
     if (share?.owner !== session) this.wrong(`took ${what}; the partition belongs to ${share?.owner ?? 'nobody'}`)
     if (auto && share.granted !== granted) this.wrong(`took ${what}, polled by grant ${granted} of ${share.granted}`)
     if (to < from) {
-      // Lost and got again between two looks of its own: requests to store do not say which grant they belong to.
-      if ((this.#known.get(`${partition} ${session} ${to}`) ?? op) < share.granted) {
+      // Lost and got again between two looks of its own: requests do not say which grant they belong to.
+      const known = auto ? this.#begins.get(`${partition} ${session}`) : this.#known.get(`${partition} ${session} ${to}`)
+      if ((known ?? op) < share.granted) {
         this.#options.mark('stored-by-earlier-grant')
         return
       }
@@ -186,6 +189,17 @@ export class GroupLife {
   }
 
   // ---- as members see it -----------------------------------------------------------------------------------------------
+
+  /** A member polls with auto-commit from an offset of its own, which it has from a grant that it knew of up to op `known`. */
+  pollsFrom(partition: number, session: number, known: number): void {
+    const key = `${partition} ${session}`
+    this.#begins.set(key, Math.min(known, this.#begins.get(key) ?? known))
+  }
+
+  /** Such a poll was answered. */
+  polledFrom(partition: number, session: number): void {
+    this.#begins.delete(`${partition} ${session}`)
+  }
 
   /** A member got these messages; of an answer that shows the present, `since` when. */
   delivered(partition: number, session: number, offsets: readonly number[], since: Since, linearizable: boolean): void {

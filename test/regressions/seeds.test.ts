@@ -122,6 +122,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'two were whole again, and a loss was told by the last word that one had of the other: what they lacked a lossy one could show',
     { durability: 'memory', steady: false },
   ],
+  [
+    30000018,
+    'a member polled with auto-commit from where it was before it lost and got its partition again, as it may without knowing',
+    {},
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]

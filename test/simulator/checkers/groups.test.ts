@@ -192,6 +192,26 @@ test('stored offsets go neither back nor beyond what was delivered', () => {
   })
 })
 
+test('an auto-commit goes back only if its member begins where it was in an earlier grant', () => {
+  const again = (known: 'earlier' | 'present' | 'answered'): Place => {
+    const place = new Place().begin()
+    const earlier = place.op
+    place.get(7, 0, 5)
+    place.store(7, 5)
+    place.do(Operation.removeConsumerGroupMember, 0, () => place.nobody())
+    place.do(Operation.joinConsumerGroup, 7, () => place.owns(0, null, place.op))
+    place.granted = place.op
+    const life = place.checker.asking('g')?.life
+    life?.pollsFrom(0, 7, known === 'present' ? place.op : earlier)
+    if (known === 'answered') life?.polledFrom(0, 7)
+    place.store(7, 3, Operation.storeGroupOffset)
+    return place
+  }
+  assert.ok(again('earlier').marks.includes('stored-by-earlier-grant'))
+  violates(/it went back/, () => again('present'))
+  violates(/it went back/, () => again('answered'))
+})
+
 test('what an auto-commit stored was delivered, or its answer was lost', () => {
   const commit = (): Place => {
     const place = new Place().begin()
