@@ -10,15 +10,19 @@ import type { Log } from '../../consensus/ports.ts'
 import { isLoginReply } from '../protocol/commands/register.ts'
 import type { Message } from '../protocol/message.ts'
 import type { ClientConnection } from '../state/connection.ts'
+import { hostOf } from '../state/host.ts'
 import type { SocketMemory } from './buffers.ts'
 import type { NodeLimits } from './config.ts'
 import { FrameReceiver, type StreamEnd } from './frame-receiver.ts'
 import { FrameSender } from './frame-sender.ts'
+import { HostCounter } from './host-counter.ts'
 import { decodeIntroduction } from './introduction.ts'
 
 /** Largest frame before a login: nothing that may be asked before is larger. */
 export const ANONYMOUS_SIZE_MAX = 16 * 1024
 const FRAMES_MAX = 1024
+/** The transport of an introduction. */
+const REST = 3
 /** Whoever speaks for a client introduces it at once. */
 const INTRODUCTION_MS = 2000
 /** How long a closing connection may take to read its last replies. */
@@ -47,6 +51,7 @@ export interface ClientListenerOptions {
 export class ClientListener {
   readonly #options: ClientListenerOptions
   readonly #connections = new Set<Connection>()
+  readonly #hosts: HostCounter
   #nextId = 1
   #accepting = false
   /** Connections refused or ended by a limit, for the status page. */
@@ -54,6 +59,7 @@ export class ClientListener {
 
   constructor(options: ClientListenerOptions) {
     this.#options = options
+    this.#hosts = new HostCounter(options.limits.connectionsPerAddress)
   }
 
   get size(): number {
@@ -75,8 +81,16 @@ export class ClientListener {
       return
     }
     const secret = loopback ? (this.#options.secret ?? null) : null
-    const connection = new Connection(this.#nextId, socket, address, this.#options, secret, () => {
+    const place = new Place(this.#hosts)
+    if (secret === null && !place.take(address)) {
+      this.refused += 1
+      log.warn('client-refused', { address, why: 'too many connections of one address' })
+      driver.close(socket)
+      return
+    }
+    const connection = new Connection(this.#nextId, socket, address, this.#options, secret, place, () => {
       this.#connections.delete(connection)
+      place.giveBack()
       if (connection.introduced) queueMicrotask(() => this.#options.handler.closed(connection))
     })
     this.#nextId += 1
@@ -103,6 +117,29 @@ export class ClientListener {
   }
 }
 
+/** One connection of those that a host may have. */
+class Place {
+  readonly #hosts: HostCounter
+  #host: string | null = null
+
+  constructor(hosts: HostCounter) {
+    this.#hosts = hosts
+  }
+
+  /** False: the host has as many as it may. */
+  take(address: string): boolean {
+    const host = hostOf(address)
+    if (!this.#hosts.enter(host)) return false
+    this.#host = host
+    return true
+  }
+
+  giveBack(): void {
+    if (this.#host !== null) this.#hosts.leave(this.#host)
+    this.#host = null
+  }
+}
+
 class Connection implements ClientConnection {
   readonly id: number
   address: string
@@ -119,6 +156,7 @@ class Connection implements ClientConnection {
   readonly #sender: FrameSender
   readonly #handler: ClientHandler
   readonly #secret: Uint8Array | null
+  readonly #place: Place
   readonly #onEnded: () => void
   #state: 'open' | 'draining' | 'ended' = 'open'
   #drainUntil = 0
@@ -132,6 +170,7 @@ class Connection implements ClientConnection {
     address: string,
     options: ClientListenerOptions,
     secret: Uint8Array | null,
+    place: Place,
     onEnded: () => void,
   ) {
     const { driver, memory, limits, handler } = options
@@ -144,6 +183,7 @@ class Connection implements ClientConnection {
     this.#log = options.log
     this.#handler = handler
     this.#secret = secret
+    this.#place = place
     this.introduced = secret === null
     this.#onEnded = onEnded
     this.#receiver = new FrameReceiver({
@@ -185,6 +225,11 @@ class Connection implements ClientConnection {
     message.unref()
     if (introduction === null) {
       this.#log.warn('client-not-introduced', { address: this.address })
+      return this.#end()
+    }
+    // What REST holds for its clients is bounded by what they may ask of it.
+    if (introduction.transport !== REST && !this.#place.take(introduction.address)) {
+      this.#log.warn('client-refused', { address: introduction.address, why: 'too many connections of one address' })
       return this.#end()
     }
     this.address = introduction.address

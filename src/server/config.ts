@@ -67,6 +67,8 @@ const fileSchema = z.strictObject({
     .strictObject({
       /** Client connections at once; one more is closed at once. */
       connections: whole(1, 65_536).default(1024),
+      /** Of these from one address, or one IPv6 network of 64 bits. Three quarters of all when absent. */
+      connections_per_address: whole(1, 65_536).optional(),
       /** HTTP connections at once; one more is answered with 503 and closed. */
       http_connections: whole(1, 4096).default(256),
       /** Of these from one address, or one IPv6 network of 64 bits; one more is answered with 429. A quarter of all when absent. */
@@ -129,6 +131,7 @@ export type CertificateSource = 'self-signed' | { readonly certificate: string; 
 
 export interface NodeLimits {
   readonly connections: number
+  readonly connectionsPerAddress: number
   readonly httpConnections: number
   readonly httpConnectionsPerAddress: number
   readonly sendQueueBytes: number
@@ -254,6 +257,7 @@ function resolve(file: FileConfig, { acceptLoss = false }: ConfigFlags): NodeCon
     log: { level: file.log.level, file: file.log.file ?? null },
     limits: {
       connections: file.limits.connections,
+      connectionsPerAddress: file.limits.connections_per_address ?? Math.ceil((3 * file.limits.connections) / 4),
       httpConnections: file.limits.http_connections,
       httpConnectionsPerAddress:
         file.limits.http_connections_per_address ?? Math.ceil(file.limits.http_connections / 4),

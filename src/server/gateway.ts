@@ -15,11 +15,13 @@ import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import type { Log } from '../../consensus/ports.ts'
+import { hostOf } from '../state/host.ts'
 import { type Address, formatAddress, remoteOf } from './address.ts'
 import type { KeyPair } from './certificates.ts'
 import { DRAIN_MS } from './client-listener.ts'
 import type { NodeConfig } from './config.ts'
 import { listenError, systemCode } from './errors.ts'
+import { HostCounter } from './host-counter.ts'
 import { encodeIntroduction, type Introduction } from './introduction.ts'
 import { WebSocketBridge } from './websocket-bridge.ts'
 
@@ -48,6 +50,7 @@ export class Gateway {
   readonly #servers: Server[] = []
   readonly #secure: TlsServer[] = []
   readonly #sockets = new Set<Duplex>()
+  readonly #hosts: HostCounter
   readonly #bridges = new Set<WebSocketBridge>()
   readonly #sweeper: NodeJS.Timeout
   #websockets: WebSocketServer | null = null
@@ -80,6 +83,7 @@ export class Gateway {
   private constructor(options: GatewayOptions) {
     this.#options = options
     this.#log = options.log
+    this.#hosts = new HostCounter(options.config.limits.connectionsPerAddress)
     this.#sweeper = setInterval(() => {
       for (const bridge of this.#bridges) bridge.sweep(performance.now())
     }, SWEEP_MS).unref()
@@ -120,7 +124,7 @@ export class Gateway {
   async #listen(server: Server, address: Address, purpose: string, setting: string): Promise<number> {
     server.maxConnections = this.#options.config.limits.connections
     server.on('drop', () => this.#log.warn('client-refused', { why: `${purpose}: too many connections` }))
-    server.on('connection', (socket) => this.#track(socket))
+    server.on('connection', (socket) => this.#admit(socket, purpose))
     await new Promise<void>((done, failed) => {
       const refused = (error: Error): void => failed(listenError(error, formatAddress(address), purpose, setting))
       server.once('error', refused)
@@ -133,6 +137,19 @@ export class Gateway {
     this.#servers.push(server)
     const bound = server.address()
     return typeof bound === 'object' && bound !== null ? bound.port : 0
+  }
+
+  /** Also of those that never come as far as the replica thread. */
+  #admit(socket: Socket, purpose: string): void {
+    this.#track(socket)
+    const address = remoteOf(socket)
+    const host = hostOf(address)
+    if (!this.#hosts.enter(host)) {
+      this.#log.warn('client-refused', { address, why: `${purpose}: too many connections of one address` })
+      socket.destroy()
+      return
+    }
+    socket.once('close', () => this.#hosts.leave(host))
   }
 
   #track(socket: Duplex): void {

@@ -10,6 +10,7 @@ import { hostOf } from '../state/host.ts'
 import { remoteOf } from './address.ts'
 import { DRAIN_MS } from './client-listener.ts'
 import type { NodeLimits } from './config.ts'
+import { HostCounter } from './host-counter.ts'
 import { type Refusal, refuseHttp } from './rest/errors.ts'
 
 /** Connections that wait to be told that there is no room. */
@@ -18,12 +19,13 @@ export const REFUSED_MAX = 32
 export class HttpDoor {
   readonly #limits: Pick<NodeLimits, 'httpConnections' | 'httpConnectionsPerAddress'>
   readonly #log: Log
-  readonly #hosts = new Map<string, number>()
+  readonly #hosts: HostCounter
   readonly #refused = new Map<Socket, Refusal>()
   #served = 0
 
   constructor(limits: Pick<NodeLimits, 'httpConnections' | 'httpConnectionsPerAddress'>, log: Log) {
     this.#limits = limits
+    this.#hosts = new HostCounter(limits.httpConnectionsPerAddress)
     this.#log = log
   }
 
@@ -31,42 +33,37 @@ export class HttpDoor {
   open(socket: Socket): void {
     const address = remoteOf(socket)
     const host = hostOf(address)
-    const refusal = this.#refusal(host)
-    if (refusal !== null) return this.#refuse(socket, address, refusal)
+    const { httpConnections, httpConnectionsPerAddress } = this.#limits
+    if (this.#served >= httpConnections)
+      return this.#refuse(
+        socket,
+        address,
+        refuseHttp(
+          503,
+          'server_busy',
+          `${httpConnections} connections are open, as many as this node takes; come again, or ask another node (limits.http_connections)`,
+        ).refusal,
+      )
+    if (!this.#hosts.enter(host))
+      return this.#refuse(
+        socket,
+        address,
+        refuseHttp(
+          429,
+          'too_many_connections',
+          `${httpConnectionsPerAddress} connections from ${host} are open, as many as one address may have; close some (limits.http_connections_per_address)`,
+        ).refusal,
+      )
     this.#served += 1
-    this.#hosts.set(host, this.#from(host) + 1)
     socket.once('close', () => {
       this.#served -= 1
-      const left = this.#from(host) - 1
-      if (left > 0) this.#hosts.set(host, left)
-      else this.#hosts.delete(host)
+      this.#hosts.leave(host)
     })
   }
 
   /** What is asked over this connection is answered with it; null: it is served. */
   refusalOf(socket: Socket): Refusal | null {
     return this.#refused.get(socket) ?? null
-  }
-
-  #from(host: string): number {
-    return this.#hosts.get(host) ?? 0
-  }
-
-  #refusal(host: string): Refusal | null {
-    const { httpConnections, httpConnectionsPerAddress } = this.#limits
-    if (this.#from(host) >= httpConnectionsPerAddress)
-      return refuseHttp(
-        429,
-        'too_many_connections',
-        `${httpConnectionsPerAddress} connections from ${host} are open, as many as one address may have; close some (limits.http_connections_per_address)`,
-      ).refusal
-    if (this.#served >= httpConnections)
-      return refuseHttp(
-        503,
-        'server_busy',
-        `${httpConnections} connections are open, as many as this node takes; come again, or ask another node (limits.http_connections)`,
-      ).refusal
-    return null
   }
 
   #refuse(socket: Socket, address: string, refusal: Refusal): void {

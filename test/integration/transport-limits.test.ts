@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { connect as connectSocket } from 'node:net'
+import { connect as connectSocket, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { WebSocket as RawWebSocket } from 'ws'
@@ -31,6 +31,7 @@ const FIRST_FRAME_MS = 700
 const SEND_MS = 700
 const LIMITS = {
   GALGO_LIMITS_CONNECTIONS: String(CONNECTIONS),
+  GALGO_LIMITS_CONNECTIONS_PER_ADDRESS: String(CONNECTIONS),
   GALGO_LIMITS_FIRST_FRAME_TIMEOUT_MS: String(FIRST_FRAME_MS),
   GALGO_LIMITS_FRAME_TIMEOUT_MS: '500',
   GALGO_LIMITS_SEND_TIMEOUT_MS: String(SEND_MS),
@@ -176,3 +177,25 @@ for (const transport of TRANSPORTS) {
     })
   })
 }
+
+test('one address cannot take all room before a handshake is over', async () => {
+  const directory = temporaryDirectory()
+  const limits = { GALGO_LIMITS_CONNECTIONS: '8', GALGO_LIMITS_CONNECTIONS_PER_ADDRESS: '2' }
+  const node = await startNode(directory.path, { websocket: '127.0.0.1:0' }, limits)
+  const sockets = Array.from({ length: 3 }, () => connectSocket(node.websocketPort, '127.0.0.1'))
+  try {
+    for (const socket of sockets) socket.on('error', () => {}).resume()
+    await once(sockets[2] as Socket, 'close')
+    assert.deepEqual(
+      sockets.map(({ destroyed }) => destroyed),
+      [false, false, true],
+    )
+    const elsewhere = new RawWebSocket(`ws://127.0.0.1:${node.websocketPort}/`, { localAddress: '127.0.0.2' })
+    await once(elsewhere, 'open')
+    elsewhere.terminate()
+  } finally {
+    for (const socket of sockets) socket.destroy()
+    await node.stop()
+    directory.remove()
+  }
+})

@@ -18,6 +18,7 @@ import { frame, message } from './fake-driver.ts'
 
 const LIMITS: NodeLimits = {
   connections: 4,
+  connectionsPerAddress: 4,
   httpConnections: 1,
   httpConnectionsPerAddress: 1,
   sendQueueBytes: 256 * 1024,
@@ -58,7 +59,7 @@ async function withListener(
   run: (rig: {
     door: Door
     listener: ClientListener
-    dial: (inner?: boolean) => Promise<Socket>
+    dial: (inner?: boolean, from?: string) => Promise<Socket>
     memory: ReturnType<typeof allocateSocketMemory>
     now: () => number
   }) => Promise<void>,
@@ -87,8 +88,8 @@ async function withListener(
       listener,
       memory,
       now: () => driver.now(),
-      dial: async (inner = false) => {
-        const socket = connect(inner ? loopback.port : port, '127.0.0.1')
+      dial: async (inner = false, from = '127.0.0.1') => {
+        const socket = connect({ port: inner ? loopback.port : port, host: '127.0.0.1', localAddress: from })
         sockets.push(socket)
         socket.on('error', () => {})
         await once(socket, 'connect')
@@ -139,6 +140,46 @@ test('one connection too many is closed at once, and there is room again after a
     await door.until(() => door.closed.length === 1)
     await dial()
     await door.until(() => door.open.length === 3)
+  })
+})
+
+test('one address has so many connections, and takes no room from others', async () => {
+  await withListener({ connectionsPerAddress: 2 }, async ({ door, dial, listener }) => {
+    const first = await dial()
+    await dial()
+    await door.until(() => door.open.length === 2)
+    const third = await dial()
+    third.resume()
+    await once(third, 'close')
+    assert.equal(listener.refused, 1)
+    await dial(false, '127.0.0.2')
+    await door.until(() => door.open.length === 3)
+    first.destroy()
+    await door.until(() => door.closed.length === 1)
+    await dial()
+    await door.until(() => door.open.length === 4)
+  })
+})
+
+test('who comes through the gateway counts for its own address, and what REST holds does not', async () => {
+  await withListener({ connections: 8, connectionsPerAddress: 2 }, async ({ door, dial }) => {
+    const introduced = async (address: string, transport: 3 | 4 = 4): Promise<Socket> => {
+      const socket = await dial(true)
+      socket.resume()
+      socket.write(encodeIntroduction({ transport, secure: false, address }, SECRET))
+      return socket
+    }
+    const first = await introduced('[2001:db8::1]:1')
+    await introduced('[2001:db8::2]:1')
+    await door.until(() => door.open.length === 2)
+    await once(await introduced('[2001:db8::3]:1'), 'close')
+    await introduced('[2001:db8::3]:1', 3)
+    await introduced('[2001:db8:0:1::3]:1')
+    await door.until(() => door.open.length === 4)
+    first.destroy()
+    await door.until(() => door.closed.length === 1)
+    await introduced('[2001:db8::4]:1')
+    await door.until(() => door.open.length === 5)
   })
 })
 

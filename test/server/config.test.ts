@@ -37,6 +37,7 @@ test('the defaults need only a directory and the addresses', () => {
   assert.deepEqual(config.root, { username: 'iggy', password: 'iggy' })
   assert.deepEqual(config.cpus, [])
   assert.equal(config.limits.connections, 1024)
+  assert.equal(config.limits.connectionsPerAddress, 768)
   assert.deepEqual([config.limits.httpConnections, config.limits.httpConnectionsPerAddress], [256, 64])
   const fewer = loadConfig(MINIMAL, { GALGO_LIMITS_HTTP_CONNECTIONS: '10' }).limits
   assert.equal(fewer.httpConnectionsPerAddress, 3, 'a quarter')
