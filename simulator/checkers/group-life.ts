@@ -173,7 +173,9 @@ export class GroupLife {
     if (auto && share.granted !== granted) this.wrong(`took ${what}, polled by grant ${granted} of ${share.granted}`)
     if (to < from) {
       // Lost and got again between two looks of its own: requests do not say which grant they belong to.
-      const known = auto ? this.#begins.get(`${partition} ${session}`) : this.#known.get(`${partition} ${session} ${to}`)
+      const known = auto
+        ? this.#begins.get(`${partition} ${session}`)
+        : this.#known.get(`${partition} ${session} ${to}`)
       if ((known ?? op) < share.granted) {
         this.#options.mark('stored-by-earlier-grant')
         return
