@@ -8,6 +8,7 @@ import { type Address, formatAddress, remoteOf } from './address.ts'
 import type { NodeLimits } from './config.ts'
 import { listenError, messageOf } from './errors.ts'
 import { HttpDoor } from './http-door.ts'
+import { HttpTurns } from './http-turns.ts'
 import { type RestApi, serveRest } from './rest/api.ts'
 import { answerOf } from './rest/errors.ts'
 import { serveSimulator } from './simulator-page.ts'
@@ -71,9 +72,19 @@ export interface HttpOptions {
 export async function serveHttp(address: Address, { status, rest, limits, log }: HttpOptions): Promise<HttpServer> {
   const app = createApp(status, rest)
   const door = new HttpDoor(limits, log)
-  const answer = (request: Request, env: HttpBindings | Http2Bindings): Response | Promise<Response> => {
-    const refusal = door.refusalOf(env.incoming.socket)
-    if (refusal === null) return app.fetch(request, env)
+  const turns = new HttpTurns()
+  const answer = async (request: Request, env: HttpBindings | Http2Bindings): Promise<Response> => {
+    const { socket } = env.incoming
+    const turn = turns.take(socket, env.outgoing)
+    if (turn === false && !socket.destroyed) {
+      log.warn('http-refused', { address: remoteOf(socket), why: 'too many requests at once over one connection' })
+      socket.destroy()
+    }
+    if (turn !== false && turn !== null) await turn
+    // Nobody hears this any more.
+    if (socket.destroyed) return new Response(null, { status: 503 })
+    const refusal = door.refusalOf(socket)
+    if (refusal === null) return await app.fetch(request, env)
     const response = answerOf(refusal)
     response.headers.set('Connection', 'close')
     return response

@@ -6,6 +6,7 @@ import { loadConfig, type NodeLimits } from '../../src/server/config.ts'
 import { ServerError } from '../../src/server/errors.ts'
 import { createApp, type HttpOptions, type HttpServer, serveHttp } from '../../src/server/http.ts'
 import { REFUSED_MAX } from '../../src/server/http-door.ts'
+import { PIPELINED_MAX } from '../../src/server/http-turns.ts'
 import { silentLog } from '../../src/server/log.ts'
 import type { NodeStatus } from '../../src/server/status.ts'
 import { until } from '../integration/processes.ts'
@@ -194,6 +195,65 @@ test('who does not read is ended; who waits for an answer that takes long is not
       assert.deepEqual(logged, ['http-does-not-read'])
       answerNow()
       assert.equal((await answer).status, 200)
+      deaf.socket.destroy()
+    },
+    status,
+  )
+})
+
+test('requests that are not awaited are answered one after the other; too many at once end the connection', async () => {
+  let asked = 0
+  let atOnce = 0
+  let most = 0
+  const status = async (): Promise<NodeStatus> => {
+    asked += 1
+    atOnce += 1
+    most = Math.max(most, atOnce)
+    await new Promise((next) => setImmediate(next))
+    atOnce -= 1
+    return { ...STATUS, view: asked }
+  }
+  await served(
+    {},
+    async (http, logged) => {
+      const request = 'GET /status HTTP/1.1\r\nHost: x\r\n\r\n'
+      const eager = new Guest(http)
+      let text = ''
+      eager.socket.on('data', (chunk) => {
+        text += chunk
+      })
+      eager.socket.write(request.repeat(PIPELINED_MAX))
+      await until('all answers', async () => (text.split('"view"').length > PIPELINED_MAX ? true : undefined))
+      const views = [...text.matchAll(/"view":(\d+)/g)].map(([, view]) => Number(view))
+      assert.deepEqual(
+        views,
+        Array.from({ length: PIPELINED_MAX }, (_, i) => i + 1),
+      )
+      assert.equal(most, 1)
+      assert.deepEqual(logged, [])
+      eager.socket.write(request.repeat(PIPELINED_MAX + 1))
+      await eager.closed
+      assert.deepEqual(logged, ['http-refused'])
+    },
+    status,
+  )
+})
+
+test('of what is asked and not read, a node holds one answer for each connection', async () => {
+  let made = 0
+  const status = async (): Promise<NodeStatus> => {
+    made += 1
+    return { ...STATUS, data: 'x'.repeat(16 * 2 ** 20) }
+  }
+  await served(
+    { sendTimeoutMs: 300 },
+    async (http, logged) => {
+      const deaf = new Guest(http)
+      await once(deaf.socket, 'connect')
+      deaf.socket.pause()
+      deaf.socket.write('GET /status HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(PIPELINED_MAX))
+      await until('its end', async () => (logged.length > 0 ? true : undefined))
+      assert.deepEqual([logged, made], [['http-does-not-read'], 1])
       deaf.socket.destroy()
     },
     status,
