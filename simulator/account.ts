@@ -61,7 +61,6 @@ export class SimAccount {
   #visit: Visit | null = null
   #visits = 0
   #passwords = 0
-  #askedAt = 0
   /** A request that changes something has no answer yet. */
   #changing = false
   #last = LAST_QUESTIONS
@@ -85,6 +84,8 @@ export class SimAccount {
     const visit = this.#visits
     return new Session({
       doors,
+      scheduler: world.scheduler,
+      patience: PATIENCE,
       random,
       nodeCount: world.nodes.length,
       exactlyOnce: random.chance(0.5),
@@ -104,13 +105,8 @@ export class SimAccount {
   }
 
   #act(): void {
-    const { now } = this.#world.scheduler
     const session = this.#visit?.session ?? this.#root
     if (session.waits) {
-      if (now - this.#askedAt >= PATIENCE) {
-        this.#askedAt = now
-        session.leave()
-      }
       return session.pursue()
     }
     // It left before it was sent.
@@ -461,7 +457,6 @@ export class SimAccount {
   }
 
   #ask(question: Pick<Question, 'operation' | 'body' | 'answered'> & Partial<Question>): void {
-    this.#askedAt = this.#world.scheduler.now
     const session = this.#visit?.session ?? this.#root
     session.ask({ code: 0, linearizable: false, lost: () => {}, ...question })
   }

@@ -84,7 +84,6 @@ export class SimMember {
   readonly #session: Session
   readonly #lasting: Part = newPart(LASTING_GROUP)
   readonly #passing: Part = newPart(PASSING_GROUP)
-  #askedAt = 0
   #silentUntil = 0
   #calm = { spell: 0, sleeps: false }
   #last = LAST_QUESTIONS
@@ -99,6 +98,8 @@ export class SimMember {
     this.#random = random
     this.#session = new Session({
       doors,
+      scheduler: world.scheduler,
+      patience: PATIENCE,
       random,
       nodeCount: world.nodes.length,
       exactlyOnce: random.chance(0.5),
@@ -138,10 +139,6 @@ export class SimMember {
     }
     if (now < this.#silentUntil) return
     if (this.#session.waits) {
-      if (now - this.#askedAt >= PATIENCE) {
-        this.#askedAt = now
-        this.#session.leave()
-      }
       return this.#session.pursue()
     }
     if (!this.#world.healed) {
@@ -464,7 +461,6 @@ export class SimMember {
   }
 
   #ask(question: Question): void {
-    this.#askedAt = this.#world.scheduler.now
     this.#session.ask({
       ...question,
       answered: (status, body) => {

@@ -45,7 +45,6 @@ export class SimProducer {
   #batch: readonly number[] | null = null
   #partition = 0
   #made = 0
-  #askedAt = 0
   /** A member of the group, as far as it knows. */
   #joined = false
   /** There is no group. */
@@ -57,14 +56,17 @@ export class SimProducer {
     this.#options = options
     this.#world = world
     this.#random = random
-    this.#session = this.#newSession(0x91, random.chance(0.3))
-    this.#rival = this.#newSession(0x92, false)
+    this.#session = this.#newSession(0x91, random.chance(0.3), PATIENCE)
+    // It has nothing to lose, and waits where it is.
+    this.#rival = this.#newSession(0x92, false, Number.POSITIVE_INFINITY)
   }
 
-  #newSession(kind: number, exactlyOnce: boolean): Session {
+  #newSession(kind: number, exactlyOnce: boolean, patience: number): Session {
     const { index, world, doors, random } = this.#options
     return new Session({
       doors,
+      scheduler: world.scheduler,
+      patience,
       random,
       nodeCount: world.nodes.length,
       exactlyOnce,
@@ -81,12 +83,7 @@ export class SimProducer {
   }
 
   #act(): void {
-    const { now } = this.#world.scheduler
     if (this.#session.waits) {
-      if (now - this.#askedAt >= PATIENCE) {
-        this.#askedAt = now
-        this.#session.leave()
-      }
       return this.#session.pursue()
     }
     if (this.#rival.waits) this.#rival.pursue()
@@ -96,7 +93,6 @@ export class SimProducer {
       return
     }
     if (!this.#world.healed && this.#random.chance(0.05)) return this.#session.leave()
-    this.#askedAt = now
     if (this.#batch === null && this.#random.chance(0.5)) return this.#member()
     this.#send()
     // Some connections end just when a batch is on its way.

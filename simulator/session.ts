@@ -8,6 +8,7 @@ import { readResult } from '../src/protocol/result.ts'
 import type { Doors, parseReply } from './doors.ts'
 import { type Credentials, Line } from './line.ts'
 import type { SeededRandom } from './random.ts'
+import type { Scheduler } from './scheduler.ts'
 
 /** Numbers of questions that are no writes. */
 const READS_FROM = 1_000_000
@@ -25,6 +26,9 @@ export interface Question {
 
 export interface SessionOptions {
   readonly doors: Doors
+  readonly scheduler: Scheduler
+  /** Microseconds without an answer until it turns to another node. */
+  readonly patience: number
   readonly random: SeededRandom
   readonly nodeCount: number
   readonly exactlyOnce: boolean
@@ -43,6 +47,7 @@ export class Session {
   readonly #line: Line
   #logins = 0
   #asked: Question | null = null
+  #askedAt = 0
   /** Of the question; 0 before it is sent. */
   #request = 0
   #writes = 0
@@ -80,12 +85,18 @@ export class Session {
 
   ask(question: Question): void {
     this.#asked = question
+    this.#askedAt = this.#options.scheduler.now
     this.#request = 0
     if (this.#line.connect() && this.#line.ready) this.#send()
   }
 
-  /** Connects again, if there is something to ask. */
+  /** What is asked has no answer yet: connects again where it has to, to another node after a while. */
   pursue(): void {
+    const { scheduler, patience } = this.#options
+    if (this.#asked !== null && scheduler.now - this.#askedAt >= patience) {
+      this.#askedAt = scheduler.now
+      this.#line.leave()
+    }
     if (this.#asked !== null) this.#line.connect()
   }
 
