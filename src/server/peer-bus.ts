@@ -34,10 +34,12 @@ import { encoded, ProtocolError } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
 import { At, Command, clearHeader, commandOf, equal128, getU32, setU32 } from '../protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../protocol/message.ts'
+import { hostOf } from '../state/host.ts'
 import { type Address, formatAddress } from './address.ts'
 import { PEER_RESERVE, type SocketMemory } from './buffers.ts'
 import { FrameReceiver, type StreamEnd } from './frame-receiver.ts'
 import { FrameSender } from './frame-sender.ts'
+import { HostCounter } from './host-counter.ts'
 import { decodeRelayIntroduction, encodeRelayIntroduction, type RelayIntroduction } from './relay-introduction.ts'
 
 /** Not a command of the protocol: hello is between the transports. */
@@ -77,7 +79,9 @@ export const PeerTimeouts = {
 const FRAMES_MAX = 4096
 const TEXT_MAX = 255
 /** Connections that have not said yet whose they are, besides relays: those come all at once, after a change of the leader. */
-const UNNAMED_MAX = 64
+const UNNAMED_MAX = 80
+/** The same from one host: other nodes have to find a place too. */
+const UNNAMED_OF_HOST_MAX = 64
 const FRAME_TIMEOUT_MS = 10_000
 /** Time between two ticks beyond this was a stall of this process and does not count against a peer. */
 const TICK_MAX = 100
@@ -141,6 +145,8 @@ export class PeerBus {
   readonly #index: number
   readonly #links: (Link | null)[]
   readonly #unnamed = new Set<Link>()
+  /** Of those among them that were accepted. */
+  readonly #hosts: HostCounter
   readonly #dialing: (Dialing | null)[]
   readonly #nodes: (NodeAddress | null)[]
   readonly #loggedAt = new Map<string, number>()
@@ -160,6 +166,7 @@ export class PeerBus {
       r < replica ? { due: 0, backoff: PeerTimeouts.dialMin, inProgress: false } : null,
     )
     this.#lastTickAt = options.driver.now()
+    this.#hosts = new HostCounter(UNNAMED_OF_HOST_MAX + options.relays)
   }
 
   /** Where clients find the nodes; null for one that was not met since this process started. */
@@ -186,7 +193,7 @@ export class PeerBus {
   accept(socket: number, address: string): void {
     const { memory, relays } = this.#options
     const room = this.#unnamed.size < UNNAMED_MAX + relays && memory.chunks.free > 0
-    if (!this.#running || !room) return this.#options.driver.close(socket)
+    if (!this.#running || !room || !this.#hosts.enter(hostOf(address))) return this.#options.driver.close(socket)
     this.#open(socket, address, null)
   }
 
@@ -282,6 +289,11 @@ export class PeerBus {
     return message
   }
 
+  /** It has a name now, or is no more. */
+  #leaveUnnamed(link: Link): void {
+    if (this.#unnamed.delete(link) && link.dialed === null) this.#hosts.leave(hostOf(link.address))
+  }
+
   /** Takes over the reference. */
   #onHello(link: Link, message: Message): void {
     if (commandOf(message) === RELAY_COMMAND) return this.#onRelay(link, message)
@@ -308,7 +320,7 @@ export class PeerBus {
       other.end('it connected again')
     }
     if (link.dialed === null) this.#introduce(link, HELLO_COMMAND, this.#options.self.client.host)
-    this.#unnamed.delete(link)
+    this.#leaveUnnamed(link)
     link.name(replica, nonce, this.#now)
     this.#links[replica] = link
     this.#nodes[replica] = {
@@ -335,7 +347,7 @@ export class PeerBus {
     const replica = message.bytes[At.replica] as number
     message.unref()
     if (refusal !== null || introduction === null) return link.end(refusal ?? 'it introduces nobody')
-    this.#unnamed.delete(link)
+    this.#leaveUnnamed(link)
     const { socket, receiver } = link
     if (this.#options.handler.onRelay(replica, socket, receiver, introduction)) link.leave()
     else link.end(null)
@@ -403,7 +415,7 @@ export class PeerBus {
   }
 
   #onEnd(link: Link, why: string | null): void {
-    this.#unnamed.delete(link)
+    this.#leaveUnnamed(link)
     const { replica } = link
     if (why !== null) this.#warn(link, why)
     const dialing = this.#dialing[link.dialed ?? -1]

@@ -90,6 +90,31 @@ test('relays that come while others have not said who they are yet are not turne
   })
 })
 
+test('strangers of one host, however many, leave room for the other nodes', timeout, async () => {
+  await withWorld(async (world) => {
+    const zero = await world.node({ index: 0 })
+    const { port } = world.addresses[0] as Address
+    let closed = 0
+    const sockets = Array.from({ length: 70 }, () =>
+      connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' })
+        .on('error', () => {})
+        .on('close', () => world.note(() => (closed += 1)))
+        .resume(),
+    )
+    // Of 82 places it has 66.
+    await world.until(() => closed === 4)
+    await world.node({ index: 1 })
+    await world.until(() => zero.events.includes('+1'))
+    assert.deepEqual(zero.warnings, [], 'nobody had to give up a place')
+    for (const socket of sockets) socket.destroy()
+    await world.until(() => closed === 70)
+    const again = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' })
+    again.on('error', () => {}).resume()
+    await once(again, 'close')
+    assert.deepEqual(zero.warnings, ['no hello came'], 'there was room again')
+  })
+})
+
 test('strangers that bring a relay: no link, no client', timeout, async () => {
   await withWorld(async (world) => {
     const zero = await world.node({ index: 0 })
