@@ -5,5 +5,5 @@ const RESERVE_MAX = 256 * 1024 * 1024
 
 /** Bytes, of a disk of so many. */
 export function diskReserve(total: number): number {
-  return Math.min(RESERVE_MAX, Math.floor(total / 20))
+  return Math.min(RESERVE_MAX, total / 20)
 }

@@ -918,7 +918,7 @@ export class Dispatcher implements ReplicaHost {
     const reserve = diskReserve(total)
     const full = free < reserve
     if (full && !this.#diskFull)
-      this.#options.log.error('disk-full', { free, needed: reserve, total, what: 'messages are refused' })
+      this.#options.log.error('disk-full', { free, needed: Math.ceil(reserve), total, what: 'messages are refused' })
     if (!full && this.#diskFull) this.#options.log.info('disk-has-room', { free, total })
     this.#diskFull = full
     this.#room = (free - reserve) / 2
