@@ -33,8 +33,14 @@ export interface ColdVote {
   readonly end: number
   /** The first op that is not told yet; beyond `end` when all is. */
   next: number
-  /** By op: those whose prepares can be read there. */
+  /** By op: those whose prepares can be read there … */
   readonly headers: Map<number, Header>
+  /** … and those that are only known. */
+  readonly named: Map<number, Header>
+  /** The end of its log; no lower than where that log began in its log view. */
+  readonly head: number
+  /** From here on it knows of every op of before its log view that its log has: what else it knows there is of that view. */
+  readonly suffixFrom: number
 }
 
 export type ColdOutcome =
@@ -117,7 +123,8 @@ interface Link {
  * Head first. The log of a later view holds every op that an earlier one has committed, so the longest that the latest shows
  * comes first, and then whatever follows it elsewhere. What a power cut brought back, of before the slot was written anew, and
  * what a replica has not had replaced yet of the log before, is a branch on which nothing grows; what a replica has executed is
- * right, whoever shows something else.
+ * right, whoever shows something else. And an op of before the latest view that its log does not have was dropped when that view
+ * began: it must not come back in the place of one that was acknowledged since, and is lost.
  */
 function longestLog(votes: readonly ColdVote[], base: Header): Header[] {
   const executed = new Map(votes.map((vote) => [headerOp(vote.executed), vote.executed]))
@@ -148,7 +155,8 @@ function layerOf(
   const layer: Link[] = []
   for (const vote of votes) {
     const header = vote.headers.get(op)
-    if (header === undefined || (executed !== null && !sameHeader(executed, header))) continue
+    if (header === undefined) continue
+    if (executed === null ? isDropped(votes, op, header) : !sameHeader(executed, header)) continue
     const linked = op >= vote.chainedFrom || op <= headerOp(vote.executed)
     const logView = linked ? vote.logView : headerView(header)
     const known = layer.find((link) => sameHeader(link.header, header))
@@ -161,6 +169,17 @@ function layerOf(
     layer.push({ header, logView, previous })
   }
   return layer
+}
+
+/** Does a log of the latest view end before this op of an earlier one, or have another in its place? */
+function isDropped(votes: readonly ColdVote[], op: number, header: Header): boolean {
+  const latest = Math.max(...votes.map(({ logView }) => logView))
+  if (headerView(header) >= latest) return false
+  return votes.some((vote) => {
+    if (vote.logView < latest || op < vote.suffixFrom) return false
+    const own = vote.headers.get(op) ?? vote.named.get(op)
+    return op > vote.head || own === undefined || !sameHeader(own, header)
+  })
 }
 
 function longest(links: readonly Link[]): Link | null {

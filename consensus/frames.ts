@@ -28,7 +28,7 @@
 //   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
 //   | coldStart       | op              |              |              |            |              |              |         |            |         |
-//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom | voter (u32) |        |
+//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom | voter, shown (u32) | head | suffixFrom |
 //   | notMember       | member (24): who holds the place of replica, at 152: the addressee |              |              |         |            |         |
 //
 //   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. startViewChange: 128 is 1
@@ -82,6 +82,9 @@ export const FrameAt = {
     lossEpoch: 172,
     chainedFrom: 176,
     voter: 184,
+    shown: 188,
+    head: 192,
+    suffixFrom: 200,
   },
   getHeaders: { opMin: 128, opMax: 136 },
   getPrepare: { checksum: 128, op: 144 },

@@ -2110,11 +2110,14 @@ export class Replica implements ReplicaPort {
     this.#countWishes()
   }
 
+  get #suffixFrom(): number {
+    return Math.max(0, this.op - this.#pipelineMax, Math.min(this.commitMax, this.op))
+  }
+
   /** From the head down to an op that is known to be committed; what is unknown in between is said to be. */
   #buildSuffix(): Header[] {
     const headers: Header[] = []
-    const bottom = Math.max(0, this.op - this.#pipelineMax, Math.min(this.commitMax, this.op))
-    for (let op = this.op; op >= bottom; op--) {
+    for (let op = this.op; op >= this.#suffixFrom; op--) {
       const header = this.#headerAt(op)
       headers.push(header ? header.slice() : reservedHeader(this.#cluster, op, this.#checksummer))
     }
@@ -2664,7 +2667,7 @@ export class Replica implements ReplicaPort {
     })
     if (view > this.view) this.#promiseView(view)
     this.#coldDue = this.#now
-    this.#cold = new ColdStart(view, 1 + this.#livePeers((peer) => !peer.replacement).length)
+    this.#cold = new ColdStart(view, 1 + this.#livePeers((peer) => peer.connected && !peer.replacement).length)
     this.#askCold()
   }
 
@@ -2716,9 +2719,10 @@ export class Replica implements ReplicaPort {
     const state = this.#superblock.state
     this.#advanceChain()
     const headers = new Map<number, Header>()
+    const named = new Map<number, Header>()
     for (let op = from; op <= to; op++) {
       const header = this.#journal.header(op)
-      if (header !== null && this.#isPresent(header)) headers.set(op, header.slice())
+      if (header !== null) (this.#isPresent(header) ? headers : named).set(op, header.slice())
     }
     return {
       replica: this.index,
@@ -2732,6 +2736,9 @@ export class Replica implements ReplicaPort {
       end: this.#journal.windowEnd,
       next: to + 1,
       headers,
+      named,
+      head: this.op,
+      suffixFrom: this.#suffixFrom,
     }
   }
 
@@ -2765,14 +2772,17 @@ export class Replica implements ReplicaPort {
 
   #sendColdVote(to: number, op: number, last: number): void {
     const vote = this.#coldVote(op, last)
-    const frame = this.#frame(Command.coldVote, this.view, (1 + vote.headers.size) * HEADER_SIZE)
+    const frame = this.#frame(Command.coldVote, this.view, (1 + vote.headers.size + vote.named.size) * HEADER_SIZE)
     if (frame === null) return
     const w = frame.words
     let at = HEADER_SIZE >>> 2
-    for (const header of [vote.executed, ...vote.headers.values()]) {
+    for (const header of [vote.executed, ...vote.headers.values(), ...vote.named.values()]) {
       w.set(header, at)
       at += HEADER_WORDS
     }
+    setU32(w, FrameAt.coldVote.shown, vote.headers.size)
+    setU64(w, FrameAt.coldVote.head, vote.head)
+    setU64(w, FrameAt.coldVote.suffixFrom, vote.suffixFrom)
     setU64(w, FrameAt.coldVote.op, op)
     setU64(w, FrameAt.coldVote.last, last)
     setU64(w, FrameAt.coldVote.end, vote.end)
@@ -2796,7 +2806,9 @@ export class Replica implements ReplicaPort {
     const known = cold.vote(from)
     if (known !== undefined && (op > known.next || last < known.next)) return
     const all = known?.headers ?? new Map<number, Header>()
-    for (const header of headers) all.set(headerOp(header), header)
+    const named = known?.named ?? new Map<number, Header>()
+    const shown = getU32(w, FrameAt.coldVote.shown)
+    headers.forEach((header, i) => (i < shown ? all : named).set(headerOp(header), header))
     cold.add({
       replica: from,
       logView: getU32(w, FrameAt.coldVote.logView),
@@ -2809,6 +2821,9 @@ export class Replica implements ReplicaPort {
       end: getU64(w, FrameAt.coldVote.end),
       next: last + 1,
       headers: all,
+      named,
+      head: getU64(w, FrameAt.coldVote.head),
+      suffixFrom: getU64(w, FrameAt.coldVote.suffixFrom),
     })
     this.#askCold()
   }

@@ -34,6 +34,9 @@ function says(replica: number, shown: readonly Header[], change: Partial<ColdVot
     end: 40,
     next: 41,
     headers,
+    named: new Map(),
+    head: 40,
+    suffixFrom: 40,
     ...change,
   }
 }
@@ -121,4 +124,18 @@ test('an op is shown that the log has, and no other one in its place', () => {
   assert.equal(isShown(log, { op: 3, header: newThree }), false)
   assert.equal(isShown(log, { op: 4, header: null }), false)
   assert.equal(isShown({ kind: 'missing', op: 4 }, { op: 3, header: three }), false)
+})
+
+test('what was dropped when the latest view began does not come back in the place of what that view has acknowledged and lost', () => {
+  const old = says(1, [two, three, four])
+  // Its log ends, or has another op there, or had one of which nothing is known any more.
+  const ended = says(0, [two], { logView: 2, head: 2, suffixFrom: 1 })
+  assert.equal(decide(ended, old, says(2, [])), 'head 2, commit 1, epoch 1')
+  const replaced = { logView: 3, head: 3, suffixFrom: 2, named: new Map([[3, newThree]]) }
+  assert.equal(decide(says(0, [two], replaced), old, says(2, [])), 'head 2, commit 1, epoch 1')
+  const forgotten = says(0, [two], { logView: 3, head: 4, suffixFrom: 2, named: new Map([[4, newFour]]) })
+  assert.equal(decide(forgotten, old, says(2, [])), 'head 2, commit 1, epoch 1')
+  // One that the view took over is good, whoever shows it; so is what lies below.
+  const named = says(0, [], { logView: 3, head: 3, suffixFrom: 3, named: new Map([[3, three]]) })
+  assert.equal(decide(named, old, says(2, [])), 'head 3, commit 1, epoch 1')
 })

@@ -218,6 +218,15 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'const logView = linked ? vote.logView : headerView(header)',
     'const logView = vote.logView',
   ]),
+  mutant(
+    'what a view change has dropped comes back for a log that is put together',
+    'memory: that a view change dropped',
+    [
+      'consensus/cold-start.ts',
+      'if (headerView(header) >= latest) return false',
+      'if (headerView(header) >= 0) return false',
+    ],
+  ),
   mutant('damaged journals alone start the cluster anew', 'memory: two journals damaged', [
     REPLICA,
     'return present >= enough && (voters < this.#quorum || undecided !== null) && lossy && !led',

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { Command } from '../../../src/protocol/frame.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import { Cluster, type ClusterOptions } from './scenario.ts'
+import type { ScenarioClient } from './scenario-client.ts'
 
 const MEMORY: ClusterOptions = { durability: 'memory' }
 
@@ -580,4 +581,30 @@ test('what is still on its way to a disk is not shown before it is there: all wo
       expectLosses(cluster, 1)
     }
   }
+})
+
+test('an op that a view change dropped does not come back in the place of one that was acknowledged since, and lost', () => {
+  const cluster = new Cluster(MEMORY)
+  const [a, b, c] = cluster.roles()
+  cluster.request(3)
+  cluster.run(500)
+  const pass = cluster.drop({ from: a, command: Command.prepare })
+  cluster.clients[0]?.ask()
+  cluster.run(100)
+  const dropped = cluster.replica(a).op
+  cluster.crash(a)
+  pass()
+  cluster.expectHead(dropped - 1, b, c)
+  cluster.expectPrimary(b)
+  cluster.forget(cluster.clients[0] as ScenarioClient)
+  const last = cluster.request(1, cluster.client())
+  assert.ok(cluster.holds(b, dropped) && cluster.holds(c, dropped))
+  cluster.powerOff(b, c)
+  for (const index of [b, c]) for (let op = dropped; op <= last; op++) cluster.erase(index, op)
+  cluster.restart(a, b, c)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  assert.equal(cluster.world.loss.lost, last - dropped + 1)
+  renewSessions(cluster)
+  cluster.expectWhole()
+  expectLosses(cluster, 1)
 })
