@@ -13,7 +13,7 @@ import { formatNode } from '../../src/server/index.ts'
 import type { NodeStatus } from '../../src/server/status.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const ASK_AGAIN_MS = 20
+const ASK_AGAIN_MS = 50
 
 /** Of many processes that run the same code, the first one compiles it. */
 export const COMPILED_ONCE = { NODE_COMPILE_CACHE: join(tmpdir(), 'galgo-test-compile-cache'), ...process.env }

@@ -5,7 +5,7 @@ const IDENTITY = 'src/state/identity.ts'
 
 export const ACCOUNT_MUTANTS: readonly Mutant[] = [
   mutant('the former password stays good', 20, [IDENTITY, 'user.hash = next', '']),
-  mutant('a deleted token lets in', 40, [
+  mutant('a deleted token lets in', { first: 12, of: 40 }, [
     IDENTITY,
     'this.#byDigest.delete(token.key)\n  }\n\n  /** Tokens that',
     '}\n\n  /** Tokens that',
@@ -15,7 +15,7 @@ export const ACCOUNT_MUTANTS: readonly Mutant[] = [
     "if (user.status === 'active') return",
     'if (user.id >= 0) return',
   ]),
-  mutant('an access token whose login has ended lets in', 40, [
+  mutant('an access token whose login has ended lets in', { first: 11, of: 40 }, [
     'src/state/access-tokens.ts',
     'if (identity.hasEnded(user, claims)) return false',
     '',

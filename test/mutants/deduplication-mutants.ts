@@ -4,7 +4,7 @@ import { type Mutant, mutant } from './mutant.ts'
 const RECENT = 'src/state/recent-ids.ts'
 
 export const DEDUPLICATION_MUTANTS: readonly Mutant[] = [
-  mutant('ids of messages are not kept in checkpoints', 20, [
+  mutant('ids of messages are not kept in checkpoints', { first: 3, of: 20 }, [
     'src/state/catalog.ts',
     'p.recent === null ? row : [...row, p.recent.image()]',
     'row',
@@ -34,7 +34,7 @@ export const DEDUPLICATION_MUTANTS: readonly Mutant[] = [
     'putU32(batch, to + FrameAt.offsetDelta, i)',
     '',
   ]),
-  mutant('ids are noted at the place that is answered', 20, [
+  mutant('ids are noted at the place that is answered', { first: 7, of: 20 }, [
     'src/state/state-machine.ts',
     'recent.note(fresh, log.append(appended, 0, appended.length, id, timestamp))',
     'log.append(appended, 0, appended.length, id, timestamp)\n    recent.note(fresh, firstOffset)',

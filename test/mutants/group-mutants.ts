@@ -20,12 +20,12 @@ export const GROUP_MUTANTS: readonly Mutant[] = [
     'return { owner, heir: target, granted, since: before.heir === null ? timestamp : before.since }',
     'return { owner: target, heir: null, granted: op, since: 0 }',
   ]),
-  mutant('a partition goes to its heir before its owner has stored what it got', 40, [
+  mutant('a partition goes to its heir before its owner has stored what it got', { first: 10, of: 40 }, [
     WATCH,
     'if (waited < this.#times.revocationMs && !this.#hasStored(group, share, partition)) return',
     '',
   ]),
-  mutant('a new primary takes it that nobody polled before it led', 100, [
+  mutant('a new primary takes it that nobody polled before it led', { first: 10, of: 100 }, [
     WATCH,
     'if (granted <= this.#ledFrom && stored < this.#shownOf(group, partition)) return false',
     '',

@@ -64,7 +64,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (header === null || (copies === 0 && !sure)) {',
     'if (header !== null && copies === 0 && !sure) break\n    if (header === null) {',
   ]),
-  mutant('one vote is enough for a new view', 50, [
+  mutant('one vote is enough for a new view', { first: 8, of: 50 }, [
     QUORUM,
     'if (messages.length < quorum.viewChange) return',
     'if (messages.length < 1) return',
@@ -83,14 +83,14 @@ export const MUTANTS: readonly Mutant[] = [
     'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
   ]),
-  mutant('what an earlier view left in the journal comes back at a start', 100, [
+  mutant('what an earlier view left in the journal comes back at a start', { first: 52, of: 100 }, [
     REPLICA,
     'if (allowed && !replaced && !older) continue',
     'continue',
   ]),
   mutant(
     'a repeated request is a new one',
-    50,
+    { first: 8, of: 50 },
     [
       REPLICA,
       "if (number <= session.request) return this.#repeat(request, client, number, this.#bodyChecksum(request))\n        if (number <= last) return 'in-flight'",
@@ -98,22 +98,22 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     [REPLICA, "if (session.exactlyOnce && number !== last + 1) return 'gap'", ''],
   ),
-  mutant('answers are not kept in checkpoints', 100, [
+  mutant('answers are not kept in checkpoints', { first: 8, of: 100 }, [
     'consensus/client-table.ts',
     'entry.replies.push(reply)',
     'if (op % 4 !== 0) entry.replies.push(reply)',
   ]),
-  mutant('a checkpoint counts before its segments are flushed', 100, [
+  mutant('a checkpoint counts before its segments are flushed', { first: 40, of: 100 }, [
     REPLICA,
     'this.#stateMachine.flush((flushed) => {',
     "const early = (then: (flushed: string) => void): void => { this.#stateMachine.flush(() => {}); then('ok') }\n    early((flushed) => {",
   ]),
-  mutant('a checkpoint counts before its file is synced', 100, [
+  mutant('a checkpoint counts before its file is synced', { first: 12, of: 100 }, [
     'storage/checkpoint-store.ts',
     'if (at === file.length) return this.#disk.sync(checkpointFile(op), finish)',
     "if (at === file.length) return finish('ok')",
   ]),
-  mutant('an op is executed although the chain below it is not known', 100, [
+  mutant('an op is executed although the chain below it is not known', { first: 42, of: 100 }, [
     REPLICA,
     'if (this.#chainedFrom > this.commitMin + 1) return\n      const op',
     'const op',
@@ -161,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (getU32(w, At.view) !== this.view || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
     'if (this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
   ]),
-  mutant('an older view may begin again', 60, [
+  mutant('an older view may begin again', { first: 26, of: 60 }, [
     REPLICA,
     'if (view < this.view || this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
     'if (this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
@@ -191,7 +191,7 @@ export const MUTANTS: readonly Mutant[] = [
       'const lossy = !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
     ],
   ),
-  mutant('a log is put together without those that are away', 'memory: a lossy replica neither votes', [
+  mutant('a log is put together without those that are away', 'memory: all lose power and one stays away', [
     REPLICA,
     'const enough = this.#acceptLoss ? this.#quorum : this.replicaCount',
     'const enough = this.#quorum',

@@ -23,7 +23,7 @@ test('a failure among many faults comes down to a few, and is replayed with them
   const mutant = MUTANTS.find(({ name }) => name === 'answers are not kept in checkpoints')
   assert.ok(mutant !== undefined)
   const { changes } = mutant
-  const found = await firstFailure(changes, { first: 5, of: 100 }, { faults: FAULTS, operations: false })
+  const found = await firstFailure(changes, { first: 2, of: 100 }, { faults: FAULTS, operations: false })
   assert.ok(found !== null)
   const sim = (...argv: string[]): ReturnType<typeof runInfected> =>
     runInfected(changes, ['src/cli/main.ts', 'sim', ...argv])

@@ -19,7 +19,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     '        view,\n        logView: view,\n        suffix: this.#buildSuffix(),',
     '        view,\n        logView: view,',
   ]),
-  mutant('every vote shows the log as it is now', 60, [
+  mutant('every vote shows the log as it is now', { first: 23, of: 60 }, [
     REPLICA,
     'const headers = this.#suffix\n    assert(headers.length > 0)',
     'const headers = this.#buildSuffix()',
@@ -87,7 +87,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
       '  readonly #former = new Map<number, number>()\n  #pipeline: PipelineEntry[] = []',
     ],
   ),
-  mutant('lost prepares are not sent again', 30, [REPLICA, '      this.#retransmit(entry)\n', '']),
+  mutant('lost prepares are not sent again', { first: 3, of: 30 }, [REPLICA, '      this.#retransmit(entry)\n', '']),
   mutant('nothing is ever dropped from a log', 'consensus/quorum', [
     QUORUM,
     'if (op > opMin && op > commitMax && nacks >= quorum.nack) break',
@@ -123,7 +123,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     '} else if (state.logView === state.view && this.#primaryOf(this.view) !== this.index) {',
     '} else if (state.logView === state.view) {',
   ]),
-  mutant('the commit number follows the startView, also downwards', 40, [
+  mutant('the commit number follows the startView, also downwards', { first: 22, of: 40 }, [
     REPLICA,
     'this.commitMax = Math.max(this.commitMax, commitMax)\n    for',
     'this.commitMax = commitMax\n    for',
@@ -169,7 +169,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'if (numbered) this.#inFlight.set(client, { session: sessionNumber, number })',
     'const entry = this.clients.get(client)\n    if (numbered && entry) entry.request = number',
   ]),
-  mutant('requests of a session overtake one another', 30, [
+  mutant('requests of a session overtake one another', { first: 17, of: 30 }, [
     REPLICA,
     "        if (session.exactlyOnce && number !== last + 1) return 'gap'\n",
     '',
