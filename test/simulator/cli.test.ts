@@ -113,14 +113,14 @@ test('--duration: clients work all of it, in simulated seconds', async () => {
 
 test('--only: those faults of the seed and no others', async () => {
   const count = async (...argv: string[]): Promise<number> => {
-    const { out } = await sim('--seed', '2', '--format', 'json', ...argv)
+    const { out } = await sim('--seed', '2', '--steady', '--format', 'json', ...argv)
     const { faults } = JSON.parse(out) as { faults: Record<string, number> }
     return Object.values(faults).reduce((sum, n) => sum + n, 0)
   }
   assert.ok((await count()) > 5)
   assert.equal(await count('--only', 'none'), 0)
   assert.equal(await count('--only', '2,5,loss'), 2)
-  assert.match((await sim('--seed', '2', '--only', '2,loss')).out, /, [1-9]\d* lost, 0 duplicated/)
+  assert.match((await sim('--seed', '2', '--steady', '--only', '2,loss')).out, /, [1-9]\d* lost, 0 duplicated/)
 })
 
 test('--explain tells a run by time, and does not change it', async () => {
