@@ -95,8 +95,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a vote does not reach down to a committed op', 'view-promises: names', [
     REPLICA,
-    'Math.min(this.commitMax, this.op))\n    for',
-    'Math.min(this.commitMax + 1, this.op))\n    for',
+    'Math.min(this.commitMax, this.op))\n  }',
+    'Math.min(this.commitMax + 1, this.op))\n  }',
   ]),
   mutant('a blank is a nack', 'recovery: a vote that does not know', [
     QUORUM,
