@@ -86,6 +86,8 @@ export class Logins {
     const { replica } = this.#options
     if (reader ? !replica.servesReads : !replica.isPrimary)
       return this.#desk.refuse(door, message, Status.transientNotAccepted)
+    // What its predecessor has acknowledged, a changed password say, this primary may have to execute first.
+    if (!reader && !replica.caughtUp) return this.#confirm(door, message, () => this.take(door, message, login, reader))
     if (login.kind === 'token') return this.#byToken(door, message, login)
     if (this.#pending.has(door) || !this.#hasRoomFor(door))
       return this.#desk.refuse(door, message, Status.transientNotAccepted)
@@ -189,7 +191,7 @@ export class Logins {
     )
   }
 
-  /** Before a no: is all that was committed known here? */
+  /** Before a no, and before a yes of a new primary: is all that was committed known here? */
   #confirm(door: Door, message: Message, then: () => void): void {
     const comeAgain = (): void => this.#desk.refuse(door, message, Status.transientNotAccepted)
     if (!this.#options.replica.isPrimary) return comeAgain()

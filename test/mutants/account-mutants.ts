@@ -15,6 +15,11 @@ export const ACCOUNT_MUTANTS: readonly Mutant[] = [
     "if (user.status === 'active') return",
     'if (user.id >= 0) return',
   ]),
+  mutant('a new primary lets in by what it has not executed yet', 'state/consistency', [
+    'src/state/logins.ts',
+    'if (!reader && !replica.caughtUp)',
+    'if (reader && !replica.caughtUp)',
+  ]),
   mutant('an access token whose login has ended lets in', { first: 11, of: 40 }, [
     'src/state/access-tokens.ts',
     'if (identity.hasEnded(user, claims)) return false',

@@ -127,6 +127,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a member polled with auto-commit from where it was before it lost and got its partition again, as it may without knowing',
     {},
   ],
+  [
+    31000397,
+    'a new primary let a user in by the password before one whose change its predecessor had acknowledged',
+    { steady: undefined },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]

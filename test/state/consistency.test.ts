@@ -146,6 +146,41 @@ test('a primary that has just taken over refuses nobody for what it may not have
   rig.assertNoLeaks()
 })
 
+test('a primary that has just taken over lets nobody in by what it may not have heard of yet', () => {
+  const rig = new Rig()
+  const root = ready(rig)
+  const create = { name: 'user', password: 'former', status: 'active', permissions: null } as const
+  root.write(
+    Operation.createUser,
+    written((w) => encodeCreateUser(w, create)),
+  )
+  // The former password is remembered here as a right one.
+  rig.client().login(false, { username: 'user', password: 'former' })
+  // The predecessor has acknowledged the change.
+  rig.replica.hold = true
+  rig.replica.caughtUp = false
+  const change = written((w) => encodeChangePassword(w, { user: 'user', current: 'former', next: 'newer' }))
+  root.post({ operation: Operation.changePassword, request: root.next(Operation.changePassword), body: change })
+  const ask = (password: string): TestClient => {
+    const client = rig.client()
+    const body = client.loginBody({ username: 'user', password })
+    client.post({ operation: Operation.register, request: 0, session: 0, body })
+    return client
+  }
+  const late = ask('former')
+  const right = ask('newer')
+  rig.settle()
+  assert.equal(rig.replica.confirming.length, 2)
+  rig.replica.release()
+  rig.replica.hold = false
+  rig.replica.caughtUp = true
+  for (const done of rig.replica.confirming.splice(0)) done(true)
+  rig.settle()
+  assert.equal(late.answers.at(-1)?.evicted, EvictionReason.invalidCredentials)
+  assert.equal(right.answers.at(-1)?.status, Status.ok)
+  rig.assertNoLeaks()
+})
+
 test('not confirmed, not the primary, too many: 58, so that it is asked elsewhere or again', () => {
   const rig = new Rig()
   const client = ready(rig)
