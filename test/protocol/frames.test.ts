@@ -165,7 +165,17 @@ const REPLICAS_MAX = 5
 
 test('frames between replicas: no two fields of one frame overlap, and all lie in the header', () => {
   const wide = new Set(['checksum', 'digest', 'present', 'nack'])
-  const narrow = new Set(['logView', 'lossEpoch', 'status', 'pipeline', 'slots', 'checkpointMicros', 'stepsDown'])
+  const narrow = new Set([
+    'logView',
+    'lossEpoch',
+    'status',
+    'pipeline',
+    'slots',
+    'checkpointMicros',
+    'stepsDown',
+    'voter',
+    'shown',
+  ])
   for (const [frame, fields] of Object.entries(FrameAt)) {
     const taken = new Set<number>()
     for (const [field, at] of Object.entries(fields)) {
