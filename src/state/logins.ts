@@ -71,6 +71,8 @@ export class Logins {
   /** Whose access token is verified now. */
   readonly #showing = new Set<Door>()
   readonly #pending = new Map<Door, Pending>()
+  /** What its predecessor has acknowledged, a changed password say, a new primary has to execute before it lets anybody in. */
+  readonly #early = new Map<Door, { readonly message: Message; readonly login: Login }>()
   /** Of the root that is to be: its hash, once that is made. */
   #root: { hash: string | null; submitted: boolean } | null = null
 
@@ -86,11 +88,11 @@ export class Logins {
     const { replica } = this.#options
     if (reader ? !replica.servesReads : !replica.isPrimary)
       return this.#desk.refuse(door, message, Status.transientNotAccepted)
-    // What its predecessor has acknowledged, a changed password say, this primary may have to execute first.
-    if (!reader && !replica.caughtUp) return this.#confirm(door, message, () => this.take(door, message, login, reader))
-    if (login.kind === 'token') return this.#byToken(door, message, login)
-    if (this.#pending.has(door) || !this.#hasRoomFor(door))
+    const early = !reader && !replica.caughtUp
+    if (login.kind === 'token' && !early) return this.#byToken(door, message, login)
+    if (this.#pending.has(door) || this.#early.has(door) || !this.#hasRoomFor(door))
       return this.#desk.refuse(door, message, Status.transientNotAccepted)
+    if (early || login.kind === 'token') return void this.#early.set(door, { message, login })
     const { clock, secrets, state } = this.#options
     const user = state.identity.user(login.username)
     if (user !== null && secrets.remembers(login.password, user.hash)) return this.#decide(door, message, login, user)
@@ -148,10 +150,11 @@ export class Logins {
   }
 
   #hasRoomFor(door: Door): boolean {
-    if (this.#pending.size >= PENDING_MAX) return false
+    if (this.#pending.size + this.#early.size >= PENDING_MAX) return false
     const host = hostOf(door.connection.address)
     let same = 0
-    for (const other of this.#pending.keys()) if (hostOf(other.connection.address) === host) same += 1
+    for (const waiting of [this.#pending, this.#early])
+      for (const other of waiting.keys()) if (hostOf(other.connection.address) === host) same += 1
     return same < PENDING_PER_ADDRESS_MAX
   }
 
@@ -191,7 +194,7 @@ export class Logins {
     )
   }
 
-  /** Before a no, and before a yes of a new primary: is all that was committed known here? */
+  /** Before a no: is all that was committed known here? */
   #confirm(door: Door, message: Message, then: () => void): void {
     const comeAgain = (): void => this.#desk.refuse(door, message, Status.transientNotAccepted)
     if (!this.#options.replica.isPrimary) return comeAgain()
@@ -214,6 +217,11 @@ export class Logins {
 
   /** Goes on with what waited: called often. */
   retry(): void {
+    if (this.#early.size > 0 && this.#options.replica.caughtUp) {
+      const early = [...this.#early]
+      this.#early.clear()
+      for (const [door, { message, login }] of early) this.take(door, message, login, false)
+    }
     for (const pending of this.#pending.values()) this.#advance(pending)
   }
 
@@ -301,14 +309,17 @@ export class Logins {
 
   onPrimaryLost(): void {
     this.#root = null
-    for (const { door, message } of this.#pending.values())
-      this.#desk.refuse(door, message, Status.transientNotAccepted)
+    const waiting = [...this.#pending, ...this.#early]
     this.#pending.clear()
+    this.#early.clear()
+    for (const [door, { message }] of waiting) this.#desk.refuse(door, message, Status.transientNotAccepted)
   }
 
   /** The connection is gone. */
   forget(door: Door): void {
-    this.#pending.get(door)?.message.unref()
-    this.#pending.delete(door)
+    for (const waiting of [this.#pending, this.#early]) {
+      waiting.get(door)?.message.unref()
+      waiting.delete(door)
+    }
   }
 }

@@ -17,8 +17,8 @@ export const ACCOUNT_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a new primary lets in by what it has not executed yet', 'state/consistency', [
     'src/state/logins.ts',
-    'if (!reader && !replica.caughtUp)',
-    'if (reader && !replica.caughtUp)',
+    'const early = !reader && !replica.caughtUp',
+    'const early = reader && !replica.caughtUp',
   ]),
   mutant('an access token whose login has ended lets in', { first: 11, of: 40 }, [
     'src/state/access-tokens.ts',
