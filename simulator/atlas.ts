@@ -10,8 +10,10 @@
 //                nobody can tell it from an op that was never acknowledged, so it may be denied, and f + 1 that deny are enough.
 //   checkpoint   broken replicas: it is made again from the one before, or taken from another one. A node alone may lose the
 //                newest while its journal reaches back to the one before (`faults/lost-checkpoint.ts`).
-//   segments     any replica, of each record at most f of them; when replicas will be left behind at the end, the broken ones
-//                only, because those that remain must have everything; and so from the moment at which a disk is lost.
+//   segments     any replica, of each record at most f of them. One that is not broken only while another one that is not, and
+//                has the record whole or not yet, needs nobody for it: what it lacks is in its journal. The broken ones may have
+//                lost that. When replicas will be left behind at the end, the broken ones only, because those that remain must
+//                have everything; and so from the moment at which a disk is lost.
 //   disk         broken replicas, while no segment of the others is damaged.
 //   index        any replica: it is made again from its segment.
 //
@@ -40,6 +42,7 @@ export class Atlas {
   /** Replicas whose disks may lose what only peers can give back. */
   readonly broken: ReadonlySet<number>
   readonly #geometry: Geometry
+  readonly #holdsAll: (replica: number) => boolean
   #everywhere: boolean
   readonly #copiesMax: number
   /** Sectors that one record may touch, before and after. */
@@ -52,9 +55,18 @@ export class Atlas {
   damaged = 0
   damagedIndexes = 0
 
-  /** `leftBehind`: some of the broken replicas stay away for good at the end. */
-  constructor(geometry: Geometry, broken: readonly number[], leftBehind: boolean) {
+  /**
+   * `leftBehind`: some of the broken replicas stay away for good at the end. `holdsAll`: has this replica executed what anybody
+   * has, or can it by itself?
+   */
+  constructor(
+    geometry: Geometry,
+    broken: readonly number[],
+    leftBehind: boolean,
+    holdsAll: (replica: number) => boolean,
+  ) {
     this.#geometry = geometry
+    this.#holdsAll = holdsAll
     this.broken = new Set(broken)
     this.#everywhere = !leftBehind
     this.#copiesMax = Atlas.most(geometry.replicaCount)
@@ -98,7 +110,7 @@ export class Atlas {
       const lost = new Set([replica])
       for (let near = sector - this.#reach; near <= sector + this.#reach; near++)
         for (const other of this.#segments.get(`${file} ${near}`) ?? []) lost.add(other)
-      return lost.size <= this.#copiesMax
+      return lost.size <= this.#copiesMax && (this.broken.has(replica) || this.#isKept(lost))
     }
     if (!this.broken.has(replica)) return false
     switch (zone) {
@@ -116,6 +128,13 @@ export class Atlas {
       default:
         return true
     }
+  }
+
+  /** Without those in `lost` and the broken ones, is there one that holds all? */
+  #isKept(lost: ReadonlySet<number>): boolean {
+    for (let replica = 0; replica < this.#geometry.replicaCount; replica++)
+      if (!lost.has(replica) && !this.broken.has(replica) && this.#holdsAll(replica)) return true
+    return false
   }
 
   #damageOf(replica: number, zone: Zone, unit: number): Damage | null {

@@ -2,7 +2,7 @@
 import type { StateMachine } from '../consensus/ports.ts'
 import type { Halt } from '../consensus/replica.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
-import { At, getKey, getU64 } from '../src/protocol/frame.ts'
+import { At, equal128, getKey, getU64 } from '../src/protocol/frame.ts'
 import type { Message } from '../src/protocol/message.ts'
 import type { SubmitOutcome } from '../src/state/replica-port.ts'
 import { NOBODY } from '../storage/member.ts'
@@ -357,6 +357,20 @@ export class World {
   /** All have read their disks, without those that are left behind for good. */
   get everybodyIsBack(): boolean {
     return this.nodes.every((node) => node.leftBehind || (node.alive && node.opened))
+  }
+
+  /** Has this replica executed all that anybody has, or the prepares of what is missing? */
+  holdsAll(index: number): boolean {
+    const { replica, journal, opened } = this.nodes[index] as SimNode
+    if (!opened || replica === null || journal === null || replica.tooFarBehind || replica.transfer !== null)
+      return false
+    for (let op = replica.commitMin + 1; op <= this.history.length; op++) {
+      const executed = this.history.entry(op)
+      const header = journal.header(op)
+      if (executed === undefined || header === null || !journal.holds(header)) return false
+      if (!equal128(header, At.checksum, executed.checksum, 0)) return false
+    }
+    return true
   }
 
   /** Clients have their answers, replicas agree and have nothing left to do. */

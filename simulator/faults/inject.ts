@@ -33,14 +33,15 @@ interface Run {
 
 export function injectFaults({ world, random, rates, schedule, machines, shape, added }: Run): Ending {
   const all = world.nodes.map((node) => node.index)
-  let atlas = new Atlas(world.nodes[0]?.geometry as Geometry, [], false)
+  const holdsAll = (replica: number): boolean => world.holdsAll(replica)
+  let atlas = new Atlas(world.nodes[0]?.geometry as Geometry, [], false, holdsAll)
   const broken: number[] = []
   // A machine that loses power is lossy already: with a disk that loses more beside it, nobody could know anything.
   const honest = world.options.durability === 'memory'
   const rot = new Rot(world, machines, random, ({ index, geometry }) => {
     if (all.length > 1 && !honest) broken.push(index)
     if (added.secondBroken !== null && !honest) broken.push((index + added.secondBroken) % all.length)
-    atlas = new Atlas(geometry, broken, added.fates.length > 0)
+    atlas = new Atlas(geometry, broken, added.fates.length > 0, holdsAll)
     return atlas
   })
   const leftBehind = broken.flatMap((index, i) => {

@@ -26,7 +26,8 @@ export class Rot {
     world: World,
     machines: ReadonlyMap<SimNode, StateMachine>,
     random: SeededRandom,
-    atlas = (victim: SimNode): Atlas => new Atlas(victim.geometry, [victim.index], false),
+    atlas = (victim: SimNode): Atlas =>
+      new Atlas(victim.geometry, [victim.index], false, (replica) => world.holdsAll(replica)),
   ) {
     this.#world = world
     this.#machines = machines

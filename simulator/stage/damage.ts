@@ -21,7 +21,7 @@ export class Damage {
 
   note(node: SimNode, file: string, sector: number): Spoiled {
     const bytes = node.disk.durable(file, sector * SECTOR_SIZE, SECTOR_SIZE)
-    const place = new Atlas(node.geometry, [], false).place(file, sector)
+    const place = new Atlas(node.geometry, [], false, () => true).place(file, sector)
     const slot = place.zone === 'header' || place.zone === 'prepare' ? place.unit : null
     const spoiled = { node, file, sector, zone: place.zone, slot, what: describe(place, file), bytes }
     this.#spoiled.set(`${node.index} ${file} ${sector}`, spoiled)

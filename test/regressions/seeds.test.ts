@@ -132,6 +132,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a new primary let a user in by the password before one whose change its predecessor had acknowledged',
     { steady: undefined },
   ],
+  [
+    40001301,
+    'the simulator damaged the only copy of a record: one had lost its checkpoints, the journal of another was overtaken',
+    { steady: undefined },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]

@@ -44,7 +44,7 @@ export class Loaded {
     const { world } = this.cluster
     // As connections do, links keep the order of frames: one that overtakes another is repaired, which takes its time.
     world.network.profile = { ...CALM_NETWORK, delay: [100, 100] }
-    const atlas = new Atlas(this.cluster.node(0).geometry, [], false)
+    const atlas = new Atlas(this.cluster.node(0).geometry, [], false, () => true)
     world.network.breaker = new Weather(world, new SeededRandom(seed, 6))
     this.#disks = world.nodes.map((node) => new BadDisk(node, world, atlas, new SeededRandom(seed, 600 + node.index)))
     const { workload, onAcknowledged } = world
