@@ -2117,7 +2117,8 @@ export class Replica implements ReplicaPort {
   /** From the head down to an op that is known to be committed; what is unknown in between is said to be. */
   #buildSuffix(): Header[] {
     const headers: Header[] = []
-    for (let op = this.op; op >= this.#suffixFrom; op--) {
+    const bottom = this.#suffixFrom
+    for (let op = this.op; op >= bottom; op--) {
       const header = this.#headerAt(op)
       headers.push(header ? header.slice() : reservedHeader(this.#cluster, op, this.#checksummer))
     }

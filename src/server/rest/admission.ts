@@ -3,9 +3,10 @@
 // bounded by the connections of the server.
 //
 // Strangers are those whose token nobody has been let in with yet. They have few places, of their own, and no body of theirs is
-// read before the cluster has said that the token is good; bodies of logins are so small that 256 connections together
-// hold 4 MiB of them. So whoever has no token takes nothing from those who have one; and of logins and
-// strangers one host has its share, as of the connections (http-door.ts), so that it takes nothing from other hosts.
+// read before the cluster has said that the token is good; bodies of logins are so small that 256 connections together hold
+// 4 MiB of them. So whoever has no token takes nothing from those who have one; and of logins and strangers one host has its
+// share, as of the connections (http-door.ts), so that it takes nothing from other hosts.
+import { HostCounter } from '../host-counter.ts'
 import { RestError, refuseHttp } from './errors.ts'
 
 export const REQUESTS_MAX = 128
@@ -15,20 +16,23 @@ export const STRANGERS_MAX = 32
 export const BODIES_MAX = 64 * 1024 * 1024
 export const LOGIN_BODY_MAX = 16 * 1024
 
-type Kind = 'request' | 'login' | 'stranger'
+/** Of whom nobody knows yet who it is. */
+type Unknown = 'login' | 'stranger'
+type Kind = 'request' | Unknown
 
 export class Admission {
   requests = 0
   logins = 0
   strangers = 0
   bytes = 0
-  readonly #perHost: Readonly<Record<'login' | 'stranger', number>>
-  /** How many of a kind are from one host. */
-  readonly #hosts = new Map<string, number>()
+  readonly #hosts: Readonly<Record<Unknown, HostCounter>>
 
   /** `share`: what one host may have of the logins and strangers; 1: all. */
   constructor(share: number) {
-    this.#perHost = { login: Math.ceil(LOGINS_MAX * share), stranger: Math.ceil(STRANGERS_MAX * share) }
+    this.#hosts = {
+      login: new HostCounter(Math.ceil(LOGINS_MAX * share)),
+      stranger: new HostCounter(Math.ceil(STRANGERS_MAX * share)),
+    }
   }
 
   /** For one request; it has to be given back. `host`: whose it is, without the port. */
@@ -37,24 +41,18 @@ export class Admission {
   }
 
   /** Throws when this host has its share. */
-  enterFrom(host: string, kind: 'login' | 'stranger'): void {
-    const key = `${kind} ${host}`
-    const count = this.#hosts.get(key) ?? 0
-    const max = this.#perHost[kind]
-    if (count >= max)
-      throw refuseHttp(
-        429,
-        'too_many_requests',
-        `${max} ${kind === 'login' ? 'logins' : 'requests with tokens that are not known yet'} from ${host} are under way, as many as one address may have; await some of them`,
-      )
-    this.#hosts.set(key, count + 1)
+  enterFrom(host: string, kind: Unknown): void {
+    const hosts = this.#hosts[kind]
+    if (hosts.enter(host)) return
+    throw refuseHttp(
+      429,
+      'too_many_requests',
+      `${hosts.max} ${kind === 'login' ? 'logins' : 'requests with tokens that are not known yet'} from ${host} are under way, as many as one address may have; await some of them`,
+    )
   }
 
-  leaveFrom(host: string, kind: 'login' | 'stranger'): void {
-    const key = `${kind} ${host}`
-    const left = (this.#hosts.get(key) ?? 0) - 1
-    if (left > 0) this.#hosts.set(key, left)
-    else this.#hosts.delete(key)
+  leaveFrom(host: string, kind: Unknown): void {
+    this.#hosts[kind].leave(host)
   }
 }
 
