@@ -252,8 +252,7 @@ class Run {
     this.#halt.abort()
     if (failure !== null) this.#log(`${failure.outcome}: ${failure.message}`)
     await this.#cluster?.close()
-    // Clients of a cluster that is gone give up by themselves; nobody waits for what they still hope for.
-    void this.#load?.stop()
+    await this.#load?.abandon()
     if (keep) this.#disk?.keep()
     else this.#disk?.close()
     if (!keep) clear(this.#folder, this.#options.data !== undefined)

@@ -64,13 +64,13 @@ export function isShown(outcome: ColdOutcome, { op, header }: Undecided): boolea
 
 export class ColdStart {
   readonly view: number
+  /** Votes to wait for. */
+  readonly needed: number
   readonly #votes = new Map<number, ColdVote>()
-  readonly #needed: number
 
-  /** `needed`: votes to wait for. */
   constructor(view: number, needed: number) {
     this.view = view
-    this.#needed = needed
+    this.needed = needed
   }
 
   vote(replica: number): ColdVote | undefined {
@@ -96,7 +96,7 @@ export class ColdStart {
   /** The log above `base`, an op that is executed at the coordinator. */
   decide(base: Header, pipelineMax: number): ColdOutcome {
     const votes = [...this.#votes.values()]
-    if (votes.length < this.#needed || votes.some((vote) => vote.next <= vote.end)) return { kind: 'wait' }
+    if (votes.length < this.needed || votes.some((vote) => vote.next <= vote.end)) return { kind: 'wait' }
     const chain = longestLog(votes, base)
     const head = headerOp(chain[0] ?? base)
     const needed = Math.max(...votes.map(({ durableOp, executed }) => Math.max(durableOp, headerOp(executed))))

@@ -2643,6 +2643,8 @@ export class Replica implements ReplicaPort {
   }
 
   #tickColdStart(): void {
+    // Told to go on without those who stay away: without one that goes away now, too. What it has voted went with it.
+    if (this.#cold !== null && this.#acceptLoss && this.#coldPresent < this.#cold.needed) this.#cold = null
     if (this.#cold !== null) {
       if (this.#now < this.#coldDue) return
       this.#coldDue = this.#now + Timeouts.resend
@@ -2668,8 +2670,13 @@ export class Replica implements ReplicaPort {
     })
     if (view > this.view) this.#promiseView(view)
     this.#coldDue = this.#now
-    this.#cold = new ColdStart(view, 1 + this.#livePeers((peer) => peer.connected && !peer.replacement).length)
+    this.#cold = new ColdStart(view, this.#coldPresent)
     this.#askCold()
+  }
+
+  /** So many are there that may hold something, this one among them. */
+  get #coldPresent(): number {
+    return 1 + this.#livePeers((peer) => peer.connected && !peer.replacement).length
   }
 
   /**

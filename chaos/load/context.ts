@@ -18,6 +18,8 @@ export interface Load {
   readonly counters: Counters
   /** Begin nothing new. */
   readonly stop: AbortSignal
+  /** Give up what is under way, too. */
+  readonly abandon: AbortSignal
   /** Of the nodes' gates; a client begins at any of them. */
   readonly servers: readonly string[]
 }
@@ -92,8 +94,14 @@ export function pause(ms: number, stop: AbortSignal): Promise<void> {
 /** Null when no node let it in: then the caller tries again, or ends. */
 export async function connected(load: Load): Promise<Client | null> {
   try {
-    return await connect({ servers: load.servers, credentials: CREDENTIALS, timeoutMs: REQUEST_MS })
+    return await connect({
+      servers: load.servers,
+      credentials: CREDENTIALS,
+      timeoutMs: REQUEST_MS,
+      signal: load.abandon,
+    })
   } catch (error) {
+    if (load.abandon.aborted) return null
     outcomeOf(error)
     await pause(100, load.stop)
     return null

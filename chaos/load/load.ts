@@ -19,6 +19,7 @@ export class RunningLoad {
   readonly counters = new Counters()
   readonly consumers: readonly NamedConsumer[]
   readonly #stop = new AbortController()
+  readonly #abandon = new AbortController()
   readonly #ended: Promise<unknown>
   /** Rejects when a client of the load fails in a way that no fault explains. */
   readonly failed: Promise<never>
@@ -44,6 +45,7 @@ export class RunningLoad {
       anomalies,
       counters: this.counters,
       stop: this.#stop.signal,
+      abandon: this.#abandon.signal,
       servers,
     }
     this.consumers = Array.from({ length: CONSUMERS }, (_, i) => nameConsumer(load, i))
@@ -66,5 +68,11 @@ export class RunningLoad {
   async stop(): Promise<void> {
     this.#stop.abort()
     await this.#ended
+  }
+
+  /** Waits for nothing: there is no cluster any more that could answer. */
+  async abandon(): Promise<void> {
+    this.#abandon.abort()
+    await this.stop()
   }
 }

@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
   ]),
-  mutant('what an earlier view left in the journal comes back at a start', { first: 52, of: 100 }, [
+  mutant('what an earlier view left in the journal comes back at a start', { first: 41, of: 100 }, [
     REPLICA,
     'if (allowed && !replaced && !older) continue',
     'continue',
@@ -195,6 +195,11 @@ export const MUTANTS: readonly Mutant[] = [
     REPLICA,
     'const enough = this.#acceptLoss ? this.#quorum : this.replicaCount',
     'const enough = this.#quorum',
+  ]),
+  mutant('who goes away while a log is put together is waited for', 'memory: one more goes away', [
+    REPLICA,
+    'if (this.#cold !== null && this.#acceptLoss && this.#coldPresent < this.#cold.needed) this.#cold = null',
+    '',
   ]),
   mutant('what was synced once is given up like everything else', 'memory: what was synced once and nobody', [
     'consensus/cold-start.ts',

@@ -154,6 +154,31 @@ test('all lose power and one stays away: the others wait for what it may hold, u
   assert.equal(cluster.world.loss.epoch, 1)
 })
 
+test('the operator gives up who stays away, and one more goes away while the longest log is looked for: it goes on without that one, too', () => {
+  for (const goes of ['the process', 'the power']) {
+    const cluster = new Cluster(MEMORY)
+    const op = cluster.request(9)
+    cluster.powerOff(0, 1, 2)
+    for (const index of [0, 1, 2]) cluster.node(index).acceptLoss = true
+    const vote = cluster.drop({ from: 2, command: Command.coldVote })
+    cluster.restart(0, 1, 2)
+    cluster.until(() => cluster.logged(0, 'cold-start'), 'the look for the longest log')
+    cluster.run(2000)
+    assert.equal(cluster.world.primary(), null, 'it is waited for as long as it is there')
+    if (goes === 'the process') cluster.crash(2)
+    else cluster.powerOff(2)
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    assert.equal(cluster.world.loss.epoch, 1)
+    vote()
+    cluster.restart(2)
+    cluster.run(2000)
+    renewSessions(cluster)
+    cluster.expectCommit(op, 0, 1)
+    cluster.expectWhole()
+    expectLosses(cluster, 1)
+  }
+})
+
 test('one loses power, another one the end of its journal: the whole one cannot lead alone, so all put the log together', () => {
   for (const position of [0, 1, 2]) {
     const cluster = new Cluster({ ...MEMORY, seed: 3 + position })
