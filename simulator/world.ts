@@ -15,6 +15,7 @@ import { DeletionChecker } from './checkers/deletions.ts'
 import { DurableQuorumChecker } from './checkers/durable-quorum.ts'
 import { HistoryChecker } from './checkers/history.ts'
 import { JournalSlotChecker } from './checkers/journal-slots.ts'
+import { LimboChecker } from './checkers/limbo.ts'
 import { LossChecker } from './checkers/loss.ts'
 import { MemoryChecker } from './checkers/memory.ts'
 import { NackChecker } from './checkers/nacks.ts'
@@ -182,6 +183,7 @@ export class World {
       this.said,
       this.views,
       new OnePrimaryChecker(replicaCount),
+      new LimboChecker(),
       new NackChecker(spoiled),
       new ChainChecker(),
       new CompletenessChecker(),
@@ -280,6 +282,7 @@ export class World {
     if (!node.alive) return
     this.log(`crash of replica ${index}${power ? ', power lost' : ''}`)
     this.mix(1000 + index)
+    if (power) this.watchers.onPowerLost(node)
     node.crash(power)
     if (power) this.loss.onPowerLost(node)
     if (power) return

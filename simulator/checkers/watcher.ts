@@ -22,6 +22,8 @@ export interface Watcher {
   onRemove?(node: SimNode, file: string): void
   /** With durability `memory`: this op and all above it are lost, and the cluster has said so. */
   onLost?(op: number): void
+  /** The machine of the node loses its power, with a process on it. */
+  onPowerLost?(node: SimNode): void
   /** The disk of the node is another one from now on. */
   forget?(node: SimNode): void
 }

@@ -74,6 +74,10 @@ export class Watchers {
     for (const watcher of this.#all) watcher.onLost?.(op)
   }
 
+  onPowerLost(node: SimNode): void {
+    for (const watcher of this.#all) watcher.onPowerLost?.(node)
+  }
+
   forget(node: SimNode): void {
     this.#states[node.index] = null
     for (const watcher of this.#all) watcher.forget?.(node)

@@ -191,6 +191,11 @@ export const MUTANTS: readonly Mutant[] = [
       'const lossy = !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
     ],
   ),
+  mutant('a replica that may have lost something takes part at once', 'memory: a lossy replica neither votes', [
+    REPLICA,
+    'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',
+    'if (state.replacement || (!state.lossy && this.#journal.faultyAbove(this.op))) {',
+  ]),
   mutant('a log is put together without those that are away', 'memory: all lose power and one stays away', [
     REPLICA,
     'const enough = this.#acceptLoss ? this.#quorum : this.replicaCount',

@@ -1,16 +1,20 @@
 // Nodes and frames as checkers see them, made by hand: what is told to a checker here never comes out of a replica that is right.
-
+import assert from 'node:assert/strict'
 import type { SimNode } from '../../../simulator/node.ts'
 import { SeededRandom } from '../../../simulator/random.ts'
 import { Scheduler } from '../../../simulator/scheduler.ts'
+import { Violation } from '../../../simulator/violation.ts'
 import { VirtualDisk } from '../../../simulator/virtual-disk.ts'
 import { At, Command, clearHeader, setU32, setU64 } from '../../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message, MessagePool, SECTOR_SIZE } from '../../../src/protocol/message.ts'
+import type { ReplicaStatus } from '../../../src/state/replica-port.ts'
+import type { FileName } from '../../../storage/disk.ts'
 import { HEADER_WORDS, type Header } from '../../../storage/header.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
 
 export const SLOTS = 8
 export const FRAME_SIZE = 2 * SECTOR_SIZE
+export const PIPELINE = 4
 
 const pool = new MessagePool([{ size: 4 * SECTOR_SIZE, count: 256 }], (size) => ({
   buffer: new ArrayBuffer(size),
@@ -41,6 +45,7 @@ export function frame(command: number, view: number, headers: readonly Header[] 
 
 export interface Planted {
   readonly index?: number
+  readonly opened?: boolean
   readonly view?: number
   readonly logView?: number
   readonly commitMax?: number
@@ -52,6 +57,10 @@ export interface Planted {
   readonly segments?: readonly string[]
   readonly buffers?: number
   readonly readsWaiting?: number
+  readonly durability?: 'disk' | 'memory'
+  /** By its superblock. */
+  readonly lossy?: boolean
+  readonly status?: ReplicaStatus
 }
 
 export function node(planted: Planted = {}): SimNode {
@@ -59,12 +68,22 @@ export function node(planted: Planted = {}): SimNode {
   const { checkpointDigest = new Uint32Array(4), held = [], segments = [] } = planted
   return {
     index,
-    opened: true,
+    opened: planted.opened ?? true,
     alive: true,
     disk: planted.disk ?? emptyDisk(),
-    geometry: { journalSlots: SLOTS, frameSizeMax: FRAME_SIZE },
-    superblock: { state: { view, logView, commitMax, checkpointOp, checkpointDigest } },
-    replica: { view, commitMax: planted.replicaCommitMax ?? commitMax, readsWaiting: planted.readsWaiting ?? 0 },
+    geometry: {
+      journalSlots: SLOTS,
+      frameSizeMax: FRAME_SIZE,
+      pipelineMax: PIPELINE,
+      durability: planted.durability ?? 'disk',
+    },
+    superblock: { state: { view, logView, commitMax, checkpointOp, checkpointDigest, lossy: planted.lossy ?? false } },
+    replica: {
+      view,
+      status: planted.status ?? 'normal',
+      commitMax: planted.replicaCommitMax ?? commitMax,
+      readsWaiting: planted.readsWaiting ?? 0,
+    },
     journal: {
       checkpointOp,
       windowEnd: checkpointOp + SLOTS,
@@ -80,22 +99,41 @@ export function emptyDisk(): VirtualDisk {
   return new VirtualDisk(new Scheduler(), new SeededRandom(1), { read: [1, 1], write: [1, 1], sync: [1, 1] })
 }
 
-/** A disk whose journal holds these prepares, durable in both rings. */
-export function diskWith(headers: readonly Header[], { prepares = true, redundant = true } = {}): VirtualDisk {
+/** A disk on which these sectors are durable. */
+export function diskOf(
+  sectors: readonly (readonly [file: FileName, sector: number, words: Uint32Array])[],
+): VirtualDisk {
   const scheduler = new Scheduler()
   const disk = new VirtualDisk(scheduler, new SeededRandom(1), { read: [1, 1], write: [1, 1], sync: [1, 1] })
-  const put = (sector: number, h: Header): void => {
+  for (const [file, sector, words] of sectors) {
     const bytes = new Uint8Array(SECTOR_SIZE)
-    new Uint32Array(bytes.buffer).set(h)
-    disk.write(JOURNAL_FILE, sector * SECTOR_SIZE, bytes, 0, SECTOR_SIZE, () => {})
-  }
-  for (const h of headers) {
-    const slot = (h[At.prepare.op >>> 2] as number) % SLOTS
-    if (redundant) put(slot, h)
-    if (prepares) put(SLOTS + (slot * FRAME_SIZE) / SECTOR_SIZE, h)
+    new Uint32Array(bytes.buffer).set(words)
+    disk.write(file, sector * SECTOR_SIZE, bytes, 0, SECTOR_SIZE, () => {})
   }
   while (scheduler.step(Number.POSITIVE_INFINITY));
-  disk.sync(JOURNAL_FILE, () => {})
+  for (const file of new Set(sectors.map(([name]) => name))) disk.sync(file, () => {})
   while (scheduler.step(Number.POSITIVE_INFINITY));
   return disk
+}
+
+/** A disk whose journal holds these prepares, durable in both rings. */
+export function diskWith(headers: readonly Header[], { prepares = true, redundant = true } = {}): VirtualDisk {
+  return diskOf(
+    headers.flatMap((h) => {
+      const slot = (h[At.prepare.op >>> 2] as number) % SLOTS
+      return [
+        ...(redundant ? [[JOURNAL_FILE, slot, h] as const] : []),
+        ...(prepares ? [[JOURNAL_FILE, SLOTS + (slot * FRAME_SIZE) / SECTOR_SIZE, h] as const] : []),
+      ]
+    }),
+  )
+}
+
+export function violates(checker: string, what: RegExp, action: () => void): void {
+  assert.throws(action, (error) => {
+    assert.ok(error instanceof Violation, String(error))
+    assert.equal(error.checker, checker, error.message)
+    assert.match(error.message, what)
+    return true
+  })
 }

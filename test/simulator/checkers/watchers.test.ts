@@ -15,25 +15,15 @@ import { OnePrimaryChecker } from '../../../simulator/checkers/one-primary.ts'
 import { SuperblockChecker } from '../../../simulator/checkers/superblock.ts'
 import { VIEWS_AFTER_HEAL_MAX, ViewChangeChecker } from '../../../simulator/checkers/view-changes.ts'
 import { quickChecksummer } from '../../../simulator/quick-checksummer.ts'
-import { Violation } from '../../../simulator/violation.ts'
 import { CALM_DISK } from '../../../simulator/world.ts'
 import { At, Command, copy128, setU32, setU64 } from '../../../src/protocol/frame.ts'
 import type { Message } from '../../../src/protocol/message.ts'
 import { checkpointFile } from '../../../storage/checkpoint-store.ts'
 import type { Header } from '../../../storage/header.ts'
 import { Cluster } from '../scenarios/scenario.ts'
-import { diskWith, frame, header, node } from './planted.ts'
+import { diskWith, frame, header, node, violates } from './planted.ts'
 
 const never = (): boolean => false
-
-function violates(checker: string, what: RegExp, action: () => void): void {
-  assert.throws(action, (error) => {
-    assert.ok(error instanceof Violation, String(error))
-    assert.equal(error.checker, checker, error.message)
-    assert.match(error.message, what)
-    return true
-  })
-}
 
 function startView(view: number, headers: readonly Header[]): Message {
   const message = frame(Command.startView, view, headers)

@@ -8,6 +8,8 @@ import { Cluster, type ClusterOptions } from './scenario.ts'
 import type { ScenarioClient } from './scenario-client.ts'
 
 const MEMORY: ClusterOptions = { durability: 'memory' }
+/** So long a replica that lost its power is in doubt, at most, while a primary leads that can tell it what it missed. */
+const LIMBO_MICROS = 500_000
 
 /** Sessions end with what they may have been told: everybody asks for another one. */
 function renewSessions(cluster: Cluster): void {
@@ -73,8 +75,10 @@ test('one machine loses power: the others have everything, and it comes back as 
     cluster.request(2)
     cluster.restart(lost)
     assert.equal(cluster.replica(lost).lossy, true)
-    cluster.expectStatus('normal', lost)
+    const { now } = cluster.world.scheduler
     cluster.until(() => !cluster.replica(lost).lossy, 'the end of the doubt')
+    assert.ok(cluster.world.scheduler.now - now <= LIMBO_MICROS, 'in doubt for too long')
+    cluster.expectStatus('normal', lost)
     cluster.expectCommit(op, 0, 1, 2)
     cluster.expectWhole()
     expectLosses(cluster, 0)
