@@ -23,8 +23,11 @@ export interface DiskProfile {
 export type ReadFate = 'ok' | 'failed' | 'stale' | { readonly from: number }
 /** What becomes of a write: it lands, at its place or another one, or does not, or says that it did not. */
 export type WriteFate = 'ok' | 'failed' | 'full' | 'lost' | { readonly at: number }
-/** A sync that fails leaves to chance what it covered; `lies` says "done" of sectors that stay volatile. */
-export type SyncFate = 'ok' | 'failed' | { readonly lies: (sector: number) => boolean }
+/**
+ * A sync that fails leaves to chance what it covered; one that is `forgotten` fails as well, and what it covered counts as clean from
+ * then on: readers see it, and no later sync covers it. `lies` says "done" of sectors that stay volatile.
+ */
+export type SyncFate = 'ok' | 'failed' | 'forgotten' | { readonly lies: (sector: number) => boolean }
 
 /** What is asked of a disk, in whole sectors. */
 export interface DiskStep {
@@ -56,6 +59,8 @@ class VirtualFile {
   readonly previous = new Map<number, Sector | null>()
   /** Sectors that hold something else than what was last written to them: that is lost, or stands elsewhere. */
   readonly wrong = new Set<number>()
+  /** Volatile sectors that no sync will cover until they are written again. */
+  readonly clean = new Set<number>()
   existsDurably = false
   /** Sectors that fail to read. */
   readonly unreadable = new Set<number>()
@@ -181,6 +186,7 @@ export class VirtualDisk implements Disk {
     const step: DiskStep = { op: 'sync', file, sector: 0, count: 0 }
     const covered: Extent = { file: f, numbers: [], sectors: [] }
     for (const [number, sector] of f.volatile) {
+      if (f.clean.size > 0 && f.clean.has(number)) continue
       covered.numbers.push(number)
       covered.sectors.push(sector.hold())
     }
@@ -193,14 +199,15 @@ export class VirtualDisk implements Disk {
       this.written.syncs += 1
       covered.sectors.forEach((sector, i) => {
         const number = covered.numbers[i] as number
-        const lands = fate === 'failed' ? this.#random.chance(0.5) : fate === 'ok' || !fate.lies(number)
+        if (fate === 'forgotten' && f.volatile.get(number) === sector) f.clean.add(number)
+        const lands = typeof fate === 'object' ? !fate.lies(number) : fate === 'ok' || this.#random.chance(0.5)
         if (!lands) return sector.giveBack()
         f.existsDurably = true
         f.becomesDurable(number, sector, this.breaker !== null)
         if (!f.wrong.has(number)) this.breaker?.onDurable(file, number)
         if (f.volatile.get(number) === sector) drop(f.volatile, number)
       })
-      if (this.#survives(step)) done(fate === 'failed' ? 'failed' : 'ok')
+      if (this.#survives(step)) done(fate === 'failed' || fate === 'forgotten' ? 'failed' : 'ok')
     })
   }
 
@@ -253,6 +260,7 @@ export class VirtualDisk implements Disk {
         }
       }
       file.volatile.clear()
+      file.clean.clear()
       if (!file.existsDurably) this.#files.delete(name)
     }
   }
@@ -262,6 +270,7 @@ export class VirtualDisk implements Disk {
       if (!lands()) return sector.giveBack()
       const number = numbers[i] as number
       put(file.volatile, number, sector)
+      file.clean.delete(number)
       file.wrong.delete(number)
     })
   }
@@ -269,6 +278,7 @@ export class VirtualDisk implements Disk {
   #misplace({ file, sectors }: Extent, at: number): void {
     sectors.forEach((sector, i) => {
       put(file.volatile, at + i, sector)
+      file.clean.delete(at + i)
       file.wrong.add(at + i)
     })
   }
@@ -369,6 +379,7 @@ export class VirtualDisk implements Disk {
     for (const [name, file] of other.#files) {
       const copy = new VirtualFile()
       copy.existsDurably = file.existsDurably
+      for (const sector of file.clean) copy.clean.add(sector)
       for (const [number, sector] of file.durable) copy.durable.set(number, sector.hold())
       for (const [number, sector] of file.volatile) copy.volatile.set(number, sector.hold())
       this.#files.set(name, copy)

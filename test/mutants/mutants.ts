@@ -98,6 +98,14 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     [REPLICA, "if (session.exactlyOnce && number !== last + 1) return 'gap'", ''],
   ),
+  {
+    ...mutant('an answer that is given again keeps its buffer', { first: 5, of: 30 }, [
+      REPLICA,
+      "    reply.unref()\n    return 'replied'",
+      "    return 'replied'",
+    ]),
+    faults: 'crash,partition',
+  },
   mutant('answers are not kept in checkpoints', { first: 8, of: 100 }, [
     'consensus/client-table.ts',
     'entry.replies.push(reply)',

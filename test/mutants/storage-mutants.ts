@@ -36,6 +36,19 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     '        if (named && !this.#solo) this.#load(slot, h, true)\n        this.#markFaulty(slot, named && !this.#solo)\n        recovery.faulty += 1',
     '        recovery.blank += named ? 1 : 0',
   ]),
+  {
+    ...mutant('a sync that failed counts as done', { first: 46, of: 60 }, [
+      JOURNAL,
+      "      if (result !== 'ok') return this.#fault('journal sync', result)\n      if (this.#failed) return\n",
+      '      if (this.#failed) return\n',
+    ]),
+    faults: 'disk-error,power',
+  },
+  mutant('a sync that failed is tried again', 'lying-disks: a sync fails', [
+    JOURNAL,
+    "      if (result !== 'ok') return this.#fault('journal sync', result)\n",
+    "      if (result !== 'ok') {\n        this.#afterSync.unshift(...covered)\n        return this.#startSync()\n      }\n",
+  ]),
   mutant('the place of a prepare is not checked', 'storage/journal-recovery', [
     JOURNAL,
     '    if (this.slotOf(headerOp(header)) !== slot) return false\n',

@@ -154,6 +154,24 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     [REPLICA, "    if (this.status !== 'normal') return -1\n", ''],
     [REPLICA, '    return this.#logView % this.replicaCount', '    return this.view % this.replicaCount'],
   ),
+  {
+    ...mutant('a primary that is silent is missed after seconds', 20, [
+      REPLICA,
+      '  election: 300,',
+      '  election: 3000,',
+    ]),
+    faults: 'crash',
+    readers: 1,
+  },
+  {
+    ...mutant('who hears its primary wants another one all the same', { first: 8, of: 20 }, [
+      REPLICA,
+      '  #heardPrimary(): void {\n    this.#resetElection()\n',
+      '  #heardPrimary(): void {\n',
+    ]),
+    faults: 'crash',
+    readers: 1,
+  },
   mutant('time in which the process stood still counts', 'recovery: clocks that leap', [
     REPLICA,
     'const passed = Math.min(real, Timeouts.tickMax)',

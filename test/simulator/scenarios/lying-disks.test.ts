@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Command } from '../../../src/protocol/frame.ts'
+import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import { SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
 import { atEveryInstant } from './instants.ts'
 import { Cluster } from './scenario.ts'
@@ -66,6 +67,36 @@ test('a prepare was written into the slot of another op: neither slot holds what
     cluster.until(() => cluster.holds(1, Math.min(from, op)) && cluster.holds(1, Math.min(to, op)), 'the repair')
     cluster.expectWhole()
   }
+})
+
+test('a sync fails, and what it covered counts as clean from then on: it is not tried again, the replica stops', () => {
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  cluster.expectCommit(cluster.request(3), a, b, c)
+  const { disk } = cluster.node(b)
+  const said = cluster.record({ from: b, command: Command.prepareOk })
+  let fails = 1
+  disk.breaker = {
+    latency: (micros) => micros,
+    read: () => 'ok',
+    write: () => 'ok',
+    sync: ({ file }) => (file === JOURNAL_FILE && fails-- > 0 ? 'forgotten' : 'ok'),
+    onDurable: () => {},
+    onStep: () => {},
+  }
+  const op = cluster.request()
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt')
+  assert.deepEqual(
+    cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
+    [[b, 'disk']],
+  )
+  assert.deepEqual(said, [])
+  cluster.expectCommit(cluster.request(3), a, c)
+  cluster.world.halts.length = 0
+  cluster.powerOff(b)
+  cluster.restart(b)
+  cluster.expectCommit(op, b)
+  cluster.expectWhole()
 })
 
 test('power is lost at every instant of a view change, with a superblock of several sectors: a whole version is always there', () => {
