@@ -55,7 +55,7 @@ export class Execution {
     this.#op = headerOp(header)
     const client = getKey(header, At.prepare.client)
     if (isFence(header)) {
-      this.#stateMachine.fence(getU64(header, At.prepare.request))
+      this.#stateMachine.fence(getU64(header, At.prepare.request), this.#op)
       // What they were told may be untrue now: nobody goes on in a session of before.
       this.clients.clear()
     } else if (client !== '0.0.0.0') {

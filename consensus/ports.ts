@@ -36,7 +36,7 @@ export interface ExecuteResult {
 }
 
 /** What a transfer asks of its owner. */
-export type TransferRequest = Pick<TransferOptions, 'blockSize' | 'live' | 'fetch' | 'onSpan' | 'done'>
+export type TransferRequest = Pick<TransferOptions, 'blockSize' | 'live' | 'kept' | 'fetch' | 'onSpan' | 'done'>
 export type Transfer = Pick<SegmentTransfer, 'start' | 'supply' | 'cancel' | 'writing' | 'position'>
 
 /** The replicated state machine as the replica sees it. Everything here is deterministic in the order of ops. */
@@ -47,9 +47,11 @@ export interface StateMachine {
   /** A client's session ended by the execution of `op`: it will ask for nothing any more. Part of the state, as ops are. */
   endSession(session: number, op: number): void
   /** The cluster may have lost acknowledged ops that stood here, as its loss number `epoch` says. Part of the state from now on. */
-  fence(epoch: number): void
+  fence(epoch: number, op: number): void
   /** Of the last fence; 0 when there was none. */
   readonly lossEpoch: number
+  /** The op with which a snapshot's state was told of the first loss after `epoch`; 0 when it was told of none. */
+  lossAfter(snapshot: Uint8Array, epoch: number): number
   /** The state after the last executed op, as bytes that are the same on every replica. Pads segment tails first. */
   snapshot(): Uint8Array
   /** Takes the place of whatever the state was. The files that the snapshot refers to are on this disk, durable. */

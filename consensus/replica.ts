@@ -418,6 +418,7 @@ export class Replica implements ReplicaPort {
       checkpoints: options.checkpoints,
       somePeer: (op, but) => this.#peerAbove(op, but),
       isDisputed: (op, digest) => this.#digests.isDisputed(op, digest),
+      isGivenUp: (state) => this.#isGivenUp(state),
       statePart: stateOf,
       install: (received) => this.#installCheckpoint(received),
     })
@@ -2902,6 +2903,18 @@ export class Replica implements ReplicaPort {
         `the cluster went on from op ${head} without all the ${this.commitMin} ops that this replica has executed`,
       )
     return kept
+  }
+
+  /** Does this state of the cluster tell of a loss that is not part of what is executed here, though ops behind it are? */
+  #isGivenUp(state: Uint8Array): boolean {
+    if (this.#stateLost) return false
+    const op = this.#stateMachine.lossAfter(state, this.#stateMachine.lossEpoch)
+    if (op === 0 || op > this.commitMin) return false
+    this.#halt(
+      'given-up',
+      `the cluster went on from op ${op - 1} without all the ${this.commitMin} ops that this replica has executed`,
+    )
+    return true
   }
 
   /** Replica and cluster have executed different ops: the cluster was told to go on without some of them, or somebody is wrong. */

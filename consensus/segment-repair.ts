@@ -99,6 +99,8 @@ export class SegmentRepair {
     this.#transfer = stateMachine.transfer([span], {
       blockSize,
       live: true,
+      // All of it is counted: when it is not what was counted, nothing of it is known to be.
+      kept: () => 0,
       fetch: (name, position, length) => this.#fetcher.fetch(name, position, length),
       onSpan: () => {},
       done: (outcome) => {

@@ -9,7 +9,8 @@
 // Cancelled, it is still there until the disk has done what it was asked: the replica goes on from its own state, and may neither
 // need the checkpoint store that is being read, nor write to segments into which an old write is still to land.
 //
-// Nothing that a peer gives is believed: the checkpoint must match its digest, every record its own checksum and place. The
+// Nothing that a peer gives is believed: the checkpoint must match its digest, every record its own checksum and place, and all
+// records of a segment the digest that the checkpoint has of them. The checkpoint's
 // digest is the peer's word, as its frames are; replicas compare the digests of equal checkpoints all the time, and one over
 // which they are heard to differ is not taken.
 import { assert } from '../src/protocol/assert.ts'
@@ -18,6 +19,7 @@ import { Command, copy128, getU64, setU64 } from '../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
 import { CheckpointStore } from '../storage/checkpoint-store.ts'
 import { HEADER_WORDS, type Header, headerOp, headerSealed } from '../storage/header.ts'
+import type { SegmentSpan } from '../storage/segment-audit.ts'
 import { BlockFetcher, type BlockFetcherOptions } from './block-fetcher.ts'
 import { FrameAt } from './frames.ts'
 import type { Log, StateMachine, Transfer } from './ports.ts'
@@ -55,6 +57,8 @@ export interface StateSyncOptions extends BlockFetcherOptions {
   readonly somePeer: (op: number, but: number) => number
   /** Do replicas differ over this checkpoint, and nobody can tell who is right? */
   readonly isDisputed: (op: number, digest: Uint32Array) => boolean
+  /** Was something lost that this replica has executed, as this state of the cluster says? Then nothing of it is taken. */
+  readonly isGivenUp: (state: Uint8Array) => boolean
   /** The state machine's part of a snapshot. */
   readonly statePart: (snapshot: Uint8Array) => Uint8Array
   readonly install: (received: Received) => void
@@ -87,8 +91,8 @@ export class StateSync {
   #fetchAt = 0
   #askedAt = Number.NEGATIVE_INFINITY
   #now = 0
-  /** Segments that are whole and durable here, by name, with the size up to which. */
-  readonly #kept = new Map<string, number>()
+  /** Segments that are whole and durable here, by name, as far as that. */
+  readonly #kept = new Map<string, SegmentSpan>()
   #serving = 0
 
   constructor(options: StateSyncOptions) {
@@ -133,7 +137,7 @@ export class StateSync {
       const { stateMachine, statePart } = this.#options
       // Without it everything is checked again, which takes longer.
       if (snapshot !== null) {
-        for (const span of stateMachine.segments(statePart(snapshot))) this.#kept.set(span.name, span.size)
+        for (const span of stateMachine.segments(statePart(snapshot))) this.#kept.set(span.name, span)
       }
       this.#ask()
     })
@@ -253,20 +257,23 @@ export class StateSync {
   }
 
   #openCheckpoint(target: Target): void {
-    const { checkpoints, stateMachine, statePart, log, install } = this.#options
+    const { checkpoints, stateMachine, statePart, isGivenUp, log, install } = this.#options
     const { op, header, digest } = target
     const snapshot = checkpoints.open(target.file, op, target.size, digest)
     if (snapshot === null) return this.#giveUp('checkpoint damaged')
+    const state = statePart(snapshot)
+    if (isGivenUp(state)) return
     this.#phase = 'segments'
-    const all = stateMachine.segments(statePart(snapshot))
-    const missing = all.filter((span) => this.#kept.get(span.name) !== span.size)
+    const all = stateMachine.segments(state)
+    const missing = all.filter((span) => !isSame(span, this.#kept.get(span.name)))
     log.info('state-transfer-segments', { op, segments: all.length, missing: missing.length })
     this.#transfer = stateMachine.transfer(missing, {
       blockSize: this.#options.blockSize,
       live: false,
+      kept: (name) => this.#kept.get(name)?.size ?? 0,
       fetch: (name, position, length) => this.#fetcher.fetch(name, position, length),
       onSpan: (span) => {
-        this.#kept.set(span.name, span.size)
+        this.#kept.set(span.name, span)
       },
       done: (outcome) => {
         if (this.#target !== target) return
@@ -326,6 +333,10 @@ export class StateSync {
     if (name === '') checkpoints.readFile(op, position, buffer.bytes, length, answer)
     else stateMachine.readFile(name, position, buffer.bytes, length, answer)
   }
+}
+
+function isSame(a: SegmentSpan, b: SegmentSpan | undefined): boolean {
+  return a.size === b?.size && a.digest[0] === b.digest[0] && a.digest[1] === b.digest[1]
 }
 
 function ascii(bytes: Uint8Array, from: number, to: number): string {

@@ -8,7 +8,12 @@ import type { SegmentSpan } from '../storage/segment-audit.ts'
 export class Ledger implements StateMachine {
   #hash = 0x811c9dc5
   #count = 0
-  lossEpoch = 0
+  /** By epoch less one: the op that told of it; 0 when none did. */
+  #losses: readonly number[] = []
+
+  get lossEpoch(): number {
+    return this.#losses.length
+  }
 
   canExecute(): boolean {
     return true
@@ -34,21 +39,25 @@ export class Ledger implements StateMachine {
     this.#mix(op)
   }
 
-  fence(epoch: number): void {
-    this.lossEpoch = epoch
+  fence(epoch: number, op: number): void {
+    this.#losses = Array.from({ length: epoch }, (_, i) => (i === epoch - 1 ? op : (this.#losses[i] ?? 0)))
     this.#mix(epoch)
   }
 
+  lossAfter(snapshot: Uint8Array, epoch: number): number {
+    const [, , ...losses] = words(snapshot)
+    return losses.slice(epoch).find((op) => op > 0) ?? 0
+  }
+
   snapshot(): Uint8Array {
-    const words = Uint32Array.of(this.#hash, this.#count, this.lossEpoch)
-    return new Uint8Array(words.buffer)
+    return new Uint8Array(Uint32Array.of(this.#hash, this.#count, ...this.#losses).buffer)
   }
 
   restore(snapshot: Uint8Array): void {
-    const view = new DataView(snapshot.buffer, snapshot.byteOffset, 12)
-    this.#hash = view.getUint32(0, true)
-    this.#count = view.getUint32(4, true)
-    this.lossEpoch = view.getUint32(8, true)
+    const [hash = 0, count = 0, ...losses] = words(snapshot)
+    this.#hash = hash
+    this.#count = count
+    this.#losses = losses
   }
 
   rehearse(snapshot: Uint8Array | null): boolean {
@@ -88,4 +97,8 @@ export class Ledger implements StateMachine {
   }
 
   checkpointDurable(): void {}
+}
+
+function words(snapshot: Uint8Array): Uint32Array {
+  return new Uint32Array(snapshot.slice().buffer)
 }

@@ -21,6 +21,7 @@ import type { Checksummer } from '../src/protocol/checksum.ts'
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk } from './disk.ts'
 import type { DamagedPart, DamageListener, SegmentSpan } from './segment-audit.ts'
+import { type DigestWords, SegmentDigest } from './segment-digest.ts'
 import { ENTRIES_PER_BLOCK, isIndexed, SegmentIndex, writeIndexBlock } from './segment-index.ts'
 import { recordLength, segmentName, tooClose } from './segment-layout.ts'
 import { type ReadWindow, SegmentFile, type SegmentStore } from './segment-store.ts'
@@ -89,6 +90,7 @@ type SegmentRow = readonly [
   indexCount: number,
   lastTimestamp: number,
   bytes: number,
+  ...digest: DigestWords,
 ]
 
 /** What a checkpoint keeps; more of the last segment. */
@@ -104,7 +106,7 @@ export type PartitionImage = readonly [
 /** The segments that an image refers to. */
 export function segmentSpans(directory: string, image: PartitionImage): SegmentSpan[] {
   const [nextOffset, , , , segments] = image
-  return segments.map(([firstOffset, , size], i) => {
+  return segments.map(([firstOffset, , size, , , , ...digest], i) => {
     const { log, index } = segmentName(directory, firstOffset)
     return {
       name: log,
@@ -112,6 +114,7 @@ export function segmentSpans(directory: string, image: PartitionImage): SegmentS
       firstOffset,
       nextOffset: segments[i + 1]?.[0] ?? nextOffset,
       size,
+      digest,
       ended: i < segments.length - 1,
     }
   })
@@ -122,10 +125,11 @@ interface Extent {
   readonly segments: number
   /** Bytes of the last of them. */
   readonly size: number
+  readonly digest: DigestWords
   readonly nextOffset: number
 }
 
-const NOTHING: Extent = { segments: 0, size: 0, nextOffset: 0 }
+const NOTHING: Extent = { segments: 0, size: 0, digest: [0, 0], nextOffset: 0 }
 
 class Segment {
   readonly firstOffset: number
@@ -133,6 +137,7 @@ class Segment {
   lastTimestamp: number
   /** Of its records. */
   bytes = 0
+  readonly digest: SegmentDigest
   /** The segment after this one, also when this one is not part of the partition any more: readers go on there. */
   next: Segment | null = null
   readonly file: SegmentFile
@@ -144,8 +149,9 @@ class Segment {
   older: SegmentIndex | null = null
   indexWritten = 0
 
-  constructor(directory: string, firstOffset: number, firstTimestamp: number, size: number) {
+  constructor(directory: string, firstOffset: number, firstTimestamp: number, size: number, digest?: DigestWords) {
     const name = segmentName(directory, firstOffset)
+    this.digest = new SegmentDigest(digest)
     this.firstOffset = firstOffset
     this.firstTimestamp = firstTimestamp
     this.lastTimestamp = firstTimestamp
@@ -189,8 +195,8 @@ export class Partition {
     this.messages = messages
     this.bytes = bytes
     this.#indexed = indexed
-    for (const [firstOffset, firstTimestamp, size, count, lastTimestamp, bytesOfRecords] of segments) {
-      const segment = new Segment(directory, firstOffset, firstTimestamp, size)
+    for (const [firstOffset, firstTimestamp, size, count, lastTimestamp, bytesOfRecords, ...digest] of segments) {
+      const segment = new Segment(directory, firstOffset, firstTimestamp, size, digest)
       segment.lastTimestamp = lastTimestamp
       segment.bytes = bytesOfRecords
       segment.indexFrom = count
@@ -238,6 +244,7 @@ export class Partition {
       this.#counted = {
         segments: this.#dropped + this.#segments.length,
         size: last.file.size,
+        digest: last.digest.words,
         nextOffset: this.nextOffset,
       }
   }
@@ -249,14 +256,15 @@ export class Partition {
 
   /** The segments as far as a durable checkpoint counts them: these bytes are on disk and do not change any more. */
   durableSpans(): SegmentSpan[] {
-    const { size, nextOffset } = this.#durable
+    const { size, digest, nextOffset } = this.#durable
     const segments = Math.max(0, this.#durable.segments - this.#dropped)
-    return this.#segments.slice(0, segments).map(({ firstOffset, file, indexName }, i) => ({
+    return this.#segments.slice(0, segments).map(({ firstOffset, file, indexName, digest: all }, i) => ({
       name: file.name,
       indexName,
       firstOffset,
       nextOffset: i === segments - 1 ? nextOffset : (this.#segments[i + 1] as Segment).firstOffset,
       size: i === segments - 1 ? size : file.size,
+      digest: i === segments - 1 ? digest : all.words,
       ended: i < segments - 1,
     }))
   }
@@ -279,6 +287,7 @@ export class Partition {
     const offset = this.nextOffset
     stampBatch(chunk.bytes, at, partitionId, offset, timestamp)
     this.#env.checksummer.sealBatch(chunk.bytes, at, at + length)
+    segment.digest.fold(chunk.bytes, at)
     if (isIndexed(position, this.#indexed)) {
       segment.index.append(offset, timestamp, position)
       this.#indexed = position
@@ -323,7 +332,15 @@ export class Partition {
       this.bytes,
       this.#indexed,
       this.#segments.map(
-        (s) => [s.firstOffset, s.firstTimestamp, s.file.size, s.indexCount, s.lastTimestamp, s.bytes] as const,
+        (s): SegmentRow => [
+          s.firstOffset,
+          s.firstTimestamp,
+          s.file.size,
+          s.indexCount,
+          s.lastTimestamp,
+          s.bytes,
+          ...s.digest.words,
+        ],
       ),
       entries,
     ]

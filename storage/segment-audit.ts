@@ -1,9 +1,10 @@
 // Reads a segment record by record, as far as everything in it is right: checksums, offsets without a gap, zeros where nothing
-// is. What it finds on the way is the segment's index, so whatever passes can be indexed anew.
+// is, and in the end the digest of all records. What it finds on the way is the segment's index, so whatever passes can be indexed anew.
 import { BATCH_HEADER_SIZE, baseOffset, baseTimestamp, messageCount } from '../src/protocol/batch.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk } from './disk.ts'
+import { type DigestWords, SegmentDigest } from './segment-digest.ts'
 import { isIndexed, SegmentIndex } from './segment-index.ts'
 import { recordLength } from './segment-layout.ts'
 import type { SegmentStore } from './segment-store.ts'
@@ -17,6 +18,8 @@ export interface SegmentSpan {
   readonly nextOffset: number
   /** Bytes, whole sectors. */
   readonly size: number
+  /** Of its records: a segment in which all are right may still be another one. */
+  readonly digest: DigestWords
   /** It is counted whole: nothing is appended to it any more, and its index is complete. */
   readonly ended: boolean
 }
@@ -36,6 +39,7 @@ export interface AuditEnvironment {
 /** How far a segment is known to be good, and the index of that part. */
 export class AuditProgress {
   readonly index = new SegmentIndex()
+  readonly digest = new SegmentDigest()
   position = 0
   /** End of the last record: zeros after it are only padding if what follows them is right. */
   recordEnd = 0
@@ -45,6 +49,15 @@ export class AuditProgress {
 
   constructor(span: SegmentSpan) {
     this.offset = span.firstOffset
+  }
+
+  /** Come to the end, by right records: these may still be others than the span's. */
+  isComplete({ size, nextOffset }: SegmentSpan): boolean {
+    return this.position >= size && this.offset === nextOffset
+  }
+
+  isWhole(span: SegmentSpan): boolean {
+    return this.isComplete(span) && this.digest.is(span.digest)
   }
 }
 
@@ -68,7 +81,7 @@ export function auditPiece(
   progress: AuditProgress,
   done: (found: 'more' | 'whole' | 'damaged') => void,
 ): void {
-  if (progress.position >= span.size) return done(progress.offset === span.nextOffset ? 'whole' : 'damaged')
+  if (progress.position >= span.size) return done(progress.isWhole(span) ? 'whole' : 'damaged')
   env.store.withBuffer((bytes, release) => {
     const start = progress.position - (progress.position % SECTOR_SIZE)
     const length = Math.min(bytes.length - (bytes.length % SECTOR_SIZE), span.size - start)
@@ -107,6 +120,7 @@ export function auditBytes(
       progress.index.append(progress.offset, baseTimestamp(bytes, at), position)
       progress.indexed = position
     }
+    progress.digest.fold(bytes, at)
     progress.offset += messageCount(bytes, at)
     progress.position += length
     progress.recordEnd = progress.position

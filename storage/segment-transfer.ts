@@ -2,10 +2,14 @@
 // as far as it is good; for what is not, a piece is fetched into memory and checked there, and only what is right of it is
 // written: bytes of a peer never take the place of bytes that were not proven wrong. Interrupted, it goes on where it was.
 //
-//   span ─▶ audit ─▶ end reached ─▶ index written, both synced ─▶ next span
-//             │  ▲
+//   span ─▶ audit ─▶ end reached, by the records of the checkpoint ─▶ index written, both synced ─▶ next span
+//             │  ▲ │ by others ──────────────────────────────────────▶ doubt
 //             ▼  │ records that are right, written over what was there
-//           piece from the first byte that is not good ─▶ its first record is not right: damaged
+//           piece from the first byte that is not good ─▶ its first record is not right: doubt
+//
+// Records that are right need not be those that the checkpoint counts: where a cluster has gone on after a loss, what was lost
+// may still be here, with the same offsets. In doubt the span is begun once more, and what lies beyond the part that the own
+// checkpoint counts is taken from the peer, whatever is here. Nothing from here in it: damaged.
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { DiskResult } from './disk.ts'
 import { type AuditEnvironment, AuditProgress, auditBytes, auditSegment, type SegmentSpan } from './segment-audit.ts'
@@ -26,6 +30,8 @@ export interface TransferOptions extends AuditEnvironment {
   readonly blockSize: number
   /** The segments are in use: what was appended to them since stays. */
   readonly live: boolean
+  /** So many bytes of a file stay in doubt too, as far as they are good: those that the own checkpoint counts. */
+  readonly kept: (name: string) => number
   /** Asks for bytes of a file; they come back by `supply`, or the owner asks again. */
   readonly fetch: (name: string, position: number, length: number) => void
   /** A span is whole and durable. */
@@ -38,6 +44,10 @@ export class SegmentTransfer {
   readonly #spans: readonly SegmentSpan[]
   #current = 0
   #progress: AuditProgress | null = null
+  /** What is here is looked at up to this position; beyond it counts what the peer has. */
+  #trusted = Number.POSITIVE_INFINITY
+  /** Some of it is from here, and not counted by the own checkpoint. */
+  #unproven = false
   /** Lengths of the blocks that are on their way, by position. */
   readonly #wanted = new Map<number, number>()
   /** The piece: position of its first byte, of the next block to ask for, and of its end. */
@@ -86,6 +96,12 @@ export class SegmentTransfer {
   #next(): void {
     const span = this.#spans[this.#current]
     if (span === undefined) return this.#finish('ok')
+    this.#begin(span, Number.POSITIVE_INFINITY)
+  }
+
+  #begin(span: SegmentSpan, trusted: number): void {
+    this.#trusted = trusted
+    this.#unproven = false
     this.#progress = new AuditProgress(span)
     this.#pieceFrom = 0
     this.#pieceEnd = 0
@@ -93,15 +109,33 @@ export class SegmentTransfer {
   }
 
   #audit(span: SegmentSpan, progress: AuditProgress): void {
-    auditSegment(this.#options, span, progress, (whole) => {
+    if (progress.isWhole(span)) return this.#writeIndex(span, progress)
+    const until = Math.min(span.size, this.#trusted)
+    if (progress.position >= until) return this.#goOn(span, progress)
+    const proven = Math.max(progress.recordEnd, this.#options.kept(span.name))
+    auditSegment(this.#options, { ...span, size: until }, progress, () => {
       if (this.#ended) return
-      if (whole) return this.#writeIndex(span, progress)
-      progress.position = progress.recordEnd
-      if (progress.position >= span.size) return this.#finish('damaged')
-      this.#nextPiece(span, progress.position - (progress.position % SECTOR_SIZE))
-      this.#fetch(span)
-      if (!this.#ended && this.#wanted.size === 0) this.#checkPiece(span, progress)
+      this.#unproven ||= progress.recordEnd > proven
+      if (progress.isWhole(span)) this.#writeIndex(span, progress)
+      else this.#goOn(span, progress)
     })
+  }
+
+  /** From the end of the last record that is right, with what the peer has. */
+  #goOn(span: SegmentSpan, progress: AuditProgress): void {
+    if (progress.isComplete(span)) return this.#doubt(span, true)
+    progress.position = progress.recordEnd
+    if (progress.position >= span.size) return this.#doubt(span, false)
+    this.#nextPiece(span, progress.position - (progress.position % SECTOR_SIZE))
+    this.#fetch(span)
+    if (!this.#ended && this.#wanted.size === 0) this.#checkPiece(span, progress)
+  }
+
+  /** `proven`: these are not the records of the checkpoint. Otherwise the peer's do not go on where those from here end. */
+  #doubt(span: SegmentSpan, proven: boolean): void {
+    const { live, kept } = this.#options
+    if (!this.#unproven || (live && !proven)) return this.#finish('damaged')
+    this.#begin(span, kept(span.name))
   }
 
   /** A piece that begins at `from`, with what the last one has of it. */
@@ -141,10 +175,10 @@ export class SegmentTransfer {
     const { piece, checksummer, store, disk } = this.#options
     const from = progress.position
     auditBytes(checksummer, span, progress, piece.subarray(0, this.#pieceEnd - this.#pieceFrom), this.#pieceFrom)
-    const whole = progress.position >= span.size && progress.offset === span.nextOffset
-    if (!whole) progress.position = progress.recordEnd
+    // Padding is written with what follows it, or when nothing does.
+    if (!progress.isComplete(span)) progress.position = progress.recordEnd
     const end = progress.position
-    if (end === from) return this.#finish('damaged')
+    if (end === from) return this.#doubt(span, false)
     const start = this.#pieceFrom
     const length = sectorCeil(end) - start
     store.withBuffer((buffer, release) => {

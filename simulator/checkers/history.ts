@@ -123,7 +123,8 @@ export class HistoryChecker {
         return result
       },
       endSession: (session, op) => machine.endSession(session, op),
-      fence: (epoch) => machine.fence(epoch),
+      fence: (epoch, op) => machine.fence(epoch, op),
+      lossAfter: (snapshot, epoch) => machine.lossAfter(snapshot, epoch),
       get lossEpoch() {
         return machine.lossEpoch
       },

@@ -5,24 +5,32 @@
 
 /** Fences that are remembered of a partition; a reader with an older epoch is told offset 0. */
 const FENCES_MAX = 8
+/** Losses that are remembered. */
+const LOSSES_MAX = 64
 
 /** By partition directory: epoch and first offset, the newest last. */
 export type LossFencesImage = readonly [
   epoch: number,
   fences: readonly [string, readonly (readonly [number, number])[]][],
+  losses: readonly (readonly [epoch: number, op: number])[],
 ]
 
 export class LossFences {
   #epoch = 0
   #fences = new Map<string, (readonly [epoch: number, offset: number])[]>()
+  #losses: (readonly [epoch: number, op: number])[] = []
 
   /** Of the last loss; 0 when there was none. */
   get epoch(): number {
     return this.#epoch
   }
 
-  /** A loss more: these partitions end where they end now. */
-  add(epoch: number, partitions: Iterable<{ readonly directory: string; readonly nextOffset: number }>): void {
+  /** A loss more, told by this op: these partitions end where they end now. */
+  add(
+    epoch: number,
+    op: number,
+    partitions: Iterable<{ readonly directory: string; readonly nextOffset: number }>,
+  ): void {
     const fences = new Map<string, (readonly [number, number])[]>()
     for (const { directory, nextOffset } of partitions) {
       const known = this.#fences.get(directory) ?? []
@@ -30,7 +38,13 @@ export class LossFences {
     }
     // Those of partitions that are no more go.
     this.#fences = fences
+    this.#losses = [...this.#losses, [epoch, op] as const].slice(-LOSSES_MAX)
     this.#epoch = epoch
+  }
+
+  /** The op that told of the first loss after this epoch, as far as it is remembered; 0 when none did. */
+  lossAfter(epoch: number): number {
+    return this.#losses.find(([of]) => of > epoch)?.[1] ?? 0
   }
 
   /** The first offset of the partition that may not be what a reader of an earlier epoch has seen; null when all is. */
@@ -43,11 +57,12 @@ export class LossFences {
   }
 
   encode(): LossFencesImage {
-    return [this.#epoch, [...this.#fences]]
+    return [this.#epoch, [...this.#fences], this.#losses]
   }
 
-  restore([epoch, fences]: LossFencesImage): void {
+  restore([epoch, fences, losses]: LossFencesImage): void {
     this.#epoch = epoch
     this.#fences = new Map(fences.map(([directory, list]) => [directory, [...list]]))
+    this.#losses = [...losses]
   }
 }

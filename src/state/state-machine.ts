@@ -102,7 +102,7 @@ import { decodeRoot } from './root.ts'
 import { decodeTruncations } from './truncation.ts'
 
 /** 6: members that were removed from their groups. */
-const SNAPSHOT_VERSION = 6
+const SNAPSHOT_VERSION = 7
 type Snapshot = readonly [
   version: number,
   catalog: CatalogImage,
@@ -266,8 +266,16 @@ export class StateMachine implements StateMachinePort {
     this.groups.endSession(session, op, this.#timestamp)
   }
 
-  fence(epoch: number): void {
-    this.fences.add(epoch, this.#logs())
+  fence(epoch: number, op: number): void {
+    this.fences.add(epoch, op, this.#logs())
+  }
+
+  lossAfter(snapshot: Uint8Array, epoch: number): number {
+    const [version, , , , , image] = decode(snapshot) as Snapshot
+    if (version !== SNAPSHOT_VERSION) return 0
+    const fences = new LossFences()
+    fences.restore(image)
+    return fences.lossAfter(epoch)
   }
 
   get lossEpoch(): number {

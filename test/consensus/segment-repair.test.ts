@@ -11,6 +11,7 @@ const GROWING: SegmentSpan = {
   firstOffset: 0,
   nextOffset: 10,
   size: 4096,
+  digest: [1, 2],
   ended: false,
 }
 /** The same one, as a later checkpoint counts it. */

@@ -146,13 +146,28 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant('fetched segments are written without a look', 'segments: damaged at one of the others', [
     'storage/segment-transfer.ts',
-    "    if (!whole) progress.position = progress.recordEnd\n    const end = progress.position\n    if (end === from) return this.#finish('damaged')",
-    '    if (!whole) progress.position = progress.recordEnd\n    const end = this.#pieceEnd',
+    'const end = progress.position\n    if (end === from) return this.#doubt(span, false)',
+    'const end = this.#pieceEnd',
+  ]),
+  mutant('right records are those of the checkpoint, whatever they say', 'segments: what a loss has taken', [
+    'storage/segment-audit.ts',
+    'return this.isComplete(span) && this.digest.is(span.digest)',
+    'return this.isComplete(span)',
+  ]),
+  mutant('what is not known to be ours is doubted nowhere', 'storage/segment-transfer: right records', [
+    'storage/segment-transfer.ts',
+    "if (!this.#unproven || (live && !proven)) return this.#finish('damaged')",
+    "return this.#finish('damaged')",
+  ]),
+  mutant('the own checkpoint is replaced, whatever of it the others lost', 'memory: whose checkpoint counts', [
+    REPLICA,
+    'if (op === 0 || op > this.commitMin) return false',
+    'if (op >= 0) return false',
   ]),
   mutant('a state transfer leaves out the last segment', 'segments: away for long', [
     'consensus/state-sync.ts',
-    'const missing = all.filter((span) => this.#kept.get(span.name) !== span.size)',
-    'const missing = all.filter((span) => this.#kept.get(span.name) !== span.size).slice(1)',
+    'const missing = all.filter((span) => !isSame(span, this.#kept.get(span.name)))',
+    'const missing = all.filter((span) => !isSame(span, this.#kept.get(span.name))).slice(1)',
   ]),
   mutant(
     'prepares are not synced',

@@ -52,7 +52,7 @@ function pollFrom(client: TestClient, offset: number, seen?: number): Answer {
 test('with durability disk a reply says nothing of it', () => {
   const rig = new Rig()
   const client = ready(rig)
-  rig.state.fence(1)
+  rig.state.fence(1, 9)
   assert.deepEqual(said(pollFrom(client, 0)), [0, 0])
 })
 
@@ -61,7 +61,7 @@ test('with durability memory every reply names it, and how often something was l
   const client = ready(rig)
   assert.deepEqual(said(pollFrom(client, 0)), [1, 0])
   assert.deepEqual(said(client.read(Code.ping)), [1, 0])
-  rig.state.fence(1)
+  rig.state.fence(1, 9)
   assert.deepEqual(said(pollFrom(client, 0)), [1, 1])
   assert.deepEqual(said(pollFrom(client, 99, 0)), [1, 1])
   rig.assertNoLeaks()
@@ -70,7 +70,7 @@ test('with durability memory every reply names it, and how often something was l
 test('a reader that has seen more than is left is told from where on, once it says what it has seen', () => {
   const rig = new Rig(6, 'memory')
   const client = ready(rig)
-  rig.state.fence(1)
+  rig.state.fence(1, 9)
   const truncated = pollFrom(client, 4, 0)
   assert.equal(truncated.status, Status.logTruncated)
   assert.equal(getU64(truncated.words, At.reply.truncatedFrom), 3)
@@ -96,7 +96,7 @@ test('an offset of a message that a loss took is not stored for whoever says in 
     return client.ask(seen === undefined ? ask : { ...ask, seen: seen + 1 }).outcome
   }
   assert.equal(store(5, 0), Status.ok)
-  rig.state.fence(1)
+  rig.state.fence(1, 9)
   client.write(Operation.sendMessages, sendBody(0, 0, { kind: 'partition', partition: 0 }, [text('g')]))
   assert.equal(store(6, 0), Status.logTruncated)
   assert.equal(store(5, 0), Status.ok, 'that one is there')
@@ -119,8 +119,8 @@ test('fences: each loss its own offset, those of partitions that are no more go,
     nextOffset,
   })
   assert.equal(fences.since('p', 0), null)
-  fences.add(1, [at(10), at(5, 'q')])
-  fences.add(2, [at(20)])
+  fences.add(1, 7, [at(10), at(5, 'q')])
+  fences.add(2, 15, [at(20)])
   assert.deepEqual(
     [0, 1, 2, 3].map((epoch) => fences.since('p', epoch)),
     [10, 20, null, null],
@@ -130,7 +130,11 @@ test('fences: each loss its own offset, those of partitions that are no more go,
   copy.restore(fences.encode())
   assert.deepEqual(copy.encode(), fences.encode())
   assert.deepEqual([copy.epoch, copy.since('p', 1)], [2, 20])
-  for (let epoch = 3; epoch <= 12; epoch++) fences.add(epoch, [at(epoch * 10)])
+  assert.deepEqual(
+    [0, 1, 2].map((epoch) => copy.lossAfter(epoch)),
+    [7, 15, 0],
+  )
+  for (let epoch = 3; epoch <= 12; epoch++) fences.add(epoch, epoch * 11, [at(epoch * 10)])
   assert.equal(fences.since('p', 0), 0)
   assert.equal(fences.since('p', 11), 120)
 })

@@ -20,8 +20,11 @@ const DIRECTORY = 'streams/0.1/topics/0.2/partitions/0.3'
 class Peer {
   readonly rig: Rig
   readonly spans: readonly SegmentSpan[]
+  /** The first segment, as the first checkpoint counted it. */
+  first: SegmentSpan | undefined
 
-  constructor(seed: number, segments: number) {
+  /** From offset `parts` on, others than those of the seed without: as after a loss. */
+  constructor(seed: number, segments: number, parts = Number.POSITIVE_INFINITY) {
     this.rig = new Rig(seed)
     const random = new SeededRandom(seed)
     const store = newSegmentStore(this.rig.disk, RECORD_MAX)
@@ -35,12 +38,12 @@ class Peer {
     const partition = new Partition(env, DIRECTORY)
     while (partition.segmentsCount <= segments && partition.nextOffset < 3000) {
       const payloads = Array.from({ length: 1 + random.below(8) }, () =>
-        new Uint8Array(random.below(3000)).fill(random.below(256)),
+        new Uint8Array(random.below(3000)).fill(random.below(256) ^ (partition.nextOffset < parts ? 0 : 1)),
       )
       const batch = sealedBatch(payloads)
       while (!store.canAppend()) assert.ok(this.rig.step())
       partition.append(batch, 0, batch.length, 0, 10 * partition.nextOffset)
-      if (random.chance(0.05)) this.#checkpoint(store, partition)
+      if (random.chance(0.05)) this.first ??= segmentSpans(DIRECTORY, this.#checkpoint(store, partition))[0]
     }
     this.spans = segmentSpans(DIRECTORY, this.#checkpoint(store, partition))
   }
@@ -74,6 +77,7 @@ function transfer(
   peer: Peer,
   change: (bytes: Uint8Array, name: string, position: number) => Uint8Array = (bytes) => bytes,
   until = Number.POSITIVE_INFINITY,
+  kept: (name: string) => number = () => 0,
 ): Run {
   let fetched = 0
   let outcome: TransferOutcome | null = null
@@ -87,6 +91,7 @@ function transfer(
     blockSize: BLOCK,
     piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
     live: false,
+    kept,
     fetch: (name, position, length) => asked.push({ name, position, length }),
     onSpan: ({ name }) => whole.push(name),
     done: (result) => {
@@ -292,6 +297,7 @@ test('cancelled while an index block is written: the next transfer waits for the
         blockSize: BLOCK,
         piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
         live: false,
+        kept: () => 0,
         fetch: () => assert.fail('everything is here'),
         onSpan: () => {},
         done: (outcome) => outcomes.push(`${name} ${outcome}`),
@@ -309,4 +315,36 @@ test('cancelled while an index block is written: the next transfer waits for the
     assert.deepEqual(outcomes, ['third ok'], `cancelled after ${events} events`)
   }
   assert.fail('the first transfer does not end')
+})
+
+test('right records that are not those of the checkpoint, as of a loss, do not stay; what the own checkpoint counts does', () => {
+  let tried = 0
+  for (let seed = 41; tried < 4; seed++) {
+    const peer = new Peer(seed, 1)
+    const [span] = peer.spans as [SegmentSpan]
+    const before = peer.first
+    // What was lost has to be longer than a piece.
+    if (before === undefined || before.size > span.size - 3 * RECORD_MAX) continue
+    tried += 1
+    for (const kept of [0, before.size]) {
+      const rig = new Rig(seed)
+      // From somewhere behind the own checkpoint on, the same sizes and offsets with other contents.
+      const lost = new Peer(seed, 1, before.nextOffset)
+      assert.equal(transfer(rig, lost).outcome, 'ok')
+      const { outcome, fetched } = transfer(rig, peer, undefined, undefined, (name) => (name === span.name ? kept : 0))
+      assert.equal(outcome, 'ok')
+      assertSame(rig, peer)
+      assert.ok(fetched <= total(peer) - kept + SECTOR_SIZE, `${fetched} fetched`)
+    }
+  }
+})
+
+test('what is counted here and at the peer, and differs, is nobody’s to decide: damaged', () => {
+  const peer = new Peer(41, 1)
+  const [span] = peer.spans as [SegmentSpan]
+  const rig = new Rig(41)
+  assert.equal(transfer(rig, new Peer(41, 1, 10)).outcome, 'ok')
+  const here = rig.disk.durable(span.name, 0, span.size)
+  assert.equal(transfer(rig, peer, undefined, undefined, () => span.size).outcome, 'damaged')
+  assert.deepEqual(rig.disk.durable(span.name, 0, span.size), here)
 })

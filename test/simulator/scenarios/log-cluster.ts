@@ -30,6 +30,7 @@ export class LogCluster {
     journalSlots = 40,
     pipelineMax = 4,
     segmentSize = 3 * FRAME_SIZE_MAX,
+    durability = 'disk' as 'disk' | 'memory',
   } = {}) {
     this.world = new World({
       seed,
@@ -40,6 +41,7 @@ export class LogCluster {
       frameSizeMax: FRAME_SIZE_MAX,
       sessionWindow: 8,
       clientsMax: 64,
+      durability,
       network: CALM_NETWORK,
       disk: CALM_DISK,
       stateMachine: (node) => this.#machine(node, checkpointInterval, segmentSize),

@@ -27,6 +27,22 @@ function expectLosses(cluster: Cluster, epoch: number): void {
   }
 }
 
+/** Every fourth op is a checkpoint: only the primary has executed this one, so only its checkpoint counts it. */
+function checkpointOfOne(cluster: Cluster): { a: number; b: number; c: number; op: number } {
+  const [a, b, c] = cluster.roles()
+  let op = cluster.request()
+  while (op % 4 !== 3) op = cluster.request()
+  cluster.run(300)
+  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: a, command })
+  op = cluster.request()
+  cluster.run(100)
+  assert.deepEqual(
+    [a, b, c].map((index) => cluster.replica(index).checkpointOp),
+    [op, op - 4, op - 4],
+  )
+  return { a, b, c, op }
+}
+
 test('nothing is synced on the way to an acknowledgement, and everything soon after', () => {
   const cluster = new Cluster(MEMORY)
   const [a, b, c] = cluster.roles()
@@ -434,19 +450,35 @@ test('a replica that executed what the others were told to go on without stops, 
   }
 })
 
+test('a replica whose checkpoint counts what the others were told to go on without stops, when it takes theirs', () => {
+  const cluster = new Cluster({ ...MEMORY, checkpointInterval: 4, journalSlots: 24 })
+  const { a, b, c, op } = checkpointOfOne(cluster)
+  cluster.crash(a)
+  cluster.powerOff(b, c)
+  for (const index of [b, c]) {
+    cluster.erase(index, op)
+    cluster.node(index).acceptLoss = true
+  }
+  cluster.heal()
+  cluster.restart(b, c)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  renewSessions(cluster)
+  // More than a journal holds.
+  cluster.request(80)
+  cluster.restart(a)
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt')
+  assert.ok(cluster.logged(a, 'state-transfer-checkpoint'), cluster.describe())
+  cluster.crash(a)
+  cluster.request(20)
+  assert.deepEqual(
+    cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
+    [[a, 'given-up']],
+  )
+})
+
 test('all lose power, and the newest checkpoint is damaged: the others, who have the ops of it, go on without it', () => {
   const cluster = new Cluster({ ...MEMORY, checkpointInterval: 4, journalSlots: 24 })
-  const [a, b, c] = cluster.roles()
-  let op = cluster.request()
-  while (op % 4 !== 3) op = cluster.request()
-  cluster.run(300)
-  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: a, command })
-  op = cluster.request()
-  cluster.run(100)
-  assert.deepEqual(
-    [a, b, c].map((index) => cluster.replica(index).checkpointOp),
-    [op, op - 4, op - 4],
-  )
+  const { a, b, c, op } = checkpointOfOne(cluster)
   cluster.powerOff(a, b, c)
   cluster.node(a).disk.corrupt(`checkpoint.${op}`, 0)
   cluster.heal()

@@ -1,9 +1,14 @@
 // Segments that come from another replica, whole and one by one, and those that rot where they lie.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { request, type SimRequest } from '../../../simulator/identity-requests.ts'
 import { equalBytes } from '../../../simulator/virtual-disk.ts'
+import { encodeCreateStream } from '../../../src/protocol/commands/create-stream.ts'
+import { encodeCreateTopic } from '../../../src/protocol/commands/create-topic.ts'
 import { SECTOR_SIZE } from '../../../src/protocol/message.ts'
+import { Operation } from '../../../src/protocol/operations.ts'
 import type { SegmentSpan } from '../../../storage/segment-audit.ts'
+import { sendBody } from '../../state/prepares.ts'
 import { LogCluster } from './log-cluster.ts'
 
 /** More than the journal of a scenario holds. */
@@ -32,6 +37,22 @@ function expectTransfer(cluster: LogCluster, good = 0): void {
   for (const span of spans) assert.ok(equalBytes(bytes(2, span), bytes(good, span)), `${span.name} is another one`)
 }
 
+/** A topic, and then batches of one message, each as long as all others. */
+function equalBatches(): () => SimRequest {
+  let made = 0
+  return () => {
+    made += 1
+    if (made === 1) return request(Operation.createStream, (w) => encodeCreateStream(w, { name: 's' }))
+    if (made === 2) {
+      const topic = { stream: 's', partitions: 2, name: 't', options: {} }
+      return request(Operation.createTopic, (w) => encodeCreateTopic(w, topic))
+    }
+    const partitioning = { kind: 'partition', partition: made % 2 } as const
+    const body = sendBody('s', 't', partitioning, [new Uint8Array(6000).fill(made)], made)
+    return { operation: Operation.sendMessages, body }
+  }
+}
+
 test('a replica that was away for long has every segment, byte for byte', () => {
   for (const seed of [1, 2, 3]) {
     const cluster = leftBehind(seed)
@@ -54,6 +75,34 @@ test('a segment that is damaged at one of the others is taken from the one that 
     cluster.expectWhole()
   }
   assert.ok(refused > 0, 'nobody was asked for the damaged one')
+})
+
+test('what a loss has taken from the others does not come back with their checkpoint, though it is here, with the same offsets', () => {
+  for (const seed of [3, 5, 7]) {
+    const long = { checkpointInterval: 64, journalSlots: 160, pipelineMax: 16, segmentSize: 1 << 20 }
+    const cluster = new LogCluster({ seed, durability: 'memory', ...long })
+    cluster.world.workload = equalBatches()
+    cluster.world.onAcknowledged = () => {}
+    cluster.work(20)
+    cluster.settle()
+    cluster.run(1000)
+    const before = cluster.node(2).replica?.commitMin ?? 0
+    cluster.begin(16, 4)
+    cluster.until(() => (cluster.node(2).replica?.commitMin ?? 0) >= before + 16, 'the ops')
+    // Acknowledged from memory; two lose it with their power, and the third has it in its segments.
+    cluster.powerOff(0, 1)
+    cluster.kill(2)
+    for (const index of [0, 1]) cluster.node(index).acceptLoss = true
+    cluster.start(0, 1)
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    const left = cluster.node(0).replica?.op ?? 0
+    assert.ok(left < before + 8, `only ${before + 16 - left} ops are lost: the test shows nothing`)
+    cluster.until(() => cluster.idle, 'the end of all sessions')
+    cluster.work(400)
+    expectTransfer(cluster)
+    assert.equal(cluster.node(2).replica?.status, 'normal')
+    assert.deepEqual(cluster.world.halts, [])
+  }
 })
 
 test('what rots while nobody reads is found and made whole', () => {
