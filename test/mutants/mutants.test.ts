@@ -1,5 +1,6 @@
 // The simulator must be able to fail: each of these defects, put into the source, is found by one of its seeds.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { firstFailure, runInfected } from './infect.ts'
 import type { Mutant } from './mutant.ts'
@@ -31,6 +32,11 @@ async function hunt({
   assert.match(out, /^# tests [1-9]/m, err)
   return code === 0 ? null : `${seeds}: ${/^not ok \d+ - (.*)$/m.exec(out)?.[1]}`
 }
+
+test('the list by trap names every defect', () => {
+  const list = readFileSync(new URL('README.md', import.meta.url), 'utf8')
+  for (const { name } of MUTANTS) assert.ok(list.includes(name), name)
+})
 
 for (const mutant of MUTANTS) {
   test(`found: ${mutant.name}`, async (t) => {
