@@ -512,7 +512,8 @@ function checkIdentity(geometry: Geometry, { config, expected }: ReplicaNodeOpti
   )
 }
 
-function haltError(reason: Halt, what: string, replica: number, data: string): ServerError {
+/** What the operator reads when a replica stops for good. */
+export function haltError(reason: Halt, what: string, replica: number, data: string): ServerError {
   switch (reason) {
     case 'disk':
       return what.includes('full')
@@ -527,7 +528,7 @@ function haltError(reason: Halt, what: string, replica: number, data: string): S
     case 'diverged':
       return new ServerError(
         'node-stopped',
-        `replica ${replica} stopped because its data differs from the others' (${what}); keep ${data} for analysis and do not start it again`,
+        `replica ${replica} stopped because its data differs from the others' (${what}); keep ${data} for analysis and do not start it again. If the others go on, make a replacement in another directory with \`galgo recover\`; if they do not, keep their directories too`,
       )
     case 'replaced':
       return new ServerError(
