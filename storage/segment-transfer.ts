@@ -54,6 +54,8 @@ export class SegmentTransfer {
   #pieceFrom = 0
   #fetchAt = 0
   #pieceEnd = 0
+  /** What the piece has from here on, up to the end of the last record that is right, was found right there. */
+  #checkedFrom = 0
   #ended = false
   #writes = 0
 
@@ -112,10 +114,12 @@ export class SegmentTransfer {
     if (progress.isWhole(span)) return this.#writeIndex(span, progress)
     const until = Math.min(span.size, this.#trusted)
     if (progress.position >= until) return this.#goOn(span, progress)
-    const proven = Math.max(progress.recordEnd, this.#options.kept(span.name))
+    const before = progress.recordEnd
+    const proven = Math.max(before, this.#options.kept(span.name))
     auditSegment(this.#options, { ...span, size: until }, progress, () => {
       if (this.#ended) return
       this.#unproven ||= progress.recordEnd > proven
+      if (progress.recordEnd > before) this.#checkedFrom = progress.recordEnd
       if (progress.isWhole(span)) this.#writeIndex(span, progress)
       else this.#goOn(span, progress)
     })
@@ -126,7 +130,7 @@ export class SegmentTransfer {
     if (progress.isComplete(span)) return this.#doubt(span, true)
     progress.position = progress.recordEnd
     if (progress.position >= span.size) return this.#doubt(span, false)
-    this.#nextPiece(span, progress.position - (progress.position % SECTOR_SIZE))
+    this.#nextPiece(span, progress.position)
     this.#fetch(span)
     if (!this.#ended && this.#wanted.size === 0) this.#checkPiece(span, progress)
   }
@@ -138,11 +142,13 @@ export class SegmentTransfer {
     this.#begin(span, kept(span.name))
   }
 
-  /** A piece that begins at `from`, with what the last one has of it. */
-  #nextPiece(span: SegmentSpan, from: number): void {
+  /** A piece that begins with the sector of `position`, with what the last one has of it. */
+  #nextPiece(span: SegmentSpan, position: number): void {
     const { piece } = this.#options
+    const from = position - (position % SECTOR_SIZE)
     const kept = from >= this.#pieceFrom && from < this.#pieceEnd
     if (kept) piece.copyWithin(0, from - this.#pieceFrom, this.#pieceEnd - this.#pieceFrom)
+    else this.#checkedFrom = position
     this.#fetchAt = kept ? this.#pieceEnd : from
     this.#pieceFrom = from
     this.#pieceEnd = Math.min(span.size, from + piece.length - (piece.length % SECTOR_SIZE))
@@ -182,19 +188,45 @@ export class SegmentTransfer {
     const start = this.#pieceFrom
     const length = sectorCeil(end) - start
     store.withBuffer((buffer, release) => {
-      // What lies around these records in the first and the last sector stays as it is here.
-      disk.read(span.name, start, buffer, 0, length, (result) => {
-        if (this.#ended) return release()
-        if (result !== 'ok') buffer.fill(0, 0, length)
-        buffer.set(piece.subarray(from - start, end - start), from - start)
-        this.#writes += 1
-        disk.write(span.name, start, buffer, 0, length, (written) => {
-          this.#writes -= 1
+      // What lies around these records in the first and the last sector stays as it is here. Each of the two is read by itself:
+      // between them may be the sector that cannot be.
+      const last = length - SECTOR_SIZE
+      const cut = end < start + length
+      const known = Math.max(start, Math.min(from, this.#checkedFrom))
+      this.#readSector(span, start, known > start || (cut && last === 0), buffer, 0, (head) => {
+        // It was read a moment ago: is the record that ends there still good?
+        if (!head && known > start && !this.#ended) {
           release()
-          if (this.#mayGoOn(written)) this.#audit(span, progress)
+          return this.#begin(span, this.#trusted)
+        }
+        this.#readSector(span, start + last, cut && last > 0, buffer, last, (tail) => {
+          if (this.#ended) return release()
+          if (!head) buffer.fill(0, 0, SECTOR_SIZE)
+          if (!tail) buffer.fill(0, last, length)
+          const first = head ? known - start : 0
+          buffer.set(piece.subarray(first, end - start), first)
+          this.#writes += 1
+          disk.write(span.name, start, buffer, 0, length, (written) => {
+            this.#writes -= 1
+            release()
+            if (this.#mayGoOn(written)) this.#audit(span, progress)
+          })
         })
       })
     })
+  }
+
+  /** One sector to buffer[at], if it is needed; `done` gets false when it cannot be read. */
+  #readSector(
+    { name }: SegmentSpan,
+    position: number,
+    needed: boolean,
+    buffer: Uint8Array,
+    at: number,
+    done: (good: boolean) => void,
+  ): void {
+    if (!needed) return done(true)
+    this.#options.disk.read(name, position, buffer, at, SECTOR_SIZE, (result) => done(result === 'ok'))
   }
 
   #writeIndex(span: SegmentSpan, { index }: AuditProgress): void {

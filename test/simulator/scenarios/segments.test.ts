@@ -100,7 +100,7 @@ test('what a loss has taken from the others does not come back with their checkp
     cluster.until(() => cluster.idle, 'the end of all sessions')
     cluster.work(400)
     expectTransfer(cluster)
-    assert.equal(cluster.node(2).replica?.status, 'normal')
+    cluster.until(() => cluster.node(2).replica?.status === 'normal', 'its part in the view')
     assert.deepEqual(cluster.world.halts, [])
   }
 })
