@@ -860,7 +860,9 @@ export class StateMachine implements StateMachinePort {
     for (const name of names) {
       // What is written to a file that is gone would make it again.
       if (this.#repair?.names.some((repaired) => isWithin(repaired, name)) === true) this.#repair.transfer.abandon()
-      this.#disk.remove(name, () => {
+      this.#disk.remove(name, (result) => {
+        // It is tried again with the next checkpoint: nobody else would ever give its room back.
+        if (result !== 'ok') this.#condemned.push(namedGarbage(name))
         this.#removing -= 1
         if (this.#removing > 0 || this.#whenRemoved === null) return
         const then = this.#whenRemoved

@@ -280,6 +280,35 @@ test('files go once a checkpoint is durable that does not refer to them; where n
   assert.equal(logs(), 1)
 })
 
+test('a file that the disk does not give back is asked for again with the next checkpoint', () => {
+  const place = ready({})
+  const { rig, client } = place
+  const { state, disk } = rig
+  let op = 0
+  const checkpoint = (): void => {
+    state.snapshot()
+    state.flush((result) => assert.equal(result, 'ok'))
+    rig.settle()
+    op += 16
+    state.checkpointDurable(op)
+    rig.settle()
+  }
+  const logs = (): number => disk.names().filter((name) => name.endsWith('.log')).length
+  produce(place, 40)
+  checkpoint()
+  deleteSegments(client, 0, 2)
+  const remove = disk.remove.bind(disk)
+  disk.remove = (_file, done) => disk.list('', () => done('failed'))
+  checkpoint()
+  assert.equal(logs(), 3)
+  disk.remove = remove
+  checkpoint()
+  assert.equal(logs(), 1)
+  checkpoint()
+  assert.equal(logs(), 1)
+  rig.assertNoLeaks()
+})
+
 test('golden bytes of a truncation; more than an op may hold, or less than it says, is refused', () => {
   const one = { stream: 1, topic: 2, partition: 3, op: 0x1_0000_0004, firstOffset: 5 }
   const bytes = written((w) => encodeTruncations(w, [one]))
