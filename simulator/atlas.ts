@@ -213,4 +213,9 @@ export class Atlas {
   slotDamaged(replica: number, slot: number): boolean {
     return this.#damageOf(replica, 'header', slot) !== null || this.#damageOf(replica, 'prepare', slot) !== null
   }
+
+  /** Does a part of it hold old bytes in place of what the disk has confirmed? */
+  slotIsStale(replica: number, slot: number): boolean {
+    return this.#damageOf(replica, 'header', slot) === 'stale' || this.#damageOf(replica, 'prepare', slot) === 'stale'
+  }
 }

@@ -184,7 +184,7 @@ export class World {
       this.views,
       new OnePrimaryChecker(replicaCount),
       new LimboChecker(),
-      new NackChecker(spoiled),
+      new NackChecker((replica, slot) => this.promises.stale(replica, slot)),
       new ChainChecker(),
       new CompletenessChecker(),
       new SuperblockChecker(),

@@ -11,11 +11,12 @@ export class NackChecker implements Watcher {
   readonly commands = new Set([Command.prepareOk, Command.doViewChange])
   /** By replica: the op and checksum of every prepare that it acknowledged, in whichever life. */
   readonly #acknowledged = new Map<number, Set<string>>()
-  readonly #isSpoiled: IsSpoiled
+  readonly #isStale: IsSpoiled
   nacks = 0
 
-  constructor(isSpoiled: IsSpoiled) {
-    this.#isSpoiled = isSpoiled
+  /** `isStale`: damage that a replica can see is no excuse, what it has lost without a trace is. */
+  constructor(isStale: IsSpoiled) {
+    this.#isStale = isStale
   }
 
   onSend(node: SimNode, message: Message): void {
@@ -42,7 +43,7 @@ export class NackChecker implements Watcher {
       const at = HEADER_SIZE * (i + 1)
       const op = head - i
       // A disk that lied about a write leaves what a torn first write leaves: nobody can tell it from an op that never was.
-      if (this.#isSpoiled(node.index, op % node.geometry.journalSlots)) continue
+      if (this.#isStale(node.index, op % node.geometry.journalSlots)) continue
       if (this.#acknowledged.get(node.index)?.has(`${op} ${getKey(w, at + At.checksum)}`) === true)
         throw new Violation('nacks', `replica ${node.index} denies op ${op}, which it acknowledged`)
       if (this.#isDurable(node, op, w, at))

@@ -28,6 +28,8 @@ export class PromiseChecker {
   readonly #logViews: number[] = []
   /** Was a slot damaged since it was written? What was durable may be gone behind the replica's back. */
   excused: (replica: number, slot: number) => boolean = () => false
+  /** Of those: does it hold what was right once? */
+  stale: (replica: number, slot: number) => boolean = () => false
 
   /** `old`: another process has the disk now, and its slots. */
   onSend(node: Speaker, message: Message, old = false): void {

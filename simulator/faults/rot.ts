@@ -36,6 +36,7 @@ export class Rot {
     this.#both = new SeededRandom(world.options.seed, 12)
     this.#atlas = atlas(this.#victim)
     world.promises.excused = (replica, slot) => this.#atlas.slotDamaged(replica, slot)
+    world.promises.stale = (replica, slot) => this.#atlas.slotIsStale(replica, slot)
   }
 
   /** A sector of some replica; null when there is none that may be spoiled. */

@@ -152,7 +152,7 @@ test('nacks: who denies what it acknowledged, or what its disk holds', () => {
   violates('nacks', /replica 2 denies op 4, which its disk holds/, () =>
     checker.onSend(node({ index: 2, disk: diskWith([header(4)]) }), vote(2, headers, [0])),
   )
-  // A slot that was damaged behind its back may be denied.
+  // What a disk has lost behind its back may be denied.
   const lied = header(7)
   checker.onSend(node({ index: 2, disk: diskWith([lied]) }), vote(2, [lied], [0]))
   // Half of it is none of it, and another disk knows nothing of the old one.
