@@ -159,11 +159,15 @@ export const MUTANTS: readonly Mutant[] = [
     "if (!this.#unproven || (live && !proven)) return this.#finish('damaged')",
     "return this.#finish('damaged')",
   ]),
-  mutant('what lies before a record that is repaired is not kept', 'storage/segment-transfer: bit rot here', [
-    'storage/segment-transfer.ts',
-    'this.#readSector(span, start, known > start || (cut && last === 0), buffer, 0, (head) => {',
-    'this.#readSector(span, start, false, buffer, 0, (head) => {',
-  ]),
+  mutant(
+    'beside what is repaired bytes of the peer are written that nobody looked at',
+    'storage/segment-transfer: nor does',
+    [
+      'storage/segment-transfer.ts',
+      'const known = Math.max(start, Math.min(from, this.#checkedFrom))',
+      'const known = start',
+    ],
+  ),
   mutant('the own checkpoint is replaced, whatever of it the others lost', 'memory: whose checkpoint counts', [
     REPLICA,
     'if (op === 0 || op > this.commitMin) return false',

@@ -7,6 +7,7 @@ import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { Partition, type PartitionImage, segmentSpans } from '../../storage/partition.ts'
 import type { SegmentSpan } from '../../storage/segment-audit.ts'
 import { SharedBlock } from '../../storage/segment-index.ts'
+import { recordLength } from '../../storage/segment-layout.ts'
 import type { SegmentStore } from '../../storage/segment-store.ts'
 import { SegmentTransfer, type TransferOutcome } from '../../storage/segment-transfer.ts'
 import { sealedBatch } from '../state/prepares.ts'
@@ -108,6 +109,7 @@ function transfer(
     }
     const bytes = change(peer.bytes(next.name, next.position, next.length), next.name, next.position)
     fetched += bytes.length
+    assert.ok(fetched < 20 * total(peer), 'it goes round in circles')
     running.supply(next.name, next.position, bytes, 0, bytes.length)
   }
   running.cancel()
@@ -252,6 +254,35 @@ test('damage at the peer does not spread: what is good here stays, what is bad h
     assert.equal(outcome, 'ok')
     assertSame(rig, peer)
   }
+})
+
+test('nor does damage just before what is bad here, in the same sector', () => {
+  const peer = new Peer(29, 3)
+  const rig = new Rig(29)
+  assert.equal(transfer(rig, peer).outcome, 'ok')
+  const [span] = peer.spans as [SegmentSpan]
+  const bytes = peer.bytes(span.name, 0, span.size)
+  let within = 0
+  for (let bad = 1; bad < span.size / SECTOR_SIZE; bad += 3) {
+    let from = 0
+    let next = 0
+    while (next <= bad * SECTOR_SIZE) {
+      from = next
+      next += recordLength(bytes, next, next) || SECTOR_SIZE - (next % SECTOR_SIZE)
+    }
+    if (from % SECTOR_SIZE === 0) continue
+    within += 1
+    rig.disk.corrupt(span.name, bad)
+    const { outcome } = transfer(rig, peer, (piece, name, position) => {
+      if (name !== span.name || from - 1 < position || from - 1 >= position + piece.length) return piece
+      const changed = piece.slice()
+      changed[from - 1 - position] = (changed[from - 1 - position] as number) ^ 1
+      return changed
+    })
+    assert.equal(outcome, 'ok')
+    assertSame(rig, peer)
+  }
+  assert.ok(within > 5)
 })
 
 test('zeros are no padding unless what follows them is right: a peer that has not written yet destroys nothing', () => {
