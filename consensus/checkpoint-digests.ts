@@ -107,11 +107,16 @@ export class CheckpointDigests {
     return agreeing
   }
 
-  /** Do others differ over this checkpoint, with no majority for this digest? Whoever takes it would decide who is right. */
+  /**
+   * Is it another one than this replica had there, or do others differ over it, with no majority for this digest? Whoever takes it
+   * would decide who is right.
+   */
   isDisputed(op: number, digest: Uint32Array): boolean {
+    const own = this.own(op)
+    if (own !== null && !equal128(own, 0, digest, 0)) return true
     const told = this.#told.filter((digests) => digests.has(op)).length
     const agree = this.#agreeing(op, digest, 0)
-    return agree < told && agree < this.#options.quorum
+    return agree < told && agree + (own === null ? 0 : 1) < this.#options.quorum
   }
 
   /** Null while a majority is waited for. */

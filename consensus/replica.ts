@@ -658,6 +658,8 @@ export class Replica implements ReplicaPort {
     }
     this.#log.error('checkpoint-damaged', { checkpoint, why, what: 'it is taken from another replica' })
     this.#stateLost = true
+    // What it was is known, whoever has something else.
+    this.#digests.note(checkpoint, this.#superblock.state.checkpointDigest, 0)
     done()
   }
 
@@ -1168,7 +1170,8 @@ export class Replica implements ReplicaPort {
 
   /** The primary puts it into the log that a new directory takes the place of a lost one; once, as far as it can tell. */
   #proposeReplacement(replica: number, instance: number): void {
-    if (!this.isPrimary || !this.#hasSpace()) return
+    // That something was lost is the first that the new log tells.
+    if (!this.isPrimary || !this.#hasSpace() || this.#fenceDue) return
     const known = this.#superblock.state.members[replica] as Member
     // Executed or not: that it is, and durably known, takes a moment longer.
     for (let op = this.#journal.checkpointOp + 1; op <= this.op; op++) {
@@ -1795,7 +1798,8 @@ export class Replica implements ReplicaPort {
       if (written !== 'ok') return this.#halt('disk', `checkpoint ${op} could not be written: ${written}`)
       assert(equal128(ownDigest, 0, digest, 0), 'the same snapshot with another digest')
       const before = this.#superblock.state
-      const previous = before.checkpointOp
+      // Taken anew, it has the same one before it.
+      const previous = before.checkpointOp === op ? before.previousCheckpoint.op : before.checkpointOp
       // Known from here on, also to what is made durable before the checkpoint is mine.
       this.commitMax = Math.max(this.commitMax, before.commitMax, op)
       this.#superblock.update(

@@ -81,13 +81,13 @@ export class SegmentRepair {
       return
     }
     if (this.#queue.size === 0 || !mayBegin || now < this.#retryAt) return
-    const [damage] = this.#queue.values()
-    if (damage === undefined) return
-    const { span, part } = damage
-    if (!this.#options.stateMachine.hasSegment(span.name)) return this.#forget(damage)
-    const peer = this.#options.somePeer(this.#asked.get(span.name) ?? -1)
+    const anybody = this.#options.somePeer(-1) >= 0
     // An index needs nobody else.
-    if (peer >= 0 || part === 'index') this.#begin(damage, peer)
+    const damage = [...this.#queue.values()].find(({ part }) => anybody || part === 'index')
+    if (damage === undefined) return
+    const { name } = damage.span
+    if (!this.#options.stateMachine.hasSegment(name)) return this.#forget(damage)
+    this.#begin(damage, this.#options.somePeer(this.#asked.get(name) ?? -1))
   }
 
   #begin(damage: Damage, peer: number): void {

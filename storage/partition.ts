@@ -13,6 +13,7 @@ import {
   baseOffset,
   baseTimestamp,
   messageCount,
+  partitionOf,
   type Slice,
   sliceBatch,
   stampBatch,
@@ -104,13 +105,14 @@ export type PartitionImage = readonly [
 ]
 
 /** The segments that an image refers to. */
-export function segmentSpans(directory: string, image: PartitionImage): SegmentSpan[] {
+export function segmentSpans(directory: string, partition: number, image: PartitionImage): SegmentSpan[] {
   const [nextOffset, , , , segments] = image
   return segments.map(([firstOffset, , size, , , , ...digest], i) => {
     const { log, index } = segmentName(directory, firstOffset)
     return {
       name: log,
       indexName: index,
+      partition,
       firstOffset,
       nextOffset: segments[i + 1]?.[0] ?? nextOffset,
       size,
@@ -170,6 +172,8 @@ const CURSORS_MAX = 64
 
 export class Partition {
   readonly directory: string
+  /** In its topic, as every record says. */
+  readonly id: number
   readonly #env: PartitionEnvironment
   readonly #segments: Segment[] = []
   /** Segments removed since this process has the partition. */
@@ -186,8 +190,9 @@ export class Partition {
   #counted: Extent = NOTHING
   #durable: Extent = NOTHING
 
-  constructor(env: PartitionEnvironment, directory: string, image?: PartitionImage) {
+  constructor(env: PartitionEnvironment, directory: string, id: number, image?: PartitionImage) {
     this.#env = env
+    this.id = id
     this.directory = directory
     if (image === undefined) return
     const [nextOffset, messages, bytes, indexed, segments, entries] = image
@@ -261,6 +266,7 @@ export class Partition {
     return this.#segments.slice(0, segments).map(({ firstOffset, file, indexName, digest: all }, i) => ({
       name: file.name,
       indexName,
+      partition: this.id,
       firstOffset,
       nextOffset: i === segments - 1 ? nextOffset : (this.#segments[i + 1] as Segment).firstOffset,
       size: i === segments - 1 ? size : file.size,
@@ -275,7 +281,7 @@ export class Partition {
    * Appends the record in bytes[from, to), which is verified already, and stamps the copy: partition id, base offset, base
    * timestamp. Returns the base offset.
    */
-  append(bytes: Uint8Array, from: number, to: number, partitionId: number, timestamp: number): number {
+  append(bytes: Uint8Array, from: number, to: number, timestamp: number): number {
     const length = to - from
     const segment = this.#writable(length, timestamp)
     // No header lies across a sector boundary that it is too close to: such an end can only be padding.
@@ -285,7 +291,7 @@ export class Partition {
     const at = chunk.length - length
     chunk.bytes.set(bytes.subarray(from, to), at)
     const offset = this.nextOffset
-    stampBatch(chunk.bytes, at, partitionId, offset, timestamp)
+    stampBatch(chunk.bytes, at, this.id, offset, timestamp)
     this.#env.checksummer.sealBatch(chunk.bytes, at, at + length)
     segment.digest.fold(chunk.bytes, at)
     if (isIndexed(position, this.#indexed)) {
@@ -556,10 +562,9 @@ export class Partition {
           continue
         }
         if (length > to - here && !whole) return 'more'
-        const { checksummer } = this.#env
         const bad = length < BATCH_HEADER_SIZE || length > to - here
         // A time that cannot be trusted could hide messages that were asked for.
-        if (bad || (verify && checksummer.verifyBatch(bytes, here, here + length) !== 0)) {
+        if (bad || (verify && !this.holds(bytes, here, here + length))) {
           done(null)
           return 'done'
         }
@@ -591,6 +596,11 @@ export class Partition {
       })
     }
     step()
+  }
+
+  /** Is the record in bytes[from, to) right, and one of this partition? */
+  holds(bytes: Uint8Array, from: number, to: number): boolean {
+    return partitionOf(bytes, from) === this.id && this.#env.checksummer.verifyBatch(bytes, from, to) === 0
   }
 
   /** Gives back all memory; the files are removed by whoever owns the directory. */
@@ -699,7 +709,7 @@ class PartitionReader {
       if (length > to - here) break
       const count = messageCount(bytes, here)
       const first = baseOffset(bytes, here)
-      if (verify && this.#env.checksummer.verifyBatch(bytes, here, here + length) !== 0) return FAILED
+      if (verify && !this.#partition.holds(bytes, here, here + length)) return FAILED
       if (first + count <= this.#offset) {
         here += length
         continue

@@ -1,6 +1,6 @@
-// Reads a segment record by record, as far as everything in it is right: checksums, offsets without a gap, zeros where nothing
-// is, and in the end the digest of all records. What it finds on the way is the segment's index, so whatever passes can be indexed anew.
-import { BATCH_HEADER_SIZE, baseOffset, baseTimestamp, messageCount } from '../src/protocol/batch.ts'
+// Reads a segment record by record, as far as everything in it is right: checksums, the partition, offsets without a gap, zeros where
+// nothing is, and in the end the digest of all records. What it finds on the way is the segment's index, so whatever passes can be indexed anew.
+import { BATCH_HEADER_SIZE, baseOffset, baseTimestamp, messageCount, partitionOf } from '../src/protocol/batch.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { SECTOR_SIZE, sectorCeil } from '../src/protocol/message.ts'
 import type { Disk } from './disk.ts'
@@ -13,6 +13,8 @@ import type { SegmentStore } from './segment-store.ts'
 export interface SegmentSpan {
   readonly name: string
   readonly indexName: string
+  /** Whose records it has. */
+  readonly partition: number
   readonly firstOffset: number
   /** One past the last message. */
   readonly nextOffset: number
@@ -115,7 +117,8 @@ export function auditBytes(
     }
     if (length < BATCH_HEADER_SIZE || length > span.size - position) return false
     if (at + length > bytes.length) return true
-    if (baseOffset(bytes, at) !== progress.offset || checksummer.verifyBatch(bytes, at, at + length) !== 0) return false
+    if (baseOffset(bytes, at) !== progress.offset || partitionOf(bytes, at) !== span.partition) return false
+    if (checksummer.verifyBatch(bytes, at, at + length) !== 0) return false
     if (isIndexed(position, progress.indexed)) {
       progress.index.append(progress.offset, baseTimestamp(bytes, at), position)
       progress.indexed = position

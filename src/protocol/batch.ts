@@ -55,6 +55,10 @@ export function messageCount(bytes: Uint8Array, at: number): number {
   return u32At(bytes, at + BatchAt.messageCount)
 }
 
+export function partitionOf(bytes: Uint8Array, at: number): number {
+  return u64At(bytes, at + BatchAt.partitionId)
+}
+
 export function baseOffset(bytes: Uint8Array, at: number): number {
   return u64At(bytes, at + BatchAt.baseOffset)
 }

@@ -75,7 +75,7 @@ export function newPartition(
   image?: PartitionImage,
   recentImage?: RecentIdsImage,
 ): PartitionEntry {
-  const log = new Partition(env, partitionDirectory(directory, id, op), image)
+  const log = new Partition(env, partitionDirectory(directory, id, op), id, image)
   const { deduplicationWindow: window = 0 } = options
   const recent = window === 0 ? null : new RecentIds(window, recentImage)
   return { id, createdAt, op, log, offsets: new Map(), recent }
@@ -224,7 +224,8 @@ export function catalogSegments(image: CatalogImage): SegmentSpan[] {
     for (const row of rows) {
       const [topicId, , , topicOp, , , partitions] = decode(row) as TopicRow
       const directory = topicDirectory({ id: streamId, op: streamOp }, { id: topicId, op: topicOp })
-      for (const [id, , op, log] of partitions) spans.push(...segmentSpans(partitionDirectory(directory, id, op), log))
+      for (const [id, , op, log] of partitions)
+        spans.push(...segmentSpans(partitionDirectory(directory, id, op), id, log))
     }
   }
   return spans

@@ -549,7 +549,7 @@ export class StateMachine implements StateMachinePort {
     const { log, recent } = partition
     const baseOffset =
       recent === null
-        ? log.append(reader.bytes, batchFrom, batchTo, partition.id, timestamp)
+        ? log.append(reader.bytes, batchFrom, batchTo, timestamp)
         : this.#appendFresh(partition, recent, reader.bytes.subarray(batchFrom, batchTo), timestamp)
     encodeSendMessagesReply(writer, [{ stream: stream.id, topic: topic.id, partition: partition.id, baseOffset }])
   }
@@ -559,7 +559,7 @@ export class StateMachine implements StateMachinePort {
     const { firstOffset, fresh, repeated } = recent.sift(batch, 0, batch.length, log.nextOffset)
     if (fresh.length === 0) return firstOffset
     const appended = repeated === 0 ? batch : batchOf(batch, 0, fresh, this.#checksummer)
-    recent.note(fresh, log.append(appended, 0, appended.length, id, timestamp))
+    recent.note(fresh, log.append(appended, 0, appended.length, timestamp))
     return firstOffset
   }
 

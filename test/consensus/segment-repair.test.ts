@@ -8,6 +8,7 @@ import type { SegmentSpan } from '../../storage/segment-audit.ts'
 const GROWING: SegmentSpan = {
   name: 'p/0.log',
   indexName: 'p/0.index',
+  partition: 0,
   firstOffset: 0,
   nextOffset: 10,
   size: 4096,
@@ -17,7 +18,10 @@ const GROWING: SegmentSpan = {
 /** The same one, as a later checkpoint counts it. */
 const ENDED: SegmentSpan = { ...GROWING, nextOffset: 12, size: 8192, ended: true }
 
-function repairing(): { repair: SegmentRepair; transfers: { span: SegmentSpan; done: TransferRequest['done'] }[] } {
+function repairing(peer = 1): {
+  repair: SegmentRepair
+  transfers: { span: SegmentSpan; done: TransferRequest['done'] }[]
+} {
   const transfers: { span: SegmentSpan; done: TransferRequest['done'] }[] = []
   const stateMachine: Partial<StateMachine> = {
     hasSegment: () => true,
@@ -34,7 +38,7 @@ function repairing(): { repair: SegmentRepair; transfers: { span: SegmentSpan; d
     log: { debug: quiet, info: quiet, warn: quiet, error: quiet },
     stateMachine: stateMachine as StateMachine,
     blockSize: 4096,
-    somePeer: () => 1,
+    somePeer: () => peer,
     onDiskFault: assert.fail,
   })
   return { repair, transfers }
@@ -77,4 +81,20 @@ test('damage that is found during a repair outlives it, also one that fails', ()
   transfers[2]?.done('ok')
   assert.equal(repair.damaged, 0)
   assert.equal(repair.repaired, 2)
+})
+
+test('without another replica records wait, and an index behind them does not', () => {
+  const { repair, transfers } = repairing(-1)
+  repair.add(GROWING, 'records')
+  repair.tick(0, true)
+  assert.equal(transfers.length, 0)
+  const other = { ...ENDED, name: 'p/1.log', indexName: 'p/1.index' }
+  repair.add(other, 'index')
+  repair.tick(10, true)
+  assert.deepEqual(
+    transfers.map(({ span }) => span),
+    [other],
+  )
+  transfers[0]?.done('ok')
+  assert.equal(repair.damaged, 1)
 })

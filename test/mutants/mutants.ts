@@ -168,6 +168,16 @@ export const MUTANTS: readonly Mutant[] = [
       'const known = start',
     ],
   ),
+  mutant('records of another partition are taken', 'storage/segment-transfer: of another partition', [
+    'storage/segment-audit.ts',
+    'if (baseOffset(bytes, at) !== progress.offset || partitionOf(bytes, at) !== span.partition) return false',
+    'if (baseOffset(bytes, at) !== progress.offset) return false',
+  ]),
+  mutant('another checkpoint is taken in the place of a lost one', 'divergence: knows which one it was', [
+    'consensus/checkpoint-digests.ts',
+    'if (own !== null && !equal128(own, 0, digest, 0)) return true',
+    '',
+  ]),
   mutant('the own checkpoint is replaced, whatever of it the others lost', 'memory: whose checkpoint counts', [
     REPLICA,
     'if (op === 0 || op > this.commitMin) return false',

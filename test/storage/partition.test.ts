@@ -30,6 +30,7 @@ class Life {
     this.partition = new Partition(
       { store: this.store, disk, checksummer, segmentSizeMax, indexBlock },
       DIRECTORY,
+      0,
       image,
     )
     this.#timestamp = this.partition.nextOffset * 10
@@ -40,7 +41,7 @@ class Life {
     const payloads = Array.from({ length: count }, (_, i) => new Uint8Array(size).fill(this.partition.nextOffset + i))
     const batch = sealedBatch(payloads)
     while (!this.store.canAppend()) assert.ok(this.rig.step(), 'no memory, and nothing happens')
-    const offset = this.partition.append(batch, 0, batch.length, 0, this.#timestamp)
+    const offset = this.partition.append(batch, 0, batch.length, this.#timestamp)
     this.#timestamp += 10 * count
     return offset
   }
@@ -311,11 +312,12 @@ test('a partition that is deleted while it is read and written gives everything 
       indexBlock: new Uint8Array(SECTOR_SIZE),
     },
     'elsewhere',
+    0,
   )
   const batch = sealedBatch([new Uint8Array(RECORD_MAX - 304)])
   for (let i = 0; i < 40; i++) {
     while (!life.store.canAppend()) assert.ok(rig.step(), 'memory of a deleted partition is lost')
-    other.append(batch, 0, batch.length, 0, i)
+    other.append(batch, 0, batch.length, i)
   }
 })
 
@@ -335,6 +337,7 @@ test('a reader that meets damage tells of it, once a durable checkpoint counts w
       onDamage: ({ name }, part) => told.push(`${part} of ${name}`),
     },
     DIRECTORY,
+    0,
     image,
   )
   const read = (offset: number): string =>
@@ -351,6 +354,24 @@ test('a reader that meets damage tells of it, once a durable checkpoint counts w
   rig.disk.corrupt(LOG, 26)
   assert.equal(read(5), 'failed')
   assert.deepEqual(told, [`records of ${LOG}`])
+})
+
+test('a record of another partition, right and with this offset, as of a write that went astray, is damage', () => {
+  const rig = new Rig(33)
+  const first = new Life(rig)
+  for (let i = 0; i < 12; i++) first.append(20_000)
+  const image = first.checkpoint()
+  const store = newSegmentStore(rig.disk, RECORD_MAX)
+  const env = { store, disk: rig.disk, checksummer, segmentSizeMax: 1 << 30, indexBlock: aligned(SECTOR_SIZE) }
+  for (const id of [0, 1]) {
+    const partition = new Partition(env, DIRECTORY, id, image)
+    const read = (from: ReadFrom): string => {
+      const request = { from, count: 1, bytesMax: RECORD_MAX }
+      return rig.result<ReadResult>((done) => partition.read(request, new Uint8Array(RECORD_MAX), 0, done)).outcome
+    }
+    const outcomes = [read({ kind: 'offset', offset: 5 }), read({ kind: 'timestamp', micros: 55 })]
+    assert.deepEqual(outcomes, id === 0 ? ['ok', 'ok'] : ['failed', 'failed'])
+  }
 })
 
 /** Three segments of four records each, whole sectors, on disk only. */

@@ -18,11 +18,12 @@ function stored(segments: number): { rig: Rig; partition: Partition; scrubber: S
   const partition = new Partition(
     { store, disk, checksummer, segmentSizeMax: 600 * 1024, indexBlock },
     'streams/0.1/topics/0.2/partitions/0.3',
+    0,
   )
   while (partition.segmentsCount <= segments) {
     const batch = sealedBatch([new Uint8Array(10_000).fill(partition.nextOffset)])
     while (!store.canAppend()) assert.ok(rig.step())
-    partition.append(batch, 0, batch.length, 0, partition.nextOffset)
+    partition.append(batch, 0, batch.length, partition.nextOffset)
   }
   partition.pad()
   const dirty = partition.dirtyIndexes()

@@ -36,17 +36,17 @@ class Peer {
       segmentSizeMax: 200 * 1024,
       indexBlock: aligned(SECTOR_SIZE),
     }
-    const partition = new Partition(env, DIRECTORY)
+    const partition = new Partition(env, DIRECTORY, 0)
     while (partition.segmentsCount <= segments && partition.nextOffset < 3000) {
       const payloads = Array.from({ length: 1 + random.below(8) }, () =>
         new Uint8Array(random.below(payloadMax)).fill(random.below(256) ^ (partition.nextOffset < parts ? 0 : 1)),
       )
       const batch = sealedBatch(payloads)
       while (!store.canAppend()) assert.ok(this.rig.step())
-      partition.append(batch, 0, batch.length, 0, 10 * partition.nextOffset)
-      if (random.chance(0.05)) this.first ??= segmentSpans(DIRECTORY, this.#checkpoint(store, partition))[0]
+      partition.append(batch, 0, batch.length, 10 * partition.nextOffset)
+      if (random.chance(0.05)) this.first ??= segmentSpans(DIRECTORY, 0, this.#checkpoint(store, partition))[0]
     }
-    this.spans = segmentSpans(DIRECTORY, this.#checkpoint(store, partition))
+    this.spans = segmentSpans(DIRECTORY, 0, this.#checkpoint(store, partition))
   }
 
   #checkpoint(store: SegmentStore, partition: Partition): PartitionImage {
@@ -392,4 +392,13 @@ test('a sector that cannot be read costs nothing beside it: the record that ends
       assertSame(rig, peer)
     }
   }
+})
+
+test('records of another partition, right and with the same offsets, are not this one’s', () => {
+  const peer = new Peer(51, 1)
+  const other = { ...peer, bytes: peer.bytes.bind(peer), spans: peer.spans.map((span) => ({ ...span, partition: 1 })) }
+  const rig = new Rig(51)
+  assert.equal(transfer(rig, peer).outcome, 'ok')
+  const { outcome, whole } = transfer(rig, other as unknown as Peer)
+  assert.deepEqual([outcome, whole], ['damaged', []])
 })

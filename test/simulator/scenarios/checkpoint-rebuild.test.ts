@@ -288,3 +288,18 @@ test('of three, all down, one can make its own again: the others take it', () =>
   }
   cluster.expectWhole()
 })
+
+test('what is taken anew, because an op in between is damaged, has the one before it kept as before', () => {
+  const cluster = new Cluster()
+  const [, b] = cluster.roles()
+  cluster.expectCommit(cluster.request(2 * INTERVAL + 4), ...cluster.roles())
+  cluster.powerOff(0, 1, 2)
+  cluster.node(b).disk.corrupt(checkpointFile(2 * INTERVAL), 0)
+  cluster.corruptPrepare(b, INTERVAL + 3)
+  cluster.restart(0, 1, 2)
+  cluster.until(() => cluster.replica(b).transferredOp === 2 * INTERVAL, 'the checkpoint')
+  cluster.run(500)
+  assert.ok(cluster.node(b).disk.names().includes(checkpointFile(INTERVAL)))
+  assert.equal(cluster.node(b).superblock?.state.previousCheckpoint.op, INTERVAL)
+  cluster.expectWhole()
+})

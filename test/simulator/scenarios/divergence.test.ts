@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CheckpointChecker } from '../../../simulator/checkers/checkpoints.ts'
 import { Ledger } from '../../../simulator/ledger.ts'
+import { Command } from '../../../src/protocol/frame.ts'
+import { checkpointFile } from '../../../storage/checkpoint-store.ts'
 import { Cluster } from './scenario.ts'
 
 /** Computes as it should, and writes something else into its checkpoints. */
@@ -23,6 +25,9 @@ class TurningWrong extends Ledger {
     return snapshot
   }
 }
+
+/** Of a scenario's cluster. */
+const INTERVAL = 16
 
 const one = (wrong: number) => (index: number) => (index === wrong ? new Wrong() : new Ledger())
 
@@ -86,4 +91,42 @@ test('a replica that was away does not take the checkpoint over which the others
     }
     assert.ok(tried > 0, 'nobody asked for it')
   }
+})
+
+test('a replica that has lost its checkpoint knows which one it was: it takes no other in its place', () => {
+  TurningWrong.turned = false
+  const first = new Cluster()
+  const [a, b, c] = first.roles()
+  const cluster = new Cluster({ stateMachine: (index) => (index === b ? new TurningWrong() : new Ledger()) })
+  cluster.world.unwatch(CheckpointChecker)
+  cluster.request(20)
+  const before = cluster.replica(a).checkpointOp
+  TurningWrong.turned = true
+  for (const command of [Command.ping, Command.pong]) cluster.drop({ command })
+  // To the very op of the checkpoint: who is wrong executes nothing more.
+  let newest = cluster.request()
+  while (newest % INTERVAL !== 0) newest = cluster.request()
+  cluster.expectCommit(newest, a, b, c)
+  cluster.run(100)
+  for (const index of [a, b, c]) assert.equal(cluster.replica(index).checkpointOp, newest)
+  cluster.crash(a, b, c)
+  cluster.heal()
+  for (const op of [newest, before]) cluster.node(a).disk.corrupt(checkpointFile(op), 0)
+  for (const index of [a, b]) cluster.world.restart(index)
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt')
+  cluster.run(2000)
+  assert.ok(cluster.logged(a, 'checkpoint-damaged') && !cluster.logged(a, 'state-transferred'))
+  // Nobody could know who is right. With the third one they do.
+  cluster.crash(a, b)
+  cluster.world.halts.length = 0
+  cluster.restart(c)
+  for (const index of [a, b]) cluster.world.restart(index)
+  cluster.until(() => cluster.logged(a, 'state-transferred'), 'the checkpoint')
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt of the one that is wrong')
+  cluster.crash(b)
+  cluster.expectCommit(cluster.request(40), a, c)
+  assert.deepEqual(
+    cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
+    [[b, 'diverged']],
+  )
 })
