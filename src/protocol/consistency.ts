@@ -2,7 +2,8 @@
 //
 //   0  primary        committed data, from the node that leads as far as it knows; one that was deposed unawares may be behind
 //   1  linearizable   from the primary after a majority confirmed that it leads: everything acknowledged before the question
-//   2  any            committed data of whichever node is asked, which may be behind; never anything that is taken back
+//   2  any            committed data of whichever node is asked, which may be behind; never anything that is taken back, but by a
+//                     loss with durability `memory`, which is told
 //
 // A Register with 2 there opens a connection for reading only: any node answers it by itself, nothing of it goes through the log.
 export const Consistency = { primary: 0, linearizable: 1, any: 2 } as const
