@@ -555,7 +555,7 @@ export class StateMachine implements StateMachinePort {
   }
 
   /** What of a batch has not been appended lately. Answers where its first message is. */
-  #appendFresh({ id, log }: PartitionEntry, recent: RecentIds, batch: Uint8Array, timestamp: number): number {
+  #appendFresh({ log }: PartitionEntry, recent: RecentIds, batch: Uint8Array, timestamp: number): number {
     const { firstOffset, fresh, repeated } = recent.sift(batch, 0, batch.length, log.nextOffset)
     if (fresh.length === 0) return firstOffset
     const appended = repeated === 0 ? batch : batchOf(batch, 0, fresh, this.#checksummer)
