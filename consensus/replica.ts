@@ -304,6 +304,7 @@ export class Replica implements ReplicaPort {
   #coldDue = 0
   #syncedOp = 0
   #flushDue = 0
+  #flushTurn = 0
   #flushing = false
   /** Which directory speaks. Its view and op are known once it is told that it has joined. */
   #self: Member
@@ -2573,8 +2574,8 @@ export class Replica implements ReplicaPort {
   // ---- durability `memory`: flushes, and the start after too many power cuts ---------------------------------------------
 
   #tickMemory(): void {
-    if (this.#now >= this.#flushDue) {
-      this.#flushDue = this.#now + Timeouts.flush
+    if (this.#isMyTurn() || this.#now >= this.#flushDue) {
+      this.#flushDue = this.#now + (Timeouts.flush * (this.replicaCount + 1)) / this.replicaCount
       this.#flush()
     }
     if (this.replicaCount > 1) this.#tickColdStart()
@@ -2592,7 +2593,18 @@ export class Replica implements ReplicaPort {
     return held
   }
 
-  /** Replicas take turns, so that an op is on some disk as soon as possible. */
+  /**
+   * Replicas take turns, so that an op is on some disk as soon as possible: each syncs a share of the interval after the one before
+   * it, by the time stamps of the ops, which are the same everywhere. Where these stand still it is the time since the last sync.
+   */
+  #isMyTurn(): boolean {
+    const phase = (Timeouts.flush * this.index) / this.replicaCount
+    const turn = Math.floor((this.#timestamp / 1000 - phase) / Timeouts.flush)
+    if (turn === this.#flushTurn) return false
+    this.#flushTurn = turn
+    return true
+  }
+
   #flush(): void {
     if (this.#flushing || !this.#journal.unsynced) return
     const synced = this.#executedAndHeld()

@@ -180,7 +180,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('the same replica is asked for a segment again and again', 'simulator/fault-matrix/segment-matrix', [
     REPAIR,
-    'this.#options.somePeer(this.#asked.get(span.name) ?? -1)',
+    'this.#options.somePeer(this.#asked.get(name) ?? -1)',
     'this.#options.somePeer(this.#fetcher.peer)',
   ]),
 ]

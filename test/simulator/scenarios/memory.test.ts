@@ -58,6 +58,34 @@ test('nothing is synced on the way to an acknowledgement, and everything soon af
   cluster.expectWhole()
 })
 
+test('replicas sync in turns: what is acknowledged is on some disk after a third of the interval, and a little', () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const cluster = new Cluster({ ...MEMORY, seed, checkpointInterval: 200, journalSlots: 450 })
+    const { scheduler, nodes } = cluster.world
+    const synced: number[] = []
+    const each = [0, 0, 0]
+    for (const { disk, index } of nodes) {
+      disk.onDone = ({ op, file }) => {
+        if (op !== 'sync' || file !== JOURNAL_FILE) return
+        synced.push(scheduler.now / 1000)
+        each[index] = (each[index] as number) + 1
+      }
+    }
+    cluster.request(20)
+    synced.length = 0
+    const until = scheduler.now + 300_000
+    while (scheduler.now < until) {
+      cluster.request()
+      cluster.run(1)
+    }
+    const gaps = synced.slice(1).map((at, i) => at - (synced[i] as number))
+    assert.ok(Math.max(...gaps) <= 21, `seed ${seed}: ${Math.max(...gaps)} ms without a sync`)
+    const mean = (scheduler.now - until + 300_000) / 1000 / gaps.length
+    assert.ok(mean <= 13, `seed ${seed}: a sync every ${mean} ms`)
+    for (const syncs of each) assert.ok(syncs >= 8 && syncs <= 14, `seed ${seed}: ${each.join(', ')} syncs`)
+  }
+})
+
 test('processes that are killed, one or all at once, lose nothing: the kernel has what was written', () => {
   for (const which of [[0], [0, 1], [0, 1, 2]]) {
     const cluster = new Cluster(MEMORY)
