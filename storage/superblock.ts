@@ -172,6 +172,8 @@ export class Superblock {
   #readBack: Uint8Array<ArrayBufferLike> = new Uint8Array(0)
   #readWords: Uint32Array<ArrayBufferLike> = new Uint32Array(0)
   #copySize = 0
+  /** Some copy could not be read when the file was opened. */
+  #unreadable = false
   #sequence = 0
   readonly #checksum = new Uint32Array(4)
   #writing = false
@@ -275,7 +277,12 @@ export class Superblock {
       const sizes: number[] = []
       if (pipelineMax > 0) sizes.push(superblockCopySize(pipelineMax))
       for (let p = 1; p <= 64; p++) if (!sizes.includes(superblockCopySize(p))) sizes.push(superblockCopySize(p))
-      this.#openWithSize(sizes, 0, (opened) => done(opened === 'corrupt' && unsupported ? 'unsupported' : opened))
+      this.#unreadable = false
+      this.#openWithSize(sizes, 0, (opened) => {
+        if (opened !== 'corrupt') return done(opened)
+        // What cannot be read may be whole: a disk that is away is no reason to give a directory up.
+        done(this.#unreadable ? 'failed' : unsupported ? 'unsupported' : 'corrupt')
+      })
     })
   }
 
@@ -290,6 +297,7 @@ export class Superblock {
         return this.#install(copies, chosen, done)
       }
       this.#disk.read(SUPERBLOCK_FILE, copy * this.#copySize, this.#readBack, 0, this.#copySize, (result) => {
+        if (result !== 'ok') this.#unreadable = true
         copies.push(result === 'ok' && this.#intact(this.#readWords, this.#readBack) ? this.#readBack.slice() : null)
         next(copy + 1)
       })

@@ -31,7 +31,7 @@ const CLASSES: readonly Remembering[] = [
   {
     file: 'storage/superblock.ts',
     className: 'Superblock',
-    constant: ['disk checksummer memory geometry words readBack readWords copySize onFault'],
+    constant: ['disk checksummer memory geometry words readBack readWords copySize unreadable onFault'],
   },
 ]
 

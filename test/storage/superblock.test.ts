@@ -254,14 +254,14 @@ for (const bad of [1, 2]) {
   })
 }
 
-test('3 bad of 4 copies are corrupt: one copy alone is never believed', () => {
+test('3 bad of 4 copies are corrupt, or cannot be read: one copy alone is never believed', () => {
   for (const copies of choices(3)) {
     for (const kind of DAMAGES) {
       const rig = new Rig()
       const past = history(rig, 4)
       const before = rig.disk.contents(SUPERBLOCK_FILE)
       for (const [age, copy] of copies.entries()) damage(rig, copy, kind, past, age)
-      opened(rig, 'corrupt')
+      opened(rig, kind === 'unreadable' ? 'failed' : 'corrupt')
       // The evidence stays as it is.
       const good = [0, 1, 2, 3].find((copy) => !copies.includes(copy)) as number
       const sector = (bytes: Uint8Array): Uint8Array =>

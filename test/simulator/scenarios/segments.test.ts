@@ -78,7 +78,7 @@ test('a segment that is damaged at one of the others is taken from the one that 
 })
 
 test('what a loss has taken from the others does not come back with their checkpoint, though it is here, with the same offsets', () => {
-  for (const seed of [3, 5, 7]) {
+  for (const seed of [3, 4, 18]) {
     const long = { checkpointInterval: 64, journalSlots: 160, pipelineMax: 16, segmentSize: 1 << 20 }
     const cluster = new LogCluster({ seed, durability: 'memory', ...long })
     cluster.world.workload = equalBatches()
