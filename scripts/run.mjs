@@ -3,9 +3,10 @@
 //   npm start [-- flags of `galgo cluster`]
 //   npm test [-- part of a test file's name …]
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { delimiter, join, relative, sep } from 'node:path'
+import { delimiter, dirname, join, relative, sep } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { buildPackage } from './build-package.mjs'
 import { become, binaries, compileCache, root, runtime } from './runtime.mjs'
 import { setup } from './setup.mjs'
@@ -19,6 +20,7 @@ const LONGEST = [
   'test/mutants/mutants',
   'test/chaos/chaos',
   'test/simulator/seeds',
+  'test/simulator/explore',
   'test/simulator/cli',
   'test/integration/failover',
   'test/regressions/seeds',
@@ -26,8 +28,9 @@ const LONGEST = [
   'test/package/package',
   'test/simulator/fault-matrix/journal-matrix',
   'test/simulator/determinism',
-  'test/simulator/explore',
 ].map((path) => `${path}.test.ts`)
+/** Rooms of many small files, none of which starts a process or waits: each room is one process, which starts and loads once. */
+const TOGETHER = ['test/consensus', 'test/protocol', 'test/simulator/checkers', 'test/state', 'test/storage']
 /** Tests of what is published. */
 const USES_PACKAGE = /test.(package.package|web.sdk-in-browser)\.test\.ts$/
 const CLOSING = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
@@ -124,13 +127,28 @@ async function runTests(files, closing) {
     else console.log(line)
   }
   const program = join(root, 'scripts', 'run-tests.mjs')
-  const code = await run(runtime(), [program, String(AT_A_TIME), ...files], (chunk) => {
+  const code = await run(runtime(), [program, String(AT_A_TIME), ...together(files)], (chunk) => {
     const lines = (partial + chunk).split('\n')
     partial = lines.pop() ?? ''
     lines.forEach(show)
   })
   if (partial !== '') show(partial)
   return code === 0
+}
+
+/** In the place of the files of such a room, one that loads them. */
+function together(files) {
+  const folder = join(root, 'build', 'tests')
+  mkdirSync(folder, { recursive: true })
+  const rooms = TOGETHER.map((room) => {
+    const inside = files.filter((file) => dirname(file).split(sep).join('/') === room)
+    const file = join(folder, `${room.split('/').join('-')}.test.mjs`)
+    const imports = inside.map((name) => `import ${JSON.stringify(pathToFileURL(join(root, name)).href)}\n`)
+    if (inside.length > 0) writeFileSync(file, imports.join(''))
+    return { inside, file: relative(root, file) }
+  })
+  const alone = files.filter((file) => !rooms.some(({ inside }) => inside.includes(file)))
+  return [...alone, ...rooms.filter(({ inside }) => inside.length > 0).map(({ file }) => file)]
 }
 
 function testFiles() {

@@ -8,7 +8,7 @@ import { payloadOf, valueOf } from './values.ts'
 const IN_FLIGHT_MAX = 6
 const BATCH_MAX = 8
 /** Each waits about this long before its next batch: what a run writes and remembers stays within bounds. */
-const THINK_MS_MAX = 100
+const THINK_MS_MAX = 250
 /** Batches of one session, more or less. */
 const SESSION_BATCHES = 2000
 

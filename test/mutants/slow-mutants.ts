@@ -9,11 +9,11 @@ export const SLOW_MUTANTS: readonly Mutant[] = [
     'return mine > Slow.times * other + Slow.more',
     'return mine > Slow.more',
   ]),
-  mutant('a primary steps down for a moment of slowness', 'slow-primary: for a moment', [
-    FAIL_SLOW,
-    'if (this.#farFor >= Slow.patience && this.#isFar)',
-    'if (this.#isFar)',
-  ]),
+  mutant(
+    'a primary steps down for a moment of slowness',
+    'slow-primary: links that are 200 times slower for a moment',
+    [FAIL_SLOW, 'if (this.#farFor >= Slow.patience && this.#isFar)', 'if (this.#isFar)'],
+  ),
   mutant('primaries step down one after the other', 'slow-primary: whoever leads has slow links', [
     FAIL_SLOW,
     '    if (now < this.#quietUntil) return null\n',
@@ -24,11 +24,11 @@ export const SLOW_MUTANTS: readonly Mutant[] = [
     'slow-primary: whoever leads has slow links',
     [FAIL_SLOW, 'const again = this.#quiet > 0 && now - this.#quietUntil <= this.#quiet', 'const again = false'],
   ),
-  mutant('the next in turn takes over from a slow primary, slow or not', 'slow-primary: of five replicas', [
-    FAIL_SLOW,
-    'if (isMuchMore(distance, its)) return r',
-    'return r',
-  ]),
+  mutant(
+    'the next in turn takes over from a slow primary, slow or not',
+    'slow-primary: of five replicas two have a loop',
+    [FAIL_SLOW, 'if (isMuchMore(distance, its)) return r', 'return r'],
+  ),
   mutant(
     'a replica that cannot lead takes over from a slow primary',
     'slow-primary: the next one in turn does not keep up',
@@ -39,7 +39,7 @@ export const SLOW_MUTANTS: readonly Mutant[] = [
     'return out === 0 || back === 0 ? 0 : Math.max(out, back)',
     'return back === 0 ? 0 : out',
   ]),
-  mutant('a slow disk is never the fault of the primary', 'slow-primary: a primary with a disk', [
+  mutant('a slow disk is never the fault of the primary', 'slow-primary: a disk that is 50 times slower steps down', [
     REPLICA,
     "return ahead || this.#failSlow.isDiskSlow ? 'me' : 'others'",
     "return 'others'",
@@ -49,7 +49,7 @@ export const SLOW_MUTANTS: readonly Mutant[] = [
     "waiting === 'me' ? step : -step",
     "waiting === 'me' ? step : 0",
   ]),
-  mutant('nobody joins in when a primary steps down', 'slow-primary: a primary with links', [
+  mutant('nobody joins in when a primary steps down', 'slow-primary: links that are 200 times slower steps down', [
     REPLICA,
     'if (mine && this.view === view - 1) {',
     'if (false) {',
