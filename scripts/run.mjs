@@ -31,6 +31,8 @@ const LONGEST = [
 ].map((path) => `${path}.test.ts`)
 /** Rooms of many small files, none of which starts a process or waits: each room is one process, which starts and loads once. */
 const TOGETHER = ['test/consensus', 'test/protocol', 'test/simulator/checkers', 'test/state', 'test/storage']
+/** They start processes, and wait for them. */
+const WAITS = /^(native|test.(cli|integration|package|rest|server|web))/
 /** Tests of what is published. */
 const USES_PACKAGE = /test.(package.package|web.sdk-in-browser)\.test\.ts$/
 const CLOSING = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
@@ -127,7 +129,7 @@ async function runTests(files, closing) {
     else console.log(line)
   }
   const program = join(root, 'scripts', 'run-tests.mjs')
-  const code = await run(runtime(), [program, String(AT_A_TIME), ...together(files)], (chunk) => {
+  const code = await run(runtime(), [program, String(AT_A_TIME), ...inTurns(together(files))], (chunk) => {
     const lines = (partial + chunk).split('\n')
     partial = lines.pop() ?? ''
     lines.forEach(show)
@@ -162,6 +164,18 @@ function testFiles() {
         .map((file) => relative(root, join(root, folder, file))),
     )
     .toSorted((a, b) => rank(a) - rank(b) || a.localeCompare(b))
+}
+
+/** The longest as they are; after them those that wait and those that compute take turns, so that neither leaves a core idle. */
+function inTurns(files) {
+  const [longest, others] = [files.filter(isLongest), files.filter((file) => !isLongest(file))]
+  const [waiting, computing] = [others.filter((f) => WAITS.test(f)), others.filter((f) => !WAITS.test(f))]
+  const turns = Array.from({ length: Math.max(waiting.length, computing.length) }, (_, i) => [waiting[i], computing[i]])
+  return [...longest, ...turns.flat().filter((file) => file !== undefined)]
+}
+
+function isLongest(file) {
+  return rank(file) < LONGEST.length
 }
 
 /** Where it stands among the longest. */

@@ -36,7 +36,7 @@ export const DEDUPLICATION_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('ids are noted at the place that is answered', { first: 7, of: 20 }, [
     'src/state/state-machine.ts',
-    'recent.note(fresh, log.append(appended, 0, appended.length, id, timestamp))',
-    'log.append(appended, 0, appended.length, id, timestamp)\n    recent.note(fresh, firstOffset)',
+    'recent.note(fresh, log.append(appended, 0, appended.length, timestamp))',
+    'log.append(appended, 0, appended.length, timestamp)\n    recent.note(fresh, firstOffset)',
   ]),
 ].map((one) => ({ ...one, operations: true, faults: 'crash,partition,pause' }))

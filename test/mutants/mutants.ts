@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
   ]),
-  mutant('what an earlier view left in the journal comes back at a start', { first: 41, of: 100 }, [
+  mutant('what an earlier view left in the journal comes back at a start', { first: 56, of: 100 }, [
     REPLICA,
     'if (allowed && !replaced && !older) continue',
     'continue',

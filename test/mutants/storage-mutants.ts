@@ -162,16 +162,8 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   mutant(
     'stored records are given out without a look',
     'simulator/fault-matrix/segment-matrix',
-    [
-      'storage/partition.ts',
-      'if (bad || (verify && checksummer.verifyBatch(bytes, here, here + length) !== 0)) {',
-      'if (bad) {',
-    ],
-    [
-      'storage/partition.ts',
-      'if (verify && this.#env.checksummer.verifyBatch(bytes, here, here + length) !== 0) return FAILED',
-      '',
-    ],
+    ['storage/partition.ts', 'if (bad || (verify && !this.holds(bytes, here, here + length))) {', 'if (bad) {'],
+    ['storage/partition.ts', 'if (verify && !this.#partition.holds(bytes, here, here + length)) return FAILED', ''],
   ),
   mutant('the scrubber stands still while something is damaged', 'simulator/fault-matrix/segment-matrix', [
     REPLICA,

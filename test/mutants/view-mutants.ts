@@ -223,7 +223,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a checkpoint over which the others differ is taken', 'divergence: that was away', [
     DIGESTS,
-    'return agree < told && agree < this.#options.quorum',
+    'return agree < told && agree + (own === null ? 0 : 1) < this.#options.quorum',
     'return agree < told && agree < 0',
   ]),
   mutant(
