@@ -616,9 +616,13 @@ export class Replica implements ReplicaPort {
     const { checkpointOp, checkpointSize, checkpointDigest } = this.#superblock.state
     this.#checkpoints.read(checkpointOp, checkpointSize, checkpointDigest, (snapshot) => {
       if (snapshot !== null) {
-        this.#execution.restore(snapshot)
-        this.#digests.note(checkpointOp, checkpointDigest, 0)
-        done()
+        this.#checkpoints.sync(checkpointOp, (synced) => {
+          if (this.#halted) return
+          if (synced !== 'ok') return this.#halt('disk', `checkpoint ${checkpointOp} could not be synced: ${synced}`)
+          this.#execution.restore(snapshot)
+          this.#digests.note(checkpointOp, checkpointDigest, 0)
+          done()
+        })
       } else if (rebuilt) {
         this.#loseState('it was made again, and the disk does not keep it', done)
       } else {

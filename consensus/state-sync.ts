@@ -10,9 +10,8 @@
 // need the checkpoint store that is being read, nor write to segments into which an old write is still to land.
 //
 // Nothing that a peer gives is believed: the checkpoint must match its digest, every record its own checksum and place, and all
-// records of a segment the digest that the checkpoint has of them. The checkpoint's
-// digest is the peer's word, as its frames are; replicas compare the digests of equal checkpoints all the time, and one over
-// which they are heard to differ is not taken.
+// records of a segment the digest that the checkpoint has of them. The checkpoint's digest is the peer's word, as its frames are;
+// replicas compare the digests of equal checkpoints all the time, and one over which they are heard to differ is not taken.
 import { assert } from '../src/protocol/assert.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
 import { Command, copy128, getU64, setU64 } from '../src/protocol/frame.ts'

@@ -102,6 +102,11 @@ export class CheckpointStore {
     step(0)
   }
 
+  /** Makes durable what was read: it may be what a process wrote that ended before it was, and then a power cut takes it. */
+  sync(op: number, done: (result: DiskResult) => void): void {
+    this.#disk.sync(checkpointFile(op), done)
+  }
+
   /** Size of the file that holds a snapshot of this size: whole sectors. */
   static fileSize(size: number): number {
     return sectorCeil(PREFIX + size)

@@ -99,6 +99,11 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     '    if (this.rehearsal) {',
     '    if (this.rehearsal && chunk.written > chunk.wanted) {',
   ]),
+  mutant('a checkpoint that can be read counts as durable', 'checkpoint-rebuild: before it counts', [
+    'consensus/replica.ts',
+    'this.#checkpoints.sync(checkpointOp, (synced) => {',
+    "const read = (then: (result: string) => void): void => then('ok')\n        read((synced) => {",
+  ]),
   mutant('what is executed once more is removed afterwards', 'checkpoint-rebuild: with segments', [
     MACHINE,
     '    if (this.#rehearsal) return\n',

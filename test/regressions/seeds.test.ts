@@ -137,6 +137,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'the simulator damaged the only copy of a record: one had lost its checkpoints, the journal of another was overtaken',
     { steady: undefined },
   ],
+  [
+    43000903,
+    'a checkpoint that a killed process had made again was read from memory, counted as durable, and was gone after a power cut',
+    { steady: undefined },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]

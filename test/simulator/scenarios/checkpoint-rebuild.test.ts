@@ -196,6 +196,33 @@ test('alone: killed, or without power, at every instant of it, and damaged again
   }
 })
 
+test('alone: killed at every instant of it, it is on the disk before it counts: the next checkpoint can be made again from it', () => {
+  let newest = 0
+  const instants = atEveryInstant({
+    make: () => {
+      const past = lone(INTERVAL + 3)
+      newest = past.newest
+      past.cluster.node(0).disk.erase(checkpointFile(newest), 0)
+      return past.cluster
+    },
+    act: (cluster) => cluster.world.restart(0),
+    ended: (cluster) => cluster.node(0).opened,
+    strike: (cluster) => cluster.crash(0),
+    after: (cluster) => {
+      cluster.crash(0)
+      cluster.restart(0)
+      cluster.request(INTERVAL)
+      cluster.until(() => cluster.replica(0).checkpointOp === newest + INTERVAL, 'the next checkpoint')
+      cluster.powerOff(0)
+      cluster.node(0).disk.corrupt(checkpointFile(newest + INTERVAL), 0)
+      cluster.restart(0)
+      cluster.request(INTERVAL)
+      cluster.expectWhole()
+    },
+  })
+  assert.ok(instants > INTERVAL, `${instants} instants`)
+})
+
 /** As `workload`, and every fifth request deletes a segment or all messages of a topic. */
 function deleting(workload: World['workload']): World['workload'] {
   let made = 0
