@@ -2927,7 +2927,8 @@ export class Replica implements ReplicaPort {
 
   /** Does this state of the cluster tell of a loss that is not part of what is executed here, though ops behind it are? */
   #isGivenUp(state: Uint8Array): boolean {
-    if (this.#stateLost) return false
+    // With durability `disk` nothing is lost, and the snapshot need not be looked through for it.
+    if (!this.#lazy || this.#stateLost) return false
     const op = this.#stateMachine.lossAfter(state, this.#stateMachine.lossEpoch)
     if (op === 0 || op > this.commitMin) return false
     this.#halt(

@@ -101,7 +101,7 @@ import { isDue } from './retention.ts'
 import { decodeRoot } from './root.ts'
 import { decodeTruncations } from './truncation.ts'
 
-/** 6: members that were removed from their groups. */
+/** 7: digests of the records of segments, and the ops that told of losses. */
 const SNAPSHOT_VERSION = 7
 type Snapshot = readonly [
   version: number,

@@ -167,58 +167,61 @@ test('alone: a disk that does not keep what is written is not believed', () => {
   expectRebuilt(cluster, newest, 2)
 })
 
+/**
+ * A lone node makes its newest checkpoint, which `spoil` damages, again, and ends at an instant of it, with its power or without;
+ * `after` that it is down. The number of instants.
+ */
+function endAtEveryInstant(
+  spoil: (disk: SimNode['disk'], file: string) => void,
+  power: boolean,
+  after: (cluster: Cluster, newest: number) => void,
+): number {
+  const end = (cluster: Cluster): void => {
+    if (power) cluster.powerOff(0)
+    else cluster.crash(0)
+  }
+  let newest = 0
+  return atEveryInstant({
+    make: () => {
+      const past = lone(INTERVAL + 3)
+      newest = past.newest
+      spoil(past.cluster.node(0).disk, checkpointFile(newest))
+      return past.cluster
+    },
+    act: (cluster) => cluster.world.restart(0),
+    ended: (cluster) => cluster.node(0).opened,
+    strike: end,
+    after: (cluster) => {
+      end(cluster)
+      after(cluster, newest)
+    },
+  })
+}
+
 test('alone: killed, or without power, at every instant of it, and damaged again: it is made again', () => {
   for (const power of [false, true]) {
-    let newest = 0
-    const instants = atEveryInstant({
-      make: () => {
-        const past = lone(INTERVAL + 3)
-        newest = past.newest
-        past.cluster.node(0).disk.corrupt(checkpointFile(newest), 0)
-        return past.cluster
-      },
-      act: (cluster) => cluster.world.restart(0),
-      ended: (cluster) => cluster.node(0).opened,
-      strike: (cluster) => {
-        if (power) cluster.powerOff(0)
-        else cluster.crash(0)
-      },
-      after: (cluster) => {
-        if (power) cluster.powerOff(0)
-        else cluster.crash(0)
-        cluster.node(0).disk.corrupt(checkpointFile(newest), 0)
-        cluster.restart(0)
-        cluster.request(INTERVAL)
-        cluster.expectWhole()
-      },
+    const corrupt = (disk: SimNode['disk'], file: string): void => disk.corrupt(file, 0)
+    const instants = endAtEveryInstant(corrupt, power, (cluster, newest) => {
+      corrupt(cluster.node(0).disk, checkpointFile(newest))
+      cluster.restart(0)
+      cluster.request(INTERVAL)
+      cluster.expectWhole()
     })
     assert.ok(instants > 2 * INTERVAL, `${instants} instants`)
   }
 })
 
 test('alone: killed at every instant of it, it is on the disk before it counts: the next checkpoint can be made again from it', () => {
-  let newest = 0
-  const instants = atEveryInstant({
-    make: () => {
-      const past = lone(INTERVAL + 3)
-      newest = past.newest
-      past.cluster.node(0).disk.erase(checkpointFile(newest), 0)
-      return past.cluster
-    },
-    act: (cluster) => cluster.world.restart(0),
-    ended: (cluster) => cluster.node(0).opened,
-    strike: (cluster) => cluster.crash(0),
-    after: (cluster) => {
-      cluster.crash(0)
-      cluster.restart(0)
-      cluster.request(INTERVAL)
-      cluster.until(() => cluster.replica(0).checkpointOp === newest + INTERVAL, 'the next checkpoint')
-      cluster.powerOff(0)
-      cluster.node(0).disk.corrupt(checkpointFile(newest + INTERVAL), 0)
-      cluster.restart(0)
-      cluster.request(INTERVAL)
-      cluster.expectWhole()
-    },
+  const erase = (disk: SimNode['disk'], file: string): void => disk.erase(file, 0)
+  const instants = endAtEveryInstant(erase, false, (cluster, newest) => {
+    cluster.restart(0)
+    cluster.request(INTERVAL)
+    cluster.until(() => cluster.replica(0).checkpointOp === newest + INTERVAL, 'the next checkpoint')
+    cluster.powerOff(0)
+    cluster.node(0).disk.corrupt(checkpointFile(newest + INTERVAL), 0)
+    cluster.restart(0)
+    cluster.request(INTERVAL)
+    cluster.expectWhole()
   })
   assert.ok(instants > INTERVAL, `${instants} instants`)
 })
