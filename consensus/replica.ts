@@ -121,6 +121,8 @@ const PING_LOSSY = 2
 const PING_REPLACEMENT = 4
 const PING_STATE_LOST = 8
 const PING_VOTELESS = 16
+/** The view and the log_view that it names are those that the sender is in: what it has executed was committed by then. */
+const PING_SETTLED = 32
 /** Of files that other replicas ask for. */
 const BLOCK_SIZE_MAX = 512 * 1024
 const REPAIR_READS_MAX = 8
@@ -1269,7 +1271,8 @@ export class Replica implements ReplicaPort {
         (state.lossy ? PING_LOSSY : 0) |
         (state.replacement ? PING_REPLACEMENT : 0) |
         (this.#stateLost ? PING_STATE_LOST : 0) |
-        (this.status === 'recovering_head' ? PING_VOTELESS : 0),
+        (this.status === 'recovering_head' ? PING_VOTELESS : 0) |
+        (this.#viewDurable ? PING_SETTLED : 0),
     )
     setU32(w, FrameAt.ping.pipeline, this.#pipelineMax)
     setU32(w, FrameAt.ping.slots, this.#journal.slots)
@@ -1304,7 +1307,8 @@ export class Replica implements ReplicaPort {
     for (let r = 0; r < this.replicaCount; r++)
       this.#failSlow.told(from, r, getU32(w, FrameAt.ping.roundTrips + 4 * r) / 1000)
     this.#failSlow.toldCheckpointTime(from, getU32(w, FrameAt.ping.checkpointMicros) / 1000)
-    if (view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
+    const settled = (status & PING_SETTLED) !== 0
+    if (settled && view === this.view && getU32(w, FrameAt.ping.logView) === view) this.#learnCommit(peer.commit)
     if (view > this.view) this.#higherView(view)
     else if (view < this.view && this.#isNormalPrimary && this.#viewDurable)
       this.#sendTo(from, this.#startViewFrame(0, 0))

@@ -15,24 +15,33 @@ import { setup } from './setup.mjs'
 const GUARD_MS = 14 * 60_000
 /** So many test files at a time: on two cores one more, for many of them wait for processes. */
 const AT_A_TIME = 3
-/** The longest begin first, so that none of them is left alone in the end. The second one mostly waits. */
+/** Rooms of many files, none of which starts a process or waits: each room is one process, which starts, loads and warms up once. */
+const TOGETHER = [
+  'test/consensus',
+  'test/protocol',
+  'test/simulator/checkers',
+  'test/simulator/fault-matrix',
+  'test/simulator/scenarios',
+  'test/state',
+  'test/storage',
+]
+/** The longest files and rooms begin first, so that none of them is left alone in the end. The second one mostly waits. */
 const LONGEST = [
-  'test/mutants/mutants',
-  'test/chaos/chaos',
-  'test/simulator/seeds',
-  'test/simulator/explore',
-  'test/simulator/cli',
-  'test/integration/failover',
-  'test/regressions/seeds',
-  'test/simulator/operations',
-  'test/package/package',
-  'test/simulator/fault-matrix/journal-matrix',
-  'test/simulator/determinism',
-].map((path) => `${path}.test.ts`)
-/** Rooms of many small files, none of which starts a process or waits: each room is one process, which starts and loads once. */
-const TOGETHER = ['test/consensus', 'test/protocol', 'test/simulator/checkers', 'test/state', 'test/storage']
+  'test/mutants/mutants.test.ts',
+  'test/chaos/chaos.test.ts',
+  'test/simulator/scenarios',
+  'test/simulator/seeds.test.ts',
+  'test/simulator/explore.test.ts',
+  'test/simulator/cli.test.ts',
+  'test/integration/failover.test.ts',
+  'test/regressions/seeds.test.ts',
+  'test/simulator/fault-matrix',
+  'test/simulator/operations.test.ts',
+  'test/package/package.test.ts',
+  'test/simulator/determinism.test.ts',
+]
 /** They start processes, and wait for them. */
-const WAITS = /^(native|test.(cli|integration|package|rest|server|web))/
+const WAITS = /^(native|test\/(cli|integration|package|rest|server|web))/
 /** Tests of what is published. */
 const USES_PACKAGE = /test.(package.package|web.sdk-in-browser)\.test\.ts$/
 const CLOSING = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
@@ -138,24 +147,27 @@ async function runTests(files, closing) {
   return code === 0
 }
 
-/** In the place of the files of such a room, one that loads them. */
+/** What runs, each in a process of its own: files as they are, and for those of a room that go together one that loads them. */
 function together(files) {
   const folder = join(root, 'build', 'tests')
   mkdirSync(folder, { recursive: true })
-  const rooms = TOGETHER.map((room) => {
-    const inside = files.filter((file) => dirname(file).split(sep).join('/') === room)
+  const roomOf = (file) => TOGETHER.find((room) => room === pathOf(dirname(file)))
+  const alone = files.filter((file) => roomOf(file) === undefined).map((file) => ({ name: pathOf(file), file }))
+  const rooms = TOGETHER.flatMap((room) => {
+    const imports = files
+      .filter((file) => roomOf(file) === room)
+      .map((file) => `import ${JSON.stringify(pathToFileURL(join(root, file)).href)}\n`)
+    if (imports.length === 0) return []
     const file = join(folder, `${room.split('/').join('-')}.test.mjs`)
-    const imports = inside.map((name) => `import ${JSON.stringify(pathToFileURL(join(root, name)).href)}\n`)
-    if (inside.length > 0) writeFileSync(file, imports.join(''))
-    return { inside, file: relative(root, file) }
+    writeFileSync(file, imports.join(''))
+    return [{ name: room, file: relative(root, file) }]
   })
-  const alone = files.filter((file) => !rooms.some(({ inside }) => inside.includes(file)))
-  return [...alone, ...rooms.filter(({ inside }) => inside.length > 0).map(({ file }) => file)]
+  return [...alone, ...rooms]
 }
 
 function testFiles() {
-  const gone = LONGEST.filter((file) => !existsSync(join(root, file)))
-  if (gone.length > 0) throw new Error(`${gone.join(', ')}: no such test; see LONGEST in scripts/run.mjs`)
+  const gone = [...LONGEST, ...TOGETHER].filter((path) => !existsSync(join(root, path)))
+  if (gone.length > 0) throw new Error(`${gone.join(', ')}: no such test; see LONGEST and TOGETHER in scripts/run.mjs`)
   return ['test', join('native', 'test')]
     .filter((folder) => existsSync(join(root, folder)))
     .flatMap((folder) =>
@@ -163,25 +175,24 @@ function testFiles() {
         .filter((file) => file.endsWith('.test.ts') && !file.split(sep).includes('node_modules'))
         .map((file) => relative(root, join(root, folder, file))),
     )
-    .toSorted((a, b) => rank(a) - rank(b) || a.localeCompare(b))
+    .toSorted()
 }
 
-/** The longest as they are; after them those that wait and those that compute take turns, so that neither leaves a core idle. */
-function inTurns(files) {
-  const [longest, others] = [files.filter(isLongest), files.filter((file) => !isLongest(file))]
-  const [waiting, computing] = [others.filter((f) => WAITS.test(f)), others.filter((f) => !WAITS.test(f))]
+/** The longest in their order; after them those that wait and those that compute take turns, so that neither leaves a core idle. */
+function inTurns(programs) {
+  const longest = LONGEST.flatMap((path) => programs.filter(({ name }) => name === path))
+  const others = programs.filter((program) => !longest.includes(program))
+  const [waiting, computing] = [others.filter(waits), others.filter((program) => !waits(program))]
   const turns = Array.from({ length: Math.max(waiting.length, computing.length) }, (_, i) => [waiting[i], computing[i]])
-  return [...longest, ...turns.flat().filter((file) => file !== undefined)]
+  return [...longest, ...turns.flat().filter((program) => program !== undefined)].map(({ file }) => file)
 }
 
-function isLongest(file) {
-  return rank(file) < LONGEST.length
+function waits({ name }) {
+  return WAITS.test(name)
 }
 
-/** Where it stands among the longest. */
-function rank(file) {
-  const place = LONGEST.indexOf(file.split(sep).join('/'))
-  return place === -1 ? LONGEST.length : place
+function pathOf(file) {
+  return file.split(sep).join('/')
 }
 
 function summary(results, started) {

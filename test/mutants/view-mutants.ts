@@ -123,6 +123,11 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     '} else if (state.logView === state.view && this.#primaryOf(this.view) !== this.index) {',
     '} else if (state.logView === state.view) {',
   ]),
+  mutant('the commit number of a ping is about the view that it names', 'view-promises: a ping names', [
+    REPLICA,
+    '(this.#viewDurable ? PING_SETTLED : 0)',
+    'PING_SETTLED',
+  ]),
   mutant('the commit number follows the startView, also downwards', { first: 22, of: 40 }, [
     REPLICA,
     'this.commitMax = Math.max(this.commitMax, commitMax)\n    for',

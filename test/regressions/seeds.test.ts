@@ -142,6 +142,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a checkpoint that a killed process had made again was read from memory, counted as durable, and was gone after a power cut',
     { steady: undefined },
   ],
+  [
+    45003179,
+    'a ping named the durable view, and what was executed in the next one: the old primary executed an op of its own in that place',
+    { steady: undefined },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]

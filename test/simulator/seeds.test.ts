@@ -9,7 +9,7 @@ const SEEDS = 120
 /** Of them, those after this one draw the first kinds of faults only: more of each, undisturbed by the others. */
 const SEEDS_WITH_ALL = 90
 /** One of so many has the calm spells that its seed draws, as most do: they take longer than the work between them. */
-const CALM_EVERY = 3
+const CALM_EVERY = 4
 
 /** What tiny limits and faults are for: places that all seeds together must come to, and how often at least. */
 const PLACES: Readonly<Record<string, number>> = {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FrameAt } from '../../../consensus/frames.ts'
 import { At, Command, getU32, getU64 } from '../../../src/protocol/frame.ts'
+import { SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
 import { Cluster } from './scenario.ts'
 
 test('ops that a startView named are remembered with its log_view: a vote without them would be a log without them', () => {
@@ -193,5 +194,44 @@ test('the commit number of a later view is about its own log: an op of the earli
   assert.equal(cluster.replica(a).commitMin, base)
   cluster.heal()
   cluster.expectCommit(later, a)
+  cluster.expectWhole()
+})
+
+test('a ping names the view that is durable: what was executed in a later one is nothing that the primary of that view may rely on', () => {
+  const cluster = new Cluster({ replicas: 5 })
+  const base = cluster.request(2)
+  const [a, b, c, d, e] = cluster.roles() as number[] as [number, number, number, number, number]
+  cluster.expectCommit(base, a, b, c, d, e)
+  const { view } = cluster.replica(a)
+  // d hears of the next view at once, and its superblock takes its time.
+  let takes = 3_000_000
+  cluster.node(d).disk.breaker = {
+    latency: (micros, step) => (step?.op === 'write' && step.file === SUPERBLOCK_FILE ? takes : micros),
+    read: () => 'ok',
+    write: () => 'ok',
+    sync: () => 'ok',
+    onDurable: () => {},
+    onStep: () => {},
+  }
+  cluster.isolate(a)
+  const other = cluster.client()
+  for (const index of [b, c, d, e]) other.cannotReach.add(index)
+  other.ask()
+  cluster.forget(other)
+  cluster.until(() => cluster.replica(a).op > base, 'an op that a alone has')
+  cluster.expectPrimary(b)
+  const op = cluster.request()
+  cluster.expectCommit(op, b, c, d, e)
+  assert.equal(cluster.node(d).superblock?.state.view, view)
+  // Of the others a hears d alone.
+  const told = cluster.record({ from: d, to: a, command: Command.ping })
+  cluster.world.network.heal()
+  for (const from of [b, c, e]) cluster.cut(from, a)
+  cluster.until(() => told.length > 0, 'a ping of d')
+  cluster.run(10)
+  assert.deepEqual([cluster.replica(a).view, cluster.replica(a).commitMin], [view, base])
+  takes = 20
+  cluster.heal()
+  cluster.expectCommit(op, a)
   cluster.expectWhole()
 })
