@@ -1,5 +1,5 @@
 // Ports for servers that have to be told theirs, in tests and in `galgo chaos`. They lie below the range from which the kernel
-// takes ports for outgoing connections, in blocks of which each process owns one: whoever listens on the block's first port.
+// takes ports for outgoing connections, in blocks that belong to one process: whoever listens on the block's first port.
 // So neither a connection nor another process like this can take a port between the moment it is given out and the moment a
 // server listens on it. A block in which anybody else listens, a node that has outlived its test say, is nobody's.
 import { createServer, type Server } from 'node:net'
@@ -54,10 +54,17 @@ async function areFree(from: number, end: number): Promise<boolean> {
 
 /** Consecutive ports on which nobody listens, and which nobody but the caller gets. */
 export async function freePorts(count: number): Promise<number[]> {
-  own ??= takeBlock()
-  const block = await own
-  const first = block.next
-  if (first + count > block.end) throw new Error(`a process has ${BLOCK - 1} ports`)
-  block.next += count
-  return Array.from({ length: count }, (_, i) => first + i)
+  if (count >= BLOCK) throw new Error(`${count} ports: a block has ${BLOCK - 1}`)
+  for (;;) {
+    own ??= takeBlock()
+    const taken = own
+    const block = await taken
+    const first = block.next
+    if (first + count <= block.end) {
+      block.next += count
+      return Array.from({ length: count }, (_, i) => first + i)
+    }
+    // Whoever sees it first takes another one; the guard of this one stays, for its ports are in use.
+    if (own === taken) own = takeBlock(block.end)
+  }
 }

@@ -15,17 +15,20 @@ import { setup } from './setup.mjs'
 const GUARD_MS = 14 * 60_000
 /** So many test files at a time: on two cores one more, for many of them wait for processes. */
 const AT_A_TIME = 3
-/** Rooms of many files, none of which starts a process or waits: each room is one process, which starts, loads and warms up once. */
+/** Rooms of many files that take little time each: a room is one process, which starts, loads and warms up once. */
 const TOGETHER = [
+  'test/cli',
+  'test/client',
   'test/consensus',
   'test/protocol',
+  'test/server',
   'test/simulator/checkers',
   'test/simulator/fault-matrix',
   'test/simulator/scenarios',
   'test/state',
   'test/storage',
 ]
-/** The longest files and rooms begin first, so that none of them is left alone in the end. The second one mostly waits. */
+/** The longest files and rooms begin first, so that none of them is left alone in the end. Some of them mostly wait. */
 const LONGEST = [
   'test/mutants/mutants.test.ts',
   'test/chaos/chaos.test.ts',
@@ -34,6 +37,8 @@ const LONGEST = [
   'test/simulator/explore.test.ts',
   'test/simulator/cli.test.ts',
   'test/integration/failover.test.ts',
+  'test/server',
+  'test/cli',
   'test/regressions/seeds.test.ts',
   'test/simulator/fault-matrix',
   'test/simulator/operations.test.ts',

@@ -25,5 +25,10 @@ test('a block in which somebody listens already is not taken', async () => {
 test('nobody gets a port twice, also when two ask at once', async () => {
   const ports = (await Promise.all([freePorts(3), freePorts(2), freePorts(4)])).flat()
   assert.equal(new Set(ports).size, 9)
-  await assert.rejects(freePorts(80), /a process has 79 ports/)
+  await assert.rejects(freePorts(80), /a block has 79/)
+})
+
+test('who needs more than a block has gets another one', async () => {
+  const ports = (await Promise.all([freePorts(60), freePorts(60), freePorts(60)])).flat()
+  assert.equal(new Set(ports).size, 180)
 })

@@ -29,7 +29,7 @@ export const DEDUPLICATION_MUTANTS: readonly Mutant[] = [
     'if (known !== undefined && fresh.length + repeated === 0) firstOffset = known',
     '',
   ]),
-  mutant('what is new in a batch keeps its places in that batch', 10, [
+  mutant('what is new in a batch keeps its places in that batch', { first: 3, of: 10 }, [
     RECENT,
     'putU32(batch, to + FrameAt.offsetDelta, i)',
     '',

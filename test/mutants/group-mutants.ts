@@ -30,7 +30,7 @@ export const GROUP_MUTANTS: readonly Mutant[] = [
     'if (granted <= this.#ledFrom && stored < this.#shownOf(group, partition)) return false',
     '',
   ]),
-  mutant('an owner goes on polling what it is to let go of', 40, [
+  mutant('an owner goes on polling what it is to let go of', { first: 20, of: 40 }, [
     GROUP,
     'if (share === undefined || share.heir !== null || share.owner',
     'if (share === undefined || share.owner',
@@ -41,7 +41,7 @@ export const GROUP_MUTANTS: readonly Mutant[] = [
     'if (now - at < (here ? this.#times.silenceMs : this.#times.absenceMs)) continue',
     'continue',
   ]),
-  mutant('a poll goes on behind the message after the stored one', 20, [
+  mutant('a poll goes on behind the message after the stored one', { first: 12, of: 20 }, [
     'src/state/polls.ts',
     'stored === undefined ? 0 : stored + 1',
     'stored === undefined ? 0 : stored + 2',

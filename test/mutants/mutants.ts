@@ -83,14 +83,14 @@ export const MUTANTS: readonly Mutant[] = [
     'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
   ]),
-  mutant('what an earlier view left in the journal comes back at a start', { first: 56, of: 100 }, [
+  mutant('what an earlier view left in the journal comes back at a start', { first: 67, of: 100 }, [
     REPLICA,
     'if (allowed && !replaced && !older) continue',
     'continue',
   ]),
   mutant(
     'a repeated request is a new one',
-    { first: 8, of: 50 },
+    { first: 21, of: 50 },
     [
       REPLICA,
       "if (number <= session.request) return this.#repeat(request, client, number, this.#bodyChecksum(request))\n        if (number <= last) return 'in-flight'",
@@ -111,12 +111,12 @@ export const MUTANTS: readonly Mutant[] = [
     'entry.replies.push(reply)',
     'if (op % 4 !== 0) entry.replies.push(reply)',
   ]),
-  mutant('a checkpoint counts before its segments are flushed', { first: 40, of: 100 }, [
+  mutant('a checkpoint counts before its segments are flushed', { first: 37, of: 100 }, [
     REPLICA,
     'this.#stateMachine.flush((flushed) => {',
     "const early = (then: (flushed: string) => void): void => { this.#stateMachine.flush(() => {}); then('ok') }\n    early((flushed) => {",
   ]),
-  mutant('a checkpoint counts before its file is synced', { first: 12, of: 100 }, [
+  mutant('a checkpoint counts before its file is synced', { first: 27, of: 100 }, [
     'storage/checkpoint-store.ts',
     'if (at === file.length) return this.#disk.sync(checkpointFile(op), finish)',
     "if (at === file.length) return finish('ok')",

@@ -114,7 +114,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     '...(advances && { previousCheckpoint: { op, size, digest } })',
     'previousCheckpoint: { op: advances ? op : 0, size, digest }',
   ]),
-  mutant('the tails of segments are not flushed for a checkpoint', 20, [
+  mutant('the tails of segments are not flushed for a checkpoint', { first: 18, of: 20 }, [
     'storage/segment-store.ts',
     '        if (chunk.written >= until) continue\n        pending',
     '        if (chunk.written >= until || !chunk.closed) continue\n        pending',

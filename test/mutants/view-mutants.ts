@@ -169,7 +169,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     readers: 1,
   },
   {
-    ...mutant('who hears its primary wants another one all the same', { first: 8, of: 20 }, [
+    ...mutant('who hears its primary wants another one all the same', { first: 10, of: 20 }, [
       REPLICA,
       '  #heardPrimary(): void {\n    this.#resetElection()\n',
       '  #heardPrimary(): void {\n',

@@ -6,9 +6,9 @@ import { runSeed } from '../../simulator/swarm.ts'
 import { createChecksummer } from '../../src/protocol/checksum.ts'
 import { runNode } from '../integration/processes.ts'
 
-const SEEDS = [3, 17, 42, 99]
+const SEEDS = [3, 17, 42, 45]
 /** Of them, those without calm spells: the slowest way to run them is ten times slower. */
-const STEADY = [42, 99]
+const STEADY = [17, 42, 45]
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 async function hashes(flags: readonly string[]): Promise<string[]> {

@@ -78,7 +78,7 @@ test(`seeds 1 to ${SEEDS} hold, and come to every place that matters`, () => {
 })
 
 test('the same seed gives the same run', () => {
-  for (const seed of [3, 17, 99]) assert.deepEqual(runSeed({ seed }), runSeed({ seed }))
+  for (const seed of [3, 17, 45]) assert.deepEqual(runSeed({ seed }), runSeed({ seed }))
 })
 
 test('another seed gives another run', () => {
