@@ -13,8 +13,8 @@ import { setup } from './setup.mjs'
 
 /** What never ends is ended; a quiet machine with two cores needs two thirds of it. */
 const GUARD_MS = 14 * 60_000
-/** So many test files at a time: on two cores one more, for many of them wait for processes. */
-const AT_A_TIME = 3
+/** So many test files of those that wait, and as many of those that compute, at a time. */
+const AT_A_TIME = Math.max(1, Math.min(2, availableParallelism()))
 /** Rooms of many files that take little time each: a room is one process, which starts, loads and warms up once. */
 const TOGETHER = [
   'test/cli',
@@ -28,7 +28,7 @@ const TOGETHER = [
   'test/state',
   'test/storage',
 ]
-/** The longest files and rooms begin first, so that none of them is left alone in the end. Some of them mostly wait. */
+/** The longest files and rooms begin first, so that none of them is left alone in the end. */
 const LONGEST = [
   'test/mutants/mutants.test.ts',
   'test/chaos/chaos.test.ts',
@@ -46,10 +46,10 @@ const LONGEST = [
   'test/simulator/determinism.test.ts',
 ]
 /** They start processes, and wait for them. */
-const WAITS = /^(native|test\/(cli|integration|package|rest|server|web))/
+const WAITS = /^(native|test\/(chaos|cli|integration|package|rest|server|web))/
 /** Tests of what is published. */
 const USES_PACKAGE = /test.(package.package|web.sdk-in-browser)\.test\.ts$/
-const CLOSING = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
+const CLOSING = /^ℹ (tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/
 const LAYERS = ['bin', 'chaos', 'consensus', 'native', 'scripts', 'simulator', 'src', 'storage', 'test'].filter(
   (room) => existsSync(join(root, room)),
 )
@@ -128,22 +128,24 @@ async function tests(filters, results, started) {
   // These build it too when they run alone, but not at the same time.
   if (files.some((file) => USES_PACKAGE.test(file))) buildPackage()
   console.log(`     tests   ${files.length} files`)
-  const closing = []
+  const closing = new Map()
   const ok = await runTests(files, closing)
   const result = { name: 'tests', ok }
   summary([...results, result], started)
-  console.log(closing.join('\n'))
+  for (const [name, count] of closing) console.log(`ℹ ${name} ${count}`)
   return result
 }
 
 async function runTests(files, closing) {
   let partial = ''
+  // Of those that wait and of those that compute, each.
   const show = (line) => {
-    if (CLOSING.test(line)) closing.push(line)
-    else console.log(line)
+    const [, name, count] = CLOSING.exec(line) ?? []
+    if (name === undefined) console.log(line)
+    else closing.set(name, name === 'duration_ms' ? Number(count) : (closing.get(name) ?? 0) + Number(count))
   }
   const program = join(root, 'scripts', 'run-tests.mjs')
-  const code = await run(runtime(), [program, String(AT_A_TIME), ...inTurns(together(files))], (chunk) => {
+  const code = await run(runtime(), [program, String(AT_A_TIME), ...inOrder(together(files))], (chunk) => {
     const lines = (partial + chunk).split('\n')
     partial = lines.pop() ?? ''
     lines.forEach(show)
@@ -183,13 +185,12 @@ function testFiles() {
     .toSorted()
 }
 
-/** The longest in their order; after them those that wait and those that compute take turns, so that neither leaves a core idle. */
-function inTurns(programs) {
+/** The longest first; those that wait beside those that compute, so that neither leaves a core idle. */
+function inOrder(programs) {
   const longest = LONGEST.flatMap((path) => programs.filter(({ name }) => name === path))
-  const others = programs.filter((program) => !longest.includes(program))
-  const [waiting, computing] = [others.filter(waits), others.filter((program) => !waits(program))]
-  const turns = Array.from({ length: Math.max(waiting.length, computing.length) }, (_, i) => [waiting[i], computing[i]])
-  return [...longest, ...turns.flat().filter((program) => program !== undefined)].map(({ file }) => file)
+  const all = [...longest, ...programs.filter((program) => !longest.includes(program))]
+  const [waiting, computing] = [all.filter(waits), all.filter((program) => !waits(program))]
+  return [...waiting.map(({ file }) => file), '--', ...computing.map(({ file }) => file)]
 }
 
 function waits({ name }) {
