@@ -1582,7 +1582,8 @@ export class Replica implements ReplicaPort {
     this.#noteProgress(peer, getU64(w, FrameAt.prepareOk.commitMin), getU64(w, FrameAt.prepareOk.checkpointOp))
     peer.commit = Math.max(peer.commit, getU64(w, FrameAt.prepareOk.commitMin))
     this.#countAck(op, w, FrameAt.prepareOk.checksum, from)
-    this.#learnCommit(peer.commit)
+    // Not `peer.commit`: that may be of a ping from a view which is not durable there yet.
+    this.#learnCommit(getU64(w, FrameAt.prepareOk.commitMin))
     this.#offerSpace()
   }
 
@@ -1799,9 +1800,9 @@ export class Replica implements ReplicaPort {
    * Another replica's checkpoint, which holds committed ops only, takes the place of mine. What I told, or will tell, about the
    * end of my log in the view that I left stays the same: no view can end below what is committed.
    */
-  #installCheckpoint({ op, header, digest, snapshot }: Received): void {
-    const view = headerView(header)
-    if (view > this.view && this.status !== 'recovering_head') this.#enterView(view)
+  #installCheckpoint({ op, view, header, digest, snapshot }: Received): void {
+    // What is in it may have been committed in the view that its holder was in, not in that of its last op.
+    if (view > this.view) this.#promiseView(view)
     this.#checkpoints.write(op, snapshot, (written, ownDigest, size) => {
       if (this.#halted) return
       if (written !== 'ok') return this.#halt('disk', `checkpoint ${op} could not be written: ${written}`)
@@ -1811,6 +1812,8 @@ export class Replica implements ReplicaPort {
       const previous = before.checkpointOp === op ? before.previousCheckpoint.op : before.checkpointOp
       // Known from here on, also to what is made durable before the checkpoint is mine.
       this.commitMax = Math.max(this.commitMax, before.commitMax, op)
+      // Who is about to lead has nothing to wait for in it any more.
+      while (this.#pipeline[0] && this.#pipeline[0].op <= this.commitMax) this.#pipeline.shift()
       this.#superblock.update(
         {
           checkpointOp: op,
@@ -2497,7 +2500,10 @@ export class Replica implements ReplicaPort {
     const lost = lossEpoch > this.#superblock.lossEpochAsked
     // From before I took a checkpoint of this very view, or of a later one: the log has grown since.
     const late = op < this.commitMin && view <= headerView(this.#commitHeader)
-    if (late && !lost) return this.#sendGetView(from, view)
+    // A loss that what is executed here tells of took nothing of it.
+    if (late && (!lost || lossEpoch <= this.#stateMachine.lossEpoch)) return this.#sendGetView(from, view)
+    // What is executed here is about to be something else.
+    if (lost && this.#sync.installing) return
     if (lost && !this.#acceptsLoss(headers)) return
     this.#cold = null
     this.view = view

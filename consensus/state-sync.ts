@@ -14,7 +14,7 @@
 // replicas compare the digests of equal checkpoints all the time, and one over which they are heard to differ is not taken.
 import { assert } from '../src/protocol/assert.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
-import { Command, copy128, getU64, setU64 } from '../src/protocol/frame.ts'
+import { At, Command, copy128, getU32, getU64, setU64 } from '../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message, type MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
 import { CheckpointStore } from '../storage/checkpoint-store.ts'
 import { HEADER_WORDS, type Header, headerOp, headerSealed } from '../storage/header.ts'
@@ -39,6 +39,8 @@ const NAME_MAX = 512
 /** Another replica's checkpoint, and the whole of it on this disk: ready to become this replica's. */
 export interface Received {
   readonly op: number
+  /** Its holder's, durably: no earlier than the one in which it executed the op. */
+  readonly view: number
   readonly header: Header
   readonly digest: Uint32Array
   /** The state machine's part and the client table's, as in `Replica`. */
@@ -68,6 +70,7 @@ type Phase = 'idle' | 'own' | 'asking' | 'checkpoint' | 'segments' | 'installing
 
 interface Target {
   readonly op: number
+  readonly view: number
   readonly size: number
   readonly digest: Uint32Array
   readonly header: Header
@@ -219,6 +222,7 @@ export class StateSync {
       return this.#options.log.warn('state-transfer-disputed', { peer: from, op })
     this.#target = {
       op,
+      view: getU32(w, At.view),
       size,
       header,
       digest,
@@ -257,7 +261,7 @@ export class StateSync {
 
   #openCheckpoint(target: Target): void {
     const { checkpoints, stateMachine, statePart, isGivenUp, log, install } = this.#options
-    const { op, header, digest } = target
+    const { op, view, header, digest } = target
     const snapshot = checkpoints.open(target.file, op, target.size, digest)
     if (snapshot === null) return this.#giveUp('checkpoint damaged')
     const state = statePart(snapshot)
@@ -279,7 +283,7 @@ export class StateSync {
         if (outcome === 'ok') {
           if (this.#options.isDisputed(op, digest)) return this.#giveUp('checkpoint disputed')
           this.#phase = 'installing'
-          return install({ op, header, digest, snapshot })
+          return install({ op, view, header, digest, snapshot })
         }
         if (outcome === 'damaged') return this.#giveUp('segment damaged')
         this.#options.onDiskFault(`a segment for checkpoint ${op} could not be written: ${outcome}`)

@@ -128,6 +128,40 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     '(this.#viewDurable ? PING_SETTLED : 0)',
     'PING_SETTLED',
   ]),
+  mutant('an acknowledgement vouches for what a ping said', 'view-promises: that comes late', [
+    REPLICA,
+    'this.#learnCommit(getU64(w, FrameAt.prepareOk.commitMin))',
+    'this.#learnCommit(peer.commit)',
+  ]),
+  mutant('a checkpoint is of the view of its last op', 'state-transfer: of an older view than the one', [
+    'consensus/state-sync.ts',
+    'view: getU32(w, At.view),',
+    'view: getU32(header, At.view),',
+  ]),
+  mutant(
+    'a checkpoint of a later view leaves a replica without a head in its own',
+    'state-transfer: recovering_head with',
+    [
+      REPLICA,
+      'if (view > this.view) this.#promiseView(view)\n    this.#checkpoints',
+      "if (view > this.view && this.status !== 'recovering_head') this.#promiseView(view)\n    this.#checkpoints",
+    ],
+  ),
+  mutant('who takes a checkpoint goes on waiting for what is in it', 'new-primary: who is about to lead', [
+    REPLICA,
+    'while (this.#pipeline[0] && this.#pipeline[0].op <= this.commitMax) this.#pipeline.shift()',
+    '',
+  ]),
+  mutant('a loss counts in the middle of taking a checkpoint', 'memory: is being installed', [
+    REPLICA,
+    'if (lost && this.#sync.installing) return',
+    '',
+  ]),
+  mutant('a loss that the state counts is a new one', 'memory: nothing is given up', [
+    REPLICA,
+    ' || lossEpoch <= this.#stateMachine.lossEpoch)) return',
+    ')) return',
+  ]),
   mutant('the commit number follows the startView, also downwards', { first: 22, of: 40 }, [
     REPLICA,
     'this.commitMax = Math.max(this.commitMax, commitMax)\n    for',

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Command } from '../../../src/protocol/frame.ts'
+import { checkpointFile } from '../../../storage/checkpoint-store.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import { Cluster, type ClusterOptions } from './scenario.ts'
 import type { ScenarioClient } from './scenario-client.ts'
@@ -696,4 +697,63 @@ test('an op that a view change dropped does not come back in the place of one th
   renewSessions(cluster)
   cluster.expectWhole()
   expectLosses(cluster, 1)
+})
+
+/** One that was away during a loss, and that needs a checkpoint of after it; the startView that told of the loss is still on its way. */
+function awayDuringLoss() {
+  const cluster = new Cluster(MEMORY)
+  const [a, b, c] = cluster.roles()
+  let base = 0
+  while (base < 20) base = cluster.request()
+  cluster.expectCommit(base, a, b, c)
+  cluster.run(500)
+  cluster.crash(c)
+  cluster.node(c).disk.corrupt(checkpointFile(16), 0)
+  cluster.world.promises.rotten.add(`${c} 5`)
+  cluster.corruptPrepare(c, 5)
+  const starts = cluster.record({ to: c, command: Command.startView })
+  cluster.powerOff(a, b)
+  for (const index of [a, b]) cluster.node(index).acceptLoss = true
+  cluster.restart(a, b)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  assert.equal(cluster.world.loss.epoch, 1)
+  const first = starts.slice(0, 1)
+  for (const client of cluster.clients.slice()) cluster.forget(client)
+  cluster.client()
+  let op = 0
+  while (op < 34) op = cluster.request()
+  cluster.expectCommit(op, a, b)
+  cluster.until(() => [a, b].every((index) => cluster.replica(index).checkpointOp === 32), 'the checkpoint')
+  cluster.drop({ to: c, command: Command.startView })
+  return { cluster, a, b, c, op, first }
+}
+
+test('the startView that tells of a loss comes while a checkpoint of after it is being installed', () => {
+  const { cluster, c, op, first } = awayDuringLoss()
+  cluster.restart(c)
+  assert.ok(cluster.replica(c).tooFarBehind)
+  cluster.until(() => cluster.replica(c).transfer?.phase === 'installing', 'the checkpoint at c')
+  cluster.slowSuperblock(c, 200)
+  cluster.until(() => cluster.node(c).superblock?.commitMaxAsked === 32, 'on its way to the superblock')
+  assert.deepEqual([cluster.replica(c).checkpointOp, cluster.replica(c).lossEpoch], [16, 0])
+  // The first startView of that view comes late.
+  cluster.replay(first)
+  cluster.run(10)
+  cluster.slowSuperblock(c, null)
+  cluster.heal()
+  cluster.expectCommit(op, c)
+  cluster.expectWhole()
+})
+
+test('the first startView after a loss comes when a later checkpoint, which counts it, is installed: nothing is given up', () => {
+  const { cluster, c, op, first } = awayDuringLoss()
+  cluster.restart(c)
+  cluster.until(() => cluster.replica(c).transferredOp === 32, 'the checkpoint at c')
+  assert.equal(cluster.replica(c).lossEpoch, 0)
+  cluster.replay(first)
+  cluster.run(10)
+  assert.deepEqual(cluster.world.halts, [])
+  cluster.heal()
+  cluster.expectCommit(op, c)
+  cluster.expectWhole()
 })

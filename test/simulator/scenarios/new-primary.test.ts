@@ -157,3 +157,51 @@ test('all that a primary sends is lost, and all that it is sent arrives: it is r
   cluster.expectCommit(op, a)
   cluster.expectWhole()
 })
+
+test('who is about to lead takes a checkpoint above the first op of its pipeline: what is in it needs nobody any more', () => {
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  let base = 0
+  while (base < 31) base = cluster.request()
+  cluster.expectCommit(31, a, b, c)
+  // Op 32 is committed, and c has its checkpoint; a has not yet, and b does not know of it.
+  cluster.slowSuperblock(a, 3000)
+  cluster.drop({ from: a, to: b, command: Command.commit })
+  cluster.request()
+  cluster.until(() => cluster.replica(c).checkpointOp === 32 && cluster.holds(b, 32), 'the checkpoint of c')
+  assert.deepEqual([cluster.replica(a).checkpointOp, cluster.replica(b).commitMin], [16, 31])
+  cluster.crash(a, b, c)
+  cluster.slowSuperblock(a, null)
+  for (const index of [a, b]) {
+    cluster.world.promises.rotten.add(`${index} 25`)
+    cluster.corruptPrepare(index, 25)
+  }
+  cluster.heal()
+  cluster.isolate(c)
+  cluster.restart(a, b, c)
+  // a and b have the log, and of op 25 its header only.
+  const elect = (): boolean => {
+    const { status, view, logView } = cluster.replica(b)
+    return status === 'view_change' && logView === view && view % 3 === b && cluster.replica(a).logView === view
+  }
+  cluster.run(2500)
+  cluster.until(() => !elect(), 'another view')
+  cluster.until(elect, 'b, about to lead')
+  cluster.run(20)
+  assert.ok(elect())
+  // c is there again: first come its pings, and what b asks for.
+  cluster.heal()
+  const passes: number[] = [
+    Command.ping,
+    Command.pong,
+    Command.getCheckpoint,
+    Command.checkpoint,
+    Command.getBlock,
+    Command.block,
+  ]
+  for (const which of [{ from: c }, { to: c }])
+    cluster.drop(which, (m) => !passes.includes(m.bytes[At.command] as number))
+  cluster.until(() => cluster.replica(b).transferredOp === 32, 'the checkpoint at b')
+  cluster.run(500)
+  cluster.expectWhole()
+})

@@ -308,6 +308,19 @@ export class Cluster {
 
   // ---- disks ----------------------------------------------------------------------------------------------------------
 
+  /** From now on a write of its superblock takes this long; `null`: as long as usual. */
+  slowSuperblock(index: number, ms: number | null): void {
+    this.node(index).disk.breaker = {
+      latency: (micros, step) =>
+        ms !== null && step?.op === 'write' && step.file === SUPERBLOCK_FILE ? ms * MS : micros,
+      read: () => 'ok',
+      write: () => 'ok',
+      sync: () => 'ok',
+      onDurable: () => {},
+      onStep: () => {},
+    }
+  }
+
   /** Bit rot in the prepare of `op`. */
   corruptPrepare(index: number, ...ops: number[]): void {
     for (const op of ops) this.node(index).disk.corrupt(JOURNAL_FILE, this.#prepareSector(op))

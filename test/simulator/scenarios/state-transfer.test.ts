@@ -1,8 +1,9 @@
 // A replica that was away for longer than the journals reach back takes another one's checkpoint.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
+import { At, Command, getU32, getU64 } from '../../../src/protocol/frame.ts'
 import { checkpointFile } from '../../../storage/checkpoint-store.ts'
+import { type Header, headerView } from '../../../storage/header.ts'
 import { Cluster } from './scenario.ts'
 
 /** More ops than the journal of a scenario holds. */
@@ -244,4 +245,156 @@ test('a power cut while the checkpoint is taken anew: it is taken again', () => 
     cluster.expectCommit(cluster.request(), c)
     cluster.expectWhole()
   }
+})
+
+/** One that cannot say where its log ends takes the checkpoint of a later view; the primary of its own view has ops that nobody else has. */
+function headless() {
+  const cluster = new Cluster({ replicas: 5 })
+  const [a, b, c, d, e] = cluster.roles() as number[] as [number, number, number, number, number]
+  const first = cluster.request(3)
+  cluster.expectCommit(first, a, b, c, d, e)
+  const { view } = cluster.replica(a)
+  const other = cluster.client()
+  cluster.expectCommit(cluster.replica(a).op, a, b, c, d, e)
+  const head = cluster.replica(d).op
+  cluster.crash(d)
+  cluster.lose(d, head)
+  let base = 0
+  while (base < 62) base = cluster.request()
+  cluster.expectCommit(base, a, b, c, e)
+  assert.equal(base, 62)
+  cluster.isolate(a)
+  for (const index of [b, c, d, e]) other.cannotReach.add(index)
+  cluster.clients[0]?.cannotReach.add(a)
+  for (let i = 0; i < 4; i++) other.ask()
+  cluster.forget(other)
+  cluster.until(() => cluster.replica(a).op === base + 4, 'ops that a alone has')
+  cluster.expectPrimary(b)
+  const op = cluster.request(6)
+  cluster.expectCommit(op, b, c, e)
+  // d takes the checkpoint at 64, and does not hear where the log ends.
+  cluster.drop({ to: d, command: Command.startView }, () => cluster.logged(d, 'too-far-behind'))
+  const asked = cluster.record({ from: d, to: a, command: Command.getView })
+  for (const from of [b, c, e]) cluster.cut(from, d)
+  cluster.restart(d)
+  assert.equal(cluster.replica(d).status, 'recovering_head')
+  cluster.until(() => asked.length > 0, 'its question')
+  cluster.world.network.heal()
+  cluster.isolate(a)
+  cluster.until(() => cluster.replica(d).transferredOp === 64, 'the checkpoint')
+  assert.deepEqual([cluster.node(a).replica?.view, cluster.node(a).replica?.commitMin], [view, base])
+  return { cluster, a, b, c, d, e, view, base, op, asked }
+}
+
+test('recovering_head with a checkpoint of a later view: a ping of it tells the old primary nothing', () => {
+  const { cluster, a, b, c, d, e, base, op } = headless()
+  const told = cluster.record({ from: d, to: a, command: Command.ping })
+  cluster.world.network.heal()
+  for (const from of [b, c, e]) cluster.cut(from, a)
+  cluster.cut(a, d)
+  cluster.until(() => told.length > 0, 'a ping of d')
+  cluster.run(10)
+  assert.equal(cluster.replica(a).commitMin, base)
+  cluster.heal()
+  cluster.expectCommit(op, a, d)
+  cluster.expectWhole()
+})
+
+test('recovering_head with a checkpoint of a later view: the primary of the old view cannot take the replica back', () => {
+  const { cluster, a, b, c, d, e, view, base, op, asked } = headless()
+  // No ping comes through: a answers the getView that d sent it when it started.
+  assert.ok(asked.length > 0)
+  const sent = asked.slice(0, 1)
+  cluster.heal()
+  for (const other of [b, c, e]) cluster.cutBoth(other, a)
+  for (const other of [b, c, e]) cluster.cutBoth(other, d)
+  for (const command of [Command.ping, Command.pong, Command.getView]) cluster.drop({ from: d, to: a, command })
+  cluster.replay(sent)
+  cluster.run(300)
+  assert.ok(cluster.replica(d).logView > view || cluster.replica(d).status !== 'normal', cluster.describe())
+  assert.equal(cluster.replica(a).commitMin, base)
+  cluster.heal()
+  cluster.expectCommit(op, a, d)
+  cluster.expectWhole()
+})
+
+test('a checkpoint whose last op is of an older view than the one that committed it: whoever takes it is in the later one', () => {
+  const cluster = new Cluster({ replicas: 5 })
+  const [a, b, c, d, e] = cluster.roles() as number[] as [number, number, number, number, number]
+  const all = [a, b, c, d, e]
+  const only = (...reach: number[]): (() => void) => {
+    const client = cluster.client()
+    return () => {
+      for (const index of all) if (!reach.includes(index)) client.cannotReach.add(index)
+      client.ask()
+      cluster.forget(client)
+    }
+  }
+  const first = only(a)
+  const second = only(b)
+  let base = 0
+  while (base < 31) base = cluster.request()
+  cluster.expectCommit(31, ...all)
+  const { view } = cluster.replica(a)
+  // The first view: op 32 on a and e.
+  for (const to of [b, c, d]) cluster.drop({ from: a, to, command: Command.prepare })
+  first()
+  cluster.until(() => cluster.holds(e, 32), 'op 32 of the first view')
+  // The second, of b, c and d, without it; of c nobody but d hears that it has begun.
+  cluster.crash(a)
+  cluster.heal()
+  cluster.isolate(e)
+  for (const to of [a, c, e]) cluster.drop({ from: b, to, command: Command.startView })
+  cluster.drop({ from: b, command: Command.prepare })
+  const pings = cluster.record({ from: c, to: d, command: Command.ping })
+  cluster.expectPrimary(b)
+  cluster.until(() => cluster.replica(d).logView === view + 1, 'the second view at d')
+  cluster.until(() => cluster.node(d).superblock?.state.logView === view + 1, 'durably')
+  second()
+  cluster.until(() => cluster.replica(b).op === 32, 'op 32 of the second view')
+  const isOfSecond = ({ bytes }: { bytes: Uint8Array }): boolean =>
+    getU32(new Uint32Array(bytes.slice().buffer), At.view) === view + 1
+  cluster.until(() => pings.some(isOfSecond), 'a ping of c')
+  const ping = pings.filter(isOfSecond).slice(-1)
+  cluster.crash(d)
+  cluster.node(d).disk.corrupt(checkpointFile(16), 0)
+  cluster.corruptPrepare(d, 5)
+  assert.equal(cluster.replica(c).logView, view)
+  // The third, of a, c and e, has the op of the first.
+  cluster.heal()
+  cluster.isolate(b, d)
+  cluster.clients[0]?.cannotReach.add(b)
+  cluster.restart(a)
+  cluster.until(() => cluster.replica(c).isPrimary, 'the third view')
+  assert.equal(cluster.replica(c).logView, view + 2)
+  const op = cluster.request(3)
+  cluster.expectCommit(op, a, c, e)
+  for (const index of [a, c, e]) {
+    cluster.until(() => cluster.replica(index).checkpointOp === 32, 'the checkpoint')
+    assert.equal(headerView(cluster.node(index).superblock?.state.checkpointHeader as Header), view)
+  }
+  // d is back, without its checkpoint. From the others comes a late ping of the second view, and what d asks for.
+  cluster.heal()
+  const passes: number[] = [Command.getCheckpoint, Command.checkpoint, Command.getBlock, Command.block]
+  for (const index of [a, c, e]) {
+    cluster.cutBoth(index, b)
+    for (const which of [
+      { from: d, to: index },
+      { from: index, to: d },
+    ])
+      cluster.drop(which, (m) => !passes.includes(m.bytes[At.command] as number))
+  }
+  const silence = cluster.drop({ from: b, to: d })
+  cluster.restart(d)
+  for (let i = 0; i < 20 && cluster.replica(d).transferredOp !== 32; i++) {
+    cluster.replay(ping)
+    cluster.run(100)
+  }
+  assert.equal(cluster.replica(d).transferredOp, 32, cluster.describe())
+  silence()
+  cluster.run(400)
+  assert.equal(cluster.replica(b).commitMin, 31)
+  cluster.heal()
+  cluster.expectCommit(op, b, d)
+  cluster.expectWhole()
 })

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FrameAt } from '../../../consensus/frames.ts'
 import { At, Command, getU32, getU64 } from '../../../src/protocol/frame.ts'
-import { SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
 import { Cluster } from './scenario.ts'
 
 test('ops that a startView named are remembered with its log_view: a vote without them would be a log without them', () => {
@@ -197,22 +196,16 @@ test('the commit number of a later view is about its own log: an op of the earli
   cluster.expectWhole()
 })
 
-test('a ping names the view that is durable: what was executed in a later one is nothing that the primary of that view may rely on', () => {
+/** The last of them is in the second view and has executed an op of it; its disk, and the first primary, know the first one only. */
+function inTwoViews() {
   const cluster = new Cluster({ replicas: 5 })
-  const base = cluster.request(2)
   const [a, b, c, d, e] = cluster.roles() as number[] as [number, number, number, number, number]
+  const acknowledgements = cluster.record({ from: d, to: a, command: Command.prepareOk })
+  const base = cluster.request(2)
   cluster.expectCommit(base, a, b, c, d, e)
+  const late = acknowledgements.slice(-1)
   const { view } = cluster.replica(a)
-  // d hears of the next view at once, and its superblock takes its time.
-  let takes = 3_000_000
-  cluster.node(d).disk.breaker = {
-    latency: (micros, step) => (step?.op === 'write' && step.file === SUPERBLOCK_FILE ? takes : micros),
-    read: () => 'ok',
-    write: () => 'ok',
-    sync: () => 'ok',
-    onDurable: () => {},
-    onStep: () => {},
-  }
+  cluster.slowSuperblock(d, 3000)
   cluster.isolate(a)
   const other = cluster.client()
   for (const index of [b, c, d, e]) other.cannotReach.add(index)
@@ -229,9 +222,28 @@ test('a ping names the view that is durable: what was executed in a later one is
   for (const from of [b, c, e]) cluster.cut(from, a)
   cluster.until(() => told.length > 0, 'a ping of d')
   cluster.run(10)
-  assert.deepEqual([cluster.replica(a).view, cluster.replica(a).commitMin], [view, base])
-  takes = 20
-  cluster.heal()
-  cluster.expectCommit(op, a)
-  cluster.expectWhole()
+  const expectApart = (): void => {
+    assert.deepEqual([cluster.replica(a).view, cluster.replica(a).commitMin], [view, base])
+  }
+  const expectTogether = (): void => {
+    cluster.slowSuperblock(d, null)
+    cluster.heal()
+    cluster.expectCommit(op, a)
+    cluster.expectWhole()
+  }
+  return { cluster, late, expectApart, expectTogether }
+}
+
+test('a ping names the view that is durable: what was executed in a later one is nothing that the primary of that view may rely on', () => {
+  const { expectApart, expectTogether } = inTwoViews()
+  expectApart()
+  expectTogether()
+})
+
+test('… nor does it count together with an acknowledgement that comes late', () => {
+  const { cluster, late, expectApart, expectTogether } = inTwoViews()
+  cluster.replay(late)
+  cluster.run(10)
+  expectApart()
+  expectTogether()
 })
