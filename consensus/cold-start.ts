@@ -27,6 +27,8 @@ export interface ColdVote {
   /** Everything up to here was certainly durable at this replica once. */
   readonly durableOp: number
   readonly lossEpoch: number
+  /** The losses that what it has executed counts: more than its log does after a state transfer. */
+  readonly executedEpoch: number
   /** It knows where its log ends, and votes in the change to this view as always. */
   readonly voter: boolean
   /** The last op that its journal can hold. */
@@ -45,6 +47,8 @@ export interface ColdVote {
 
 export type ColdOutcome =
   | { readonly kind: 'wait' }
+  /** Others know of a loss that the base does not count: one of them must coordinate. */
+  | { readonly kind: 'outdated' }
   /** Synced once, and nobody has it any more. */
   | { readonly kind: 'missing'; readonly op: number }
   | {
@@ -93,20 +97,25 @@ export class ColdStart {
     return voters
   }
 
-  /** The log above `base`, an op that is executed at the coordinator. */
-  decide(base: Header, pipelineMax: number): ColdOutcome {
+  /** The log above `base`, an op that is executed at the coordinator, who knows of `losses`. */
+  decide(base: Header, losses: number, pipelineMax: number): ColdOutcome {
     const votes = [...this.#votes.values()]
     if (votes.length < this.needed || votes.some((vote) => vote.next <= vote.end)) return { kind: 'wait' }
-    const chain = longestLog(votes, base)
+    const epoch = Math.max(losses, ...votes.map((vote) => Math.max(vote.lossEpoch, vote.executedEpoch)))
+    if (losses < epoch) return { kind: 'outdated' }
+    // What was executed, durable, committed before a loss is what the others went on without.
+    const told = votes.filter((vote) => vote.lossEpoch === epoch)
+    const executed = votes.filter((vote) => vote.executedEpoch === epoch).map((vote) => vote.executed)
+    const chain = longestLog(votes, base, executed)
     const head = headerOp(chain[0] ?? base)
-    const needed = Math.max(...votes.map(({ durableOp, executed }) => Math.max(durableOp, headerOp(executed))))
+    const needed = Math.max(0, ...told.map((vote) => vote.durableOp), ...executed.map(headerOp))
     if (head < needed) return { kind: 'missing', op: head + 1 }
-    const known = Math.min(head, Math.max(...votes.map((vote) => vote.commitMax)))
+    const known = Math.min(head, Math.max(0, ...told.map((vote) => vote.commitMax)))
     return {
       kind: 'ready',
       headers: chain,
       commitMax: Math.max(known, head - pipelineMax, headerOp(base)),
-      lossEpoch: 1 + Math.max(...votes.map((vote) => vote.lossEpoch)),
+      lossEpoch: 1 + epoch,
     }
   }
 }
@@ -126,8 +135,8 @@ interface Link {
  * right, whoever shows something else. And an op of before the latest view that its log does not have was dropped when that view
  * began: it must not come back in the place of one that was acknowledged since, and is lost.
  */
-function longestLog(votes: readonly ColdVote[], base: Header): Header[] {
-  const executed = new Map(votes.map((vote) => [headerOp(vote.executed), vote.executed]))
+function longestLog(votes: readonly ColdVote[], base: Header, certain: readonly Header[]): Header[] {
+  const executed = new Map(certain.map((header) => [headerOp(header), header]))
   const links: Link[] = []
   let layer: Link[] = []
   for (let op = headerOp(base) + 1; ; op++) {

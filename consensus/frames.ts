@@ -21,14 +21,14 @@
 //   | ping, pong      | op              | commit       | checkpointOp | number     | digest (16)  |              | log_view, status | pipeline, slots | loss epoch, checkpoint µs |
 //   | prepareOk       | checksum (16)   |              | op           | commitMin  | checkpointOp |              |         |            |         |
 //   | commit          | commit          | op           | checkpointOp |            | digest (16)  |              |         |            |         |
-//   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view, loss epoch |
+//   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view, loss epoch, at 200 the losses that what is executed counts |
 //   | startView       | nonce           | op           | commitMax    | checkpointOp |            |              |         |            |         |
 //   | getView         | nonce           |              | op           | view       |              |              |         |            |         |
 //   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
 //   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |
 //   | getPrepare      | checksum (16)   |              | op           |            |              |              |         |            |         |
 //   | coldStart       | op              |              |              |            |              |              |         |            |         |
-//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom | voter, shown (u32) | head | suffixFrom |
+//   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom | voter, shown (u32) | head | suffixFrom, at 208 the losses that what is executed counts |
 //   | notMember       | member (24): who holds the place of replica, at 152: the addressee |              |              |         |            |         |
 //
 //   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. startViewChange: 128 is 1
@@ -67,6 +67,7 @@ export const FrameAt = {
     checkpointOp: 184,
     logView: 192,
     lossEpoch: 196,
+    executedEpoch: 200,
   },
   startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152, member: 160, lossEpoch: 184 },
   getView: { nonce: 128, replacement: 136, op: 144, view: 152 },
@@ -85,6 +86,7 @@ export const FrameAt = {
     shown: 188,
     head: 192,
     suffixFrom: 200,
+    executedEpoch: 208,
   },
   getHeaders: { opMin: 128, opMax: 136 },
   getPrepare: { checksum: 128, op: 144 },

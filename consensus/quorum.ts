@@ -27,6 +27,8 @@ export interface DoViewChange {
   readonly checkpointOp: number
   /** How often, as far as the sender knows, the cluster has gone on without what it may have acknowledged. */
   readonly lossEpoch: number
+  /** The losses that what it has executed counts: more than its log does after a state transfer. */
+  readonly executedEpoch: number
   /** Head first, one for every op down to one that the sender knows to be committed; unknown ones are reserved headers. */
   readonly headers: readonly Header[]
   /** Bit i: the prepare of headers[i] can be read at the sender. */
@@ -90,6 +92,10 @@ export function chooseLog(
   let commitMax = 0
   const lossEpoch = Math.max(...canonical.map((m) => m.lossEpoch))
   for (const m of messages) {
+    if (m.executedEpoch >= lossEpoch) {
+      opMin = Math.max(opMin, m.commitMin)
+      commitMax = Math.max(commitMax, m.commitMin)
+    }
     // What it knows to be committed is what the others went on without.
     if (m.lossEpoch < lossEpoch) continue
     const last = m.headers[m.headers.length - 1] as Header
@@ -124,7 +130,7 @@ export function chooseLog(
     }
     if (op > opMin && op > commitMax && nacks >= quorum.nack) break
     // The op at the lower bound is committed: its prepare is repaired after the view has started.
-    const sure = op === opMin && (!lazy || messages.some((m) => m.commitMin >= op && m.lossEpoch >= lossEpoch))
+    const sure = op === opMin && (!lazy || messages.some((m) => m.commitMin >= op && m.executedEpoch >= lossEpoch))
     if (header === null || (copies === 0 && !sure)) {
       return messages.length < replicaCount ? { kind: 'wait', undecided: { op, header } } : { kind: 'stuck', op }
     }

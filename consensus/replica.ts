@@ -189,6 +189,8 @@ interface Peer {
   /** Without its checkpoint. */
   stateLost: boolean
   replacement: boolean
+  /** The losses that it knows of. */
+  lossEpoch: number
 }
 
 /** What a replica knows, for a simulator that goes back to it. */
@@ -395,6 +397,7 @@ export class Replica implements ReplicaPort {
         voteless: false,
         stateLost: false,
         replacement: false,
+        lossEpoch: 0,
       })
     }
     const room = Math.min(BLOCK_SIZE_MAX, g.frameSizeMax - HEADER_SIZE)
@@ -517,6 +520,11 @@ export class Replica implements ReplicaPort {
   /** How often the cluster has lost what it may have acknowledged; with durability `disk` never. */
   get lossEpoch(): number {
     return this.#superblock.state.lossEpoch
+  }
+
+  /** The same with what only the state tells of: a checkpoint of after a loss can be here before the log of after it. */
+  get #lossesKnown(): number {
+    return Math.max(this.lossEpoch, this.#stateMachine.lossEpoch)
   }
 
   /** Everything up to here was executed and is on disk. */
@@ -698,8 +706,10 @@ export class Replica implements ReplicaPort {
       const older = below !== undefined && headerView(header) < headerView(below)
       if (allowed && !replaced && !older) continue
       this.#journal.drop(op)
-      // What should have taken its place may have been acknowledged from memory.
-      if (state.lossy) this.#journal.doubt(op)
+      // What should have taken its place may have been acknowledged from memory. And above the head of the log that was left stands
+      // none of its own view, unless it could not be read when the next view was promised: it may have been acknowledged.
+      const unseen = op > head && headerView(header) === state.logView
+      if (state.lossy || unseen) this.#journal.doubt(op)
     }
     for (const header of suffix) {
       const op = headerOp(header)
@@ -762,11 +772,12 @@ export class Replica implements ReplicaPort {
     }
     const { lossy, lossEpoch, durableOp } = this.#superblock.state
     for (let op = head + 1; op <= this.#journal.windowEnd; op++) {
-      if (lossy ? op > durableOp : op > this.commitMax && !this.#journal.isFaulty(op)) continue
-      return this.#halt(
-        'journal-corrupt',
-        `op ${op} cannot be read from the journal, and there is no other replica to ask`,
-      )
+      if (lossy ? op > durableOp : op > this.commitMax && !this.#journal.isFaulty(op)) {
+        // It was certainly never here, so nothing above it was acknowledged, whatever is damaged there.
+        if (!lossy && this.#journal.header(op) === null) break
+        continue
+      }
+      return this.#haltUnreadable(op)
     }
     this.#journal.truncate(head)
     this.op = head
@@ -793,6 +804,10 @@ export class Replica implements ReplicaPort {
         done()
       },
     )
+  }
+
+  #haltUnreadable(op: number): void {
+    this.#halt('journal-corrupt', `op ${op} cannot be read from the journal, and there is no other replica to ask`)
   }
 
   /** A write that the state machine began by itself was refused. */
@@ -1263,7 +1278,7 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.ping.number, number)
     copy128(w, FrameAt.ping.digest, state.checkpointDigest, 0)
     setU32(w, FrameAt.ping.logView, state.logView)
-    setU32(w, FrameAt.ping.lossEpoch, state.lossEpoch)
+    setU32(w, FrameAt.ping.lossEpoch, this.#lossesKnown)
     setU32(
       w,
       FrameAt.ping.status,
@@ -1290,12 +1305,12 @@ export class Replica implements ReplicaPort {
   #notePing(message: Message, from: number): void {
     const w = message.words
     const peer = this.#peers[from] as Peer
-    const { state } = this.#superblock
     peer.op = getU64(w, FrameAt.ping.op)
     this.#noteProgress(peer, getU64(w, FrameAt.ping.commit), getU64(w, FrameAt.ping.checkpointOp))
     peer.commit = getU64(w, FrameAt.ping.commit)
+    peer.lossEpoch = getU32(w, FrameAt.ping.lossEpoch)
     // After a loss that one of both does not know of, their checkpoints may differ.
-    if (getU32(w, FrameAt.ping.lossEpoch) === state.lossEpoch)
+    if (peer.lossEpoch === this.#lossesKnown)
       this.#compareDigest(w, FrameAt.ping.checkpointOp, FrameAt.ping.digest, from)
     const view = getU32(w, At.view)
     const status = getU32(w, FrameAt.ping.status)
@@ -1325,7 +1340,7 @@ export class Replica implements ReplicaPort {
   }
 
   #compareDigest(words: Uint32Array, checkpointAt: number, digestAt: number, from: number): void {
-    this.#digests.compare(this.#now, this.lossEpoch, getU64(words, checkpointAt), words, digestAt, from)
+    this.#digests.compare(this.#now, this.#lossesKnown, getU64(words, checkpointAt), words, digestAt, from)
   }
 
   // ---- normal operation: primary -----------------------------------------------------------------------------------
@@ -1726,11 +1741,12 @@ export class Replica implements ReplicaPort {
     const view = getU32(w, At.view)
     if (view > this.view) return this.#newerViewSpeaks(view)
     if (view < this.view || this.#primaryOf(view) !== from) return
-    this.#compareDigest(w, FrameAt.commit.checkpointOp, FrameAt.commit.digest, from)
     if (this.status !== 'normal') {
       if (this.status === 'view_change' && this.#logView < view) this.#sendGetView(from, view)
       return
     }
+    // Of the same log, and with it of the same losses.
+    if (this.#viewDurable) this.#compareDigest(w, FrameAt.commit.checkpointOp, FrameAt.commit.digest, from)
     this.#heardPrimary()
     const peer = this.#peers[from] as Peer
     peer.op = getU64(w, FrameAt.commit.op)
@@ -1905,9 +1921,14 @@ export class Replica implements ReplicaPort {
   #readForCommit(op: number, header: Header): void {
     if (!this.#journal.readable(header)) return
     this.#committing = true
+    const wanted = header.slice()
     this.#journal.read(header, (message) => {
       this.#committing = false
-      if (message === null) return
+      if (message === null) {
+        // It was there when the log was opened. Others would be asked for it; without a buffer it is read again.
+        if (this.replicaCount === 1 && !this.#journal.readable(wanted)) this.#haltUnreadable(op)
+        return
+      }
       const known = this.#journal.header(op)
       if (op === this.commitMin + 1 && known !== null && sameHeader(known, headerOf(message)))
         this.#cachePut(op, message)
@@ -2014,7 +2035,7 @@ export class Replica implements ReplicaPort {
             checkpointDigest: digest,
             checkpointSize: size,
             commitMax: Math.max(this.commitMax, this.#superblock.commitMaxAsked),
-            durableOp: Math.max(op, this.durableOp),
+            durableOp: Math.max(op, this.#superblock.durableOpAsked, Math.min(this.#syncedOp, this.commitMin)),
           },
           () => {
             if (this.#halted) return
@@ -2191,6 +2212,7 @@ export class Replica implements ReplicaPort {
       commitMax: this.commitMax,
       checkpointOp: state.checkpointOp,
       lossEpoch: state.lossEpoch,
+      executedEpoch: this.#lossesKnown,
       headers,
       present: (i) => this.#isPresent(headers[i] as Header),
       nack: (i) => this.#isNack(headers[i] as Header),
@@ -2225,6 +2247,7 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.doViewChange.checkpointOp, own.checkpointOp)
     setU32(w, FrameAt.doViewChange.logView, own.logView)
     setU32(w, FrameAt.doViewChange.lossEpoch, own.lossEpoch)
+    setU32(w, FrameAt.doViewChange.executedEpoch, own.executedEpoch)
     this.#sendTo(primary, frame)
   }
 
@@ -2269,6 +2292,7 @@ export class Replica implements ReplicaPort {
       commitMax: getU64(w, FrameAt.doViewChange.commitMax),
       checkpointOp: getU64(w, FrameAt.doViewChange.checkpointOp),
       lossEpoch: getU32(w, FrameAt.doViewChange.lossEpoch),
+      executedEpoch: getU32(w, FrameAt.doViewChange.executedEpoch),
       headers,
       present: bits(FrameAt.doViewChange.present),
       nack: bits(FrameAt.doViewChange.nack),
@@ -2316,6 +2340,8 @@ export class Replica implements ReplicaPort {
     }
     const lossEpoch = Math.max(...messages.map((vote) => vote.lossEpoch))
     const lost = lossEpoch > this.#superblock.lossEpochAsked
+    // What is executed here is about to be something else; they vote again.
+    if (lost && this.#sync.installing) return
     if (lost && !this.#acceptsLoss(outcome.headers)) return
     // A quorum has kept everything after all.
     this.#cold = null
@@ -2412,6 +2438,8 @@ export class Replica implements ReplicaPort {
     this.#inFlight.clear()
     for (const entry of this.#pipeline) {
       this.#noteInFlight(entry.header)
+      // Time goes on along the log: from what is not executed yet, too.
+      this.#timestamp = Math.max(this.#timestamp, getU64(entry.header, At.prepare.timestamp))
       entry.sentAt = this.#now - Timeouts.retransmit
       this.#acknowledge(entry.header)
     }
@@ -2635,7 +2663,7 @@ export class Replica implements ReplicaPort {
     this.#halted = true
     this.#journal.drain(() => {
       // All that is executed is on this disk now, and has to be there after whatever comes next.
-      const durableOp = Math.max(this.#superblock.state.durableOp, this.#executedAndHeld())
+      const durableOp = Math.max(this.#superblock.durableOpAsked, this.#executedAndHeld())
       this.#superblock.update({ clean: true, durableOp }, done)
     })
   }
@@ -2711,14 +2739,16 @@ export class Replica implements ReplicaPort {
   }
 
   /**
-   * Whoever has the newest checkpoint, for others can take it; of these, the first, or who has the votes and cannot decide. One
-   * that is damaged nobody can take.
+   * Of those who know of every loss whoever has the newest checkpoint, for others can take it; of these, the first, or who has the
+   * votes and cannot decide. One that is damaged nobody can take.
    */
   #isColdCoordinator(): boolean {
     if (this.#stateLost || this.#sync.active || this.replacement) return false
     const undecided = this.#undecided !== null
     return this.#peers.every((peer, r) => {
       if (r === this.index || !this.#isLive(peer) || peer.replacement || peer.stateLost) return true
+      // What is executed there may be what the others went on without.
+      if (peer.lossEpoch !== this.#lossesKnown) return peer.lossEpoch < this.#lossesKnown
       const first = r > this.index || undecided
       return peer.checkpoint < this.checkpointOp || (peer.checkpoint === this.checkpointOp && first)
     })
@@ -2771,6 +2801,7 @@ export class Replica implements ReplicaPort {
       commitMax: Math.max(this.commitMax, state.commitMax),
       durableOp: Math.max(state.durableOp, this.durableOp),
       lossEpoch: state.lossEpoch,
+      executedEpoch: this.#lossesKnown,
       voter: this.status !== 'recovering_head',
       end: this.#journal.windowEnd,
       next: to + 1,
@@ -2829,6 +2860,7 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.coldVote.durableOp, vote.durableOp)
     setU32(w, FrameAt.coldVote.logView, vote.logView)
     setU32(w, FrameAt.coldVote.lossEpoch, vote.lossEpoch)
+    setU32(w, FrameAt.coldVote.executedEpoch, vote.executedEpoch)
     setU64(w, FrameAt.coldVote.chainedFrom, vote.chainedFrom)
     setU32(w, FrameAt.coldVote.voter, vote.voter ? 1 : 0)
     this.#sendTo(to, frame)
@@ -2856,6 +2888,7 @@ export class Replica implements ReplicaPort {
       commitMax: getU64(w, FrameAt.coldVote.commitMax),
       durableOp: getU64(w, FrameAt.coldVote.durableOp),
       lossEpoch: getU32(w, FrameAt.coldVote.lossEpoch),
+      executedEpoch: getU32(w, FrameAt.coldVote.executedEpoch),
       voter: getU32(w, FrameAt.coldVote.voter) === 1,
       end: getU64(w, FrameAt.coldVote.end),
       next: last + 1,
@@ -2869,11 +2902,17 @@ export class Replica implements ReplicaPort {
 
   #tryStartCold(): void {
     const cold = this.#cold as ColdStart
+    // What is executed here is about to be more, and no log may end before it.
+    if (this.#sync.installing) return
     const enough = cold.voters >= this.#quorum
     const undecided = this.#undecided
     if (enough && undecided === null) return this.#giveUpCold()
-    const outcome = cold.decide(this.#commitHeader, this.#pipelineMax)
+    const outcome = cold.decide(this.#commitHeader, this.#lossesKnown, this.#pipelineMax)
     if (outcome.kind === 'wait') return
+    if (outcome.kind === 'outdated') {
+      this.#cold = null
+      return
+    }
     if (enough && undecided !== null && isShown(outcome, undecided)) return this.#giveUpCold()
     if (outcome.kind === 'missing') {
       this.#log.error('synced-op-missing', {
@@ -2950,7 +2989,7 @@ export class Replica implements ReplicaPort {
 
   /** Replica and cluster have executed different ops: the cluster was told to go on without some of them, or somebody is wrong. */
   #haltApart(what: string): void {
-    if (this.lossEpoch > this.#stateMachine.lossEpoch)
+    if (this.#superblock.lossEpochAsked > this.#stateMachine.lossEpoch)
       this.#halt('given-up', `the cluster went on without ops that this replica has executed: ${what}`)
     else this.#halt('diverged', what)
   }
@@ -2960,7 +2999,7 @@ export class Replica implements ReplicaPort {
     this.#advanceChain()
     let kept = this.checkpointOp
     if (this.#chainedFrom > this.commitMin + 1) return kept
-    for (let op = kept + 1; op <= Math.min(this.op, this.#superblock.state.durableOp); op++) {
+    for (let op = kept + 1; op <= Math.min(this.op, this.#superblock.durableOpAsked); op++) {
       const header = this.#journal.header(op)
       if (header === null || !this.#journal.holds(header)) break
       kept = op

@@ -212,6 +212,11 @@ export class Superblock {
     return (this.#staging as SuperblockState).lossEpoch
   }
 
+  /** The same for what is certainly on this disk: what a loss takes of it is not to be missed later. */
+  get durableOpAsked(): number {
+    return (this.#staging as SuperblockState).durableOp
+  }
+
   get sequence(): number {
     return this.#sequence
   }

@@ -260,6 +260,7 @@ export class Cluster {
       commitMax: node.commitMax,
       checkpointOp: node.checkpoint,
       lossEpoch: 0,
+      executedEpoch: 0,
       headers,
       present: (i) => present[i] as boolean,
       nack: (i) => nack[i] as boolean,

@@ -30,6 +30,7 @@ function says(replica: number, shown: readonly Header[], change: Partial<ColdVot
     commitMax: 1,
     durableOp: 1,
     lossEpoch: 0,
+    executedEpoch: change.lossEpoch ?? 0,
     voter: false,
     end: 40,
     next: 41,
@@ -44,8 +45,9 @@ function says(replica: number, shown: readonly Header[], change: Partial<ColdVot
 function decide(...votes: ColdVote[]): string {
   const cold = new ColdStart(VIEW, 3)
   for (const vote of votes) cold.add(vote)
-  const outcome = cold.decide(base, PIPELINE)
-  if (outcome.kind === 'wait') return 'wait'
+  const losses = Math.max(...votes.map(({ executedEpoch }) => executedEpoch))
+  const outcome = cold.decide(base, losses, PIPELINE)
+  if (outcome.kind === 'wait' || outcome.kind === 'outdated') return outcome.kind
   if (outcome.kind === 'missing') return `op ${outcome.op} is missing`
   assert.deepEqual(
     outcome.headers.map(headerOp),
@@ -109,16 +111,16 @@ test('those count who may vote as always, until their process ends, and then it 
   const cold = new ColdStart(VIEW, 3)
   for (const vote of [says(0, [], { voter: true }), says(1, []), says(2, [], { voter: true })]) cold.add(vote)
   assert.equal(cold.voters, 2)
-  assert.equal(cold.decide(base, PIPELINE).kind, 'ready')
+  assert.equal(cold.decide(base, 0, PIPELINE).kind, 'ready')
   cold.forget(2)
   assert.equal(cold.voters, 1)
-  assert.equal(cold.decide(base, PIPELINE).kind, 'wait')
+  assert.equal(cold.decide(base, 0, PIPELINE).kind, 'wait')
 })
 
 test('an op is shown that the log has, and no other one in its place', () => {
   const cold = new ColdStart(VIEW, 3)
   for (const vote of [says(0, []), says(1, [two, three]), says(2, [])]) cold.add(vote)
-  const log = cold.decide(base, PIPELINE)
+  const log = cold.decide(base, 0, PIPELINE)
   assert.equal(isShown(log, { op: 3, header: three }), true)
   assert.equal(isShown(log, { op: 3, header: null }), true)
   assert.equal(isShown(log, { op: 3, header: newThree }), false)

@@ -58,6 +58,7 @@ function says(replica: number, { logView = 1, commit = 1, lossEpoch = 0, headers
     commitMax: commit,
     checkpointOp: 0,
     lossEpoch,
+    executedEpoch: lossEpoch,
     headers,
     present: (i) => 'pb'.includes(bits[i] as string),
     nack: (i) => 'nb'.includes(bits[i] as string),

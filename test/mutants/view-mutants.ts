@@ -110,8 +110,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('the commit number of a later view counts for the log of this one', 'view-promises: about its own log', [
     REPLICA,
-    '    if (view > this.view) return this.#newerViewSpeaks(view)\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    this.#compareDigest(',
-    '    if (view > this.view) {\n      this.commitMax = Math.max(this.commitMax, getU64(w, FrameAt.commit.commit))\n      return this.#newerViewSpeaks(view)\n    }\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    this.#compareDigest(',
+    "    if (view > this.view) return this.#newerViewSpeaks(view)\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    if (this.status !== 'normal') {\n      if (",
+    "    if (view > this.view) {\n      this.commitMax = Math.max(this.commitMax, getU64(w, FrameAt.commit.commit))\n      return this.#newerViewSpeaks(view)\n    }\n    if (view < this.view || this.#primaryOf(view) !== from) return\n    if (this.status !== 'normal') {\n      if (",
   ]),
   mutant('at the first word of a later view the log is cut, and the rest asked for', 'view-promises: the first word', [
     REPLICA,
@@ -154,8 +154,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a loss counts in the middle of taking a checkpoint', 'memory: is being installed', [
     REPLICA,
-    'if (lost && this.#sync.installing) return',
-    '',
+    'if (lost && this.#sync.installing) return\n    if (lost && !this.#acceptsLoss(headers)) return',
+    'if (lost && !this.#acceptsLoss(headers)) return',
   ]),
   mutant('a loss that the state counts is a new one', 'memory: nothing is given up', [
     REPLICA,
@@ -301,7 +301,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a view begins without an op that is committed and may be lost', 'memory: to be committed that it lost', [
     QUORUM,
-    'messages.some((m) => m.commitMin >= op && m.lossEpoch >= lossEpoch)',
+    'messages.some((m) => m.commitMin >= op && m.executedEpoch >= lossEpoch)',
     'messages.length > 0',
   ]),
   mutant('who may vote and cannot decide waits for ever', 'memory: nobody can show an op', [
@@ -311,7 +311,76 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('who executed what the others went on without takes their log', 'memory: what the others were told', [
     REPLICA,
-    'if (this.lossEpoch > this.#stateMachine.lossEpoch)',
+    'if (this.#superblock.lossEpochAsked > this.#stateMachine.lossEpoch)',
     'if (this.lossEpoch < 0)',
+  ]),
+  mutant(
+    'votes that tell of a loss count in the middle of taking a checkpoint',
+    'losses: the votes that tell of a loss',
+    [
+      REPLICA,
+      'if (lost && this.#sync.installing) return\n    if (lost && !this.#acceptsLoss(outcome.headers)) return',
+      'if (lost && !this.#acceptsLoss(outcome.headers)) return',
+    ],
+  ),
+  mutant('a log is put together in the middle of taking a checkpoint', 'losses: the last cold vote', [
+    REPLICA,
+    'if (this.#sync.installing) return\n    const enough',
+    'const enough',
+  ]),
+  mutant('who missed a loss holds to what was executed before it', 'losses: position 0, 1 executed', [
+    'consensus/cold-start.ts',
+    'const executed = votes.filter((vote) => vote.executedEpoch === epoch).map((vote) => vote.executed)',
+    'const executed = votes.map((vote) => vote.executed)',
+  ]),
+  mutant('who missed a loss puts a log together', 'losses: position 2, 3 executed', [
+    REPLICA,
+    'if (peer.lossEpoch !== this.#lossesKnown) return peer.lossEpoch < this.#lossesKnown',
+    '',
+  ]),
+  mutant('what a loss took is said to be gone as soon as that is durable', 'losses: position 0, 1 executed', [
+    REPLICA,
+    'if (this.#superblock.lossEpochAsked > this.#stateMachine.lossEpoch)',
+    'if (this.lossEpoch > this.#stateMachine.lossEpoch)',
+  ]),
+  mutant('what was durable before a loss is durable after it', 'losses: a stop in order', [
+    REPLICA,
+    'const durableOp = Math.max(this.#superblock.durableOpAsked, this.#executedAndHeld())',
+    'const durableOp = Math.max(this.#superblock.state.durableOp, this.#executedAndHeld())',
+  ]),
+  mutant('who has a checkpoint of after a loss says that it knows of none', 'losses: and not the news of it', [
+    REPLICA,
+    'setU32(w, FrameAt.ping.lossEpoch, this.#lossesKnown)',
+    'setU32(w, FrameAt.ping.lossEpoch, state.lossEpoch)',
+  ]),
+  mutant('checkpoints are compared with those of another log', 'losses: it is not told that data is wrong', [
+    REPLICA,
+    "    if (this.status !== 'normal') {\n      if (this.status === 'view_change' && this.#logView < view) this.#sendGetView(from, view)",
+    "    this.#compareDigest(w, FrameAt.commit.checkpointOp, FrameAt.commit.digest, from)\n    if (this.status !== 'normal') {\n      if (this.status === 'view_change' && this.#logView < view) this.#sendGetView(from, view)",
+  ]),
+  mutant(
+    'a checkpoint of after a loss vouches for nothing before the news of it',
+    'losses: after a loss: these two go on',
+    [QUORUM, 'm.commitMin >= op && m.executedEpoch >= lossEpoch', 'm.commitMin >= op && m.lossEpoch >= lossEpoch'],
+  ),
+  mutant(
+    'what could not be read when the next view was promised was never there',
+    'recovery: it is not called absent',
+    [REPLICA, 'if (state.lossy || unseen) this.#journal.doubt(op)', 'if (state.lossy) this.#journal.doubt(op)'],
+  ),
+  mutant('a new primary has the time of what it has executed', 'new-primary: time goes on along the log', [
+    REPLICA,
+    'this.#timestamp = Math.max(this.#timestamp, getU64(entry.header, At.prepare.timestamp))',
+    '',
+  ]),
+  mutant(
+    'damage above what was certainly never written ends a replica without others',
+    'alone: certainly never written',
+    [REPLICA, 'if (!lossy && this.#journal.header(op) === null) break', ''],
+  ),
+  mutant('a replica without others waits for them to show what it cannot read', 'alone: is refused, once', [
+    REPLICA,
+    'if (this.replicaCount === 1 && !this.#journal.readable(wanted)) this.#haltUnreadable(op)',
+    '',
   ]),
 ]

@@ -74,7 +74,10 @@ const FORGETS_VIEW = [
     if (!this.#writing) this.#writeStaging()`,
   ],
 ] as const
-const FORGETS_LOG = [['consensus/replica.ts', 'if (allowed && !replaced && !older) continue\n', '']] as const
+const FORGETS_LOG = [
+  ['consensus/replica.ts', 'if (allowed && !replaced && !older) continue\n', ''],
+  ['consensus/replica.ts', 'if (state.lossy || unseen) this.#journal.doubt(op)\n', ''],
+] as const
 
 for (const { defect, changes, invariants, checker } of [
   {

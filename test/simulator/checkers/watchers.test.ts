@@ -162,6 +162,43 @@ test('nacks: who denies what it acknowledged, or what its disk holds', () => {
   assert.equal(checker.nacks, 9)
 })
 
+test('nacks: what was acknowledged counts until the log of a later view has something else in its place', () => {
+  const op = header(3)
+  const votes = vote(4, [op], [0])
+  const acknowledge = (checker: NackChecker, view: number, what: Header): void => {
+    const ok = frame(Command.prepareOk, view)
+    copy128(ok.words, FrameAt.prepareOk.checksum, what, At.checksum)
+    setU64(ok.words, FrameAt.prepareOk.op, 3)
+    checker.onSend(node({ index: 1 }), ok)
+  }
+  const prepare = (author: number, view: number): Message => {
+    const message = frame(Command.prepare, view)
+    message.bytes[At.replica] = author
+    setU64(message.words, At.prepare.op, 3)
+    copy128(message.words, At.checksum, header(3, { name: 9 }), At.checksum)
+    return message
+  }
+  const other = header(3, { name: 9 })
+  // Its own op, or another primary's, of a later view.
+  for (const replace of [
+    (checker: NackChecker) => checker.onSend(node({ index: 1 }), prepare(1, 2)),
+    (checker: NackChecker) => acknowledge(checker, 2, other),
+  ]) {
+    const checker = new NackChecker(never)
+    acknowledge(checker, 1, op)
+    violates('nacks', /replica 1 denies op 3/, () => checker.onSend(node({ index: 1 }), votes))
+    replace(checker)
+    checker.onSend(node({ index: 1 }), votes)
+    // It is back, in the view after.
+    acknowledge(checker, 3, op)
+    violates('nacks', /replica 1 denies op 3/, () => checker.onSend(node({ index: 1 }), votes))
+    // What is passed on, and what comes late, replaces nothing.
+    checker.onSend(node({ index: 1 }), prepare(2, 4))
+    checker.onSend(node({ index: 1 }), prepare(1, 2))
+    violates('nacks', /replica 1 denies op 3/, () => checker.onSend(node({ index: 1 }), votes))
+  }
+})
+
 test('checkpoints: two replicas that differ at the same op', () => {
   const checker = new CheckpointChecker()
   const digest = (n: number): Uint32Array => Uint32Array.of(n, 0, 0, 0)

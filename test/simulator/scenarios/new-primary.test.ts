@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
+import type { Header } from '../../../storage/header.ts'
 import { Cluster } from './scenario.ts'
 
 test('it is a checkpoint behind, within reach of the journals: it catches up and leads', () => {
@@ -203,5 +204,31 @@ test('who is about to lead takes a checkpoint above the first op of its pipeline
     cluster.drop(which, (m) => !passes.includes(m.bytes[At.command] as number))
   cluster.until(() => cluster.replica(b).transferredOp === 32, 'the checkpoint at b')
   cluster.run(500)
+  cluster.expectWhole()
+})
+
+test('time goes on along the log, from what an earlier primary prepared last, committed or not', () => {
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  const base = cluster.request(2)
+  cluster.expectCommit(base, a, b, c)
+  const other = cluster.client()
+  const start = cluster.replica(a).op
+  cluster.expectCommit(start, a, b, c)
+  // The clock of a is ten seconds ahead; its last op is on its way when it goes.
+  cluster.node(a).clock.wallOffset += 10_000_000
+  const pass = cluster.drop({ command: Command.prepareOk })
+  cluster.drop({ from: a, command: Command.commit })
+  cluster.clients[0]?.ask()
+  cluster.until(() => cluster.holds(b, start + 1) && cluster.holds(c, start + 1), 'the op')
+  cluster.crash(a)
+  cluster.expectPrimary(b)
+  assert.ok(cluster.replica(b).commitMin === start && cluster.replica(b).op === start + 1, cluster.describe())
+  // Another client asks before the op is committed in the new view.
+  other.ask()
+  cluster.until(() => cluster.holds(b, start + 2), 'an op of b')
+  const time = (op: number): number => getU64(cluster.node(b).journal?.header(op) as Header, At.prepare.timestamp)
+  pass()
+  assert.ok(time(start + 2) > time(start + 1), `time went back by ${time(start + 1) - time(start + 2)} µs`)
   cluster.expectWhole()
 })

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
+import { checkpointFile } from '../../../storage/checkpoint-store.ts'
 import { Cluster } from './scenario.ts'
 
 /** The third of three is silent, and the head of the second is corrupt after its restart: it waits for a startView. */
@@ -381,5 +382,42 @@ test('a vote that does not know an op is no proof that the op never was: not aft
   cluster.run(3000)
   cluster.restart(a)
   cluster.expectCommit(op + 1, a, b, c)
+  cluster.expectWhole()
+})
+
+test('an op that it could not read when it promised a later view, and can read now: it is not called absent', () => {
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  const base = cluster.request(20)
+  cluster.expectCommit(base, a, b, c)
+  for (const index of [a, b, c]) cluster.until(() => cluster.replica(index).checkpointOp === 16, 'the checkpoint')
+  const { view } = cluster.replica(a)
+  // An op on a and c alone, acknowledged to the client.
+  cluster.drop({ from: a, to: b, command: Command.prepare })
+  cluster.drop({ to: b, command: Command.startView })
+  const op = cluster.request()
+  assert.ok(cluster.holds(c, op))
+  assert.ok(!cluster.holds(b, op))
+  // b goes to the next view; c does not get as far.
+  cluster.slowSuperblock(c, 3000)
+  cluster.isolate(a)
+  cluster.until(() => cluster.node(b).superblock?.state.view === view + 1, 'the next view at b')
+  assert.equal(cluster.node(c).superblock?.state.view, view)
+  cluster.crash(c)
+  cluster.slowSuperblock(c, null)
+  // The disk of c is in a bad way: its checkpoint is damaged, and the last op cannot be read for a while.
+  cluster.node(c).disk.corrupt(checkpointFile(16), 0)
+  cluster.corruptPrepare(c, 15)
+  cluster.unreadable(c, op)
+  cluster.restart(c)
+  assert.equal(cluster.replica(c).status, 'recovering_head')
+  cluster.until(() => cluster.replica(c).transferredOp === 16, 'the checkpoint at c')
+  cluster.until(() => cluster.node(c).superblock?.state.view === view + 1, 'the promise of c')
+  cluster.crash(c)
+  cluster.readable(c, op)
+  cluster.restart(c)
+  cluster.run(1000)
+  cluster.heal()
+  cluster.expectCommit(op, a, b, c)
   cluster.expectWhole()
 })

@@ -1,0 +1,376 @@
+// Durability `memory`, after a loss: one that missed it, or has a checkpoint of after it and has not heard of it yet.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Command } from '../../../src/protocol/frame.ts'
+import { checkpointFile } from '../../../storage/checkpoint-store.ts'
+import { Cluster } from './scenario.ts'
+
+for (const position of [0, 1, 2])
+  for (const [more, end] of [
+    [1, 26],
+    [3, 26],
+    [1, 23],
+  ] as const) {
+    test(`position ${position}, ${more} executed ops of before a loss, ${end} of after it: the next cold start goes on with the log of after the loss`, () => {
+      const cluster = new Cluster({ durability: 'memory' })
+      const c = cluster.roles()[position] as number
+      const others = [0, 1, 2].filter((index) => index !== c)
+      let op = 0
+      while (op < 20) op = cluster.request()
+      cluster.expectCommit(op, 0, 1, 2)
+      cluster.run(500)
+      op = cluster.request(more)
+      cluster.expectCommit(op, c)
+      cluster.isolate(c)
+      cluster.powerOff(...others)
+      for (const index of others) {
+        for (let lost = 21; lost <= op; lost++) cluster.erase(index, lost)
+        cluster.node(index).acceptLoss = true
+      }
+      cluster.restart(...others)
+      cluster.until(() => cluster.world.primary() !== null, 'a primary')
+      for (const client of cluster.clients.slice()) cluster.forget(client)
+      cluster.client()
+      let last = 0
+      while (last < end) last = cluster.request()
+      cluster.expectCommit(last, ...others)
+      cluster.run(1000)
+      assert.ok(others.every((index) => cluster.replica(index).durableOp >= last))
+      // Everything is on both disks.
+      cluster.powerOff(...others)
+      for (const index of others) cluster.node(index).acceptLoss = false
+      cluster.heal()
+      cluster.restart(...others)
+      const lost = cluster.world.loss.lost
+      cluster.run(6000)
+      assert.deepEqual(
+        cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
+        [[c, 'given-up']],
+        cluster.describe(),
+      )
+      cluster.crash(c)
+      cluster.expectCommit(last, ...others)
+      assert.equal(cluster.world.loss.lost, lost)
+    })
+  }
+
+for (const staged of [true, false]) {
+  test(`the last cold vote comes while the coordinator installs a checkpoint of one that is back after all, ${staged ? 'in the superblock' : 'in its file'}`, () => {
+    const cluster = new Cluster({ durability: 'memory' })
+    const [z, b, a] = cluster.roles()
+    let op = 0
+    while (op < 23) op = cluster.request()
+    cluster.expectCommit(op, a, b, z)
+    cluster.run(500)
+    // a is cut off; z and b go on.
+    cluster.isolate(a)
+    while (op < 31) op = cluster.request()
+    cluster.expectCommit(op, b, z)
+    for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: z, command })
+    assert.equal(cluster.request(), 32)
+    cluster.run(100)
+    assert.deepEqual(
+      [z, a, b].map((r) => cluster.replica(r).checkpointOp),
+      [32, 16, 16],
+    )
+    cluster.powerOff(z, b)
+    cluster.crash(a)
+    cluster.heal()
+    // Bit rot at a, so that it does not get beyond its checkpoint by itself; b lost most of what z and it had.
+    cluster.world.promises.rotten.add(`${a} 17`)
+    cluster.corruptPrepare(a, 17)
+    for (let lost = 25; lost <= 32; lost++) cluster.erase(b, lost)
+    for (const index of [a, b]) cluster.node(index).acceptLoss = true
+    const votes = cluster.drop({ to: a, command: Command.coldVote })
+    const bodies = cluster.drop({ to: a, command: Command.prepare })
+    cluster.restart(a, b)
+    cluster.until(() => cluster.logged(a, 'cold-start'), 'the cold start')
+    cluster.run(2500)
+    cluster.drop({ from: z, command: Command.coldStart })
+    if (!staged)
+      cluster.node(a).disk.breaker = {
+        read: () => 'ok',
+        write: () => 'ok',
+        sync: () => 'ok',
+        onDurable: () => {},
+        onStep: () => {},
+        latency: (micros, step) => (step?.op === 'write' && step.file === checkpointFile(32) ? 1_500_000 : micros),
+      }
+    cluster.restart(z)
+    cluster.until(() => cluster.replica(a).transfer?.phase === 'installing', 'the checkpoint at a')
+    if (staged) cluster.slowSuperblock(a, 100)
+    if (staged)
+      cluster.until(() => (cluster.node(a).superblock?.commitMaxAsked ?? 0) >= 32, 'on its way to the superblock')
+    assert.equal(cluster.replica(a).checkpointOp, 16)
+    cluster.drop({ from: z, command: Command.coldVote })
+    votes()
+    cluster.run(1000)
+    if (staged) cluster.slowSuperblock(a, null)
+    bodies()
+    cluster.heal()
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    for (const client of cluster.clients.slice()) cluster.forget(client)
+    cluster.client()
+    cluster.expectWhole()
+    assert.deepEqual([cluster.world.loss.epoch, cluster.world.loss.lost], [1, 0])
+  })
+}
+
+test('the votes that tell of a loss come while the primary-elect is installing a checkpoint of after it', () => {
+  const cluster = new Cluster({ durability: 'memory' })
+  const [, , c] = cluster.roles()
+  let base = 0
+  while (base < 20) base = cluster.request()
+  cluster.expectCommit(base, 0, 1, 2)
+  cluster.run(500)
+  // c hears that more is committed, and does not get it; then the others lose it.
+  const bodies = cluster.drop({ to: c, command: Command.prepare })
+  for (let i = 0; i < 3; i++) cluster.clients[0]?.ask()
+  cluster.until(() => cluster.replica(c).commitMax === base + 3, 'the commit number')
+  cluster.isolate(c)
+  const others = [0, 1, 2].filter((index) => index !== c)
+  cluster.powerOff(...others)
+  for (const index of others) {
+    cluster.erase(index, base + 1, base + 2, base + 3)
+    cluster.node(index).acceptLoss = true
+  }
+  cluster.restart(...others)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  for (const client of cluster.clients.slice()) cluster.forget(client)
+  cluster.client()
+  let op = 0
+  while (op < 31) op = cluster.request()
+  cluster.expectCommit(op, ...others)
+  const a = (cluster.world.primary() as { index: number }).index
+  const b = others.find((index) => index !== a) as number
+  // Only a knows that the op of the next checkpoint is committed.
+  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: a, to: b, command })
+  assert.equal(cluster.request(), 32)
+  cluster.until(() => cluster.replica(a).checkpointOp === 32, 'the checkpoint')
+  assert.equal(cluster.replica(b).commitMax, 31)
+  bodies()
+  cluster.drop({ to: c, command: Command.startView })
+  cluster.drop({ from: a, to: b })
+  const blocks = cluster.drop({ to: c, command: Command.block })
+  const votes = cluster.drop({ command: Command.doViewChange })
+  cluster.world.network.heal()
+  cluster.until(() => cluster.replica(c).tooFarBehind, 'the need of a checkpoint')
+  cluster.until(() => {
+    const { view } = cluster.replica(c)
+    return view % 3 === c && cluster.replica(b).view === view && cluster.node(c).superblock?.state.view === view
+  }, 'a view that c is to lead')
+  blocks()
+  cluster.until(() => cluster.replica(c).transfer?.phase === 'installing', 'the checkpoint at c')
+  cluster.slowSuperblock(c, 100)
+  cluster.until(() => cluster.node(c).superblock?.commitMaxAsked === 32, 'on its way to the superblock')
+  assert.deepEqual([cluster.replica(c).checkpointOp, cluster.replica(c).lossEpoch], [16, 0])
+  assert.equal(cluster.replica(c).view % 3, c)
+  votes()
+  cluster.drop({ from: a })
+  cluster.run(1000)
+  cluster.slowSuperblock(c, null)
+  cluster.heal()
+  cluster.expectCommit(32, 0, 1, 2)
+  cluster.expectWhole()
+  assert.equal(cluster.world.loss.epoch, 1)
+})
+
+test('a stop in order while the news of a loss is on its way to the superblock: what is given up is not missed later', () => {
+  const cluster = new Cluster({ durability: 'memory' })
+  const [, , c] = cluster.roles()
+  const others = [0, 1, 2].filter((index) => index !== c)
+  let op = 0
+  while (op < 20) op = cluster.request()
+  cluster.expectCommit(op, 0, 1, 2)
+  cluster.run(500)
+  while (op < 24) op = cluster.request()
+  cluster.expectCommit(op, c)
+  cluster.stop(c)
+  cluster.powerOff(...others)
+  for (const index of others) {
+    for (let lost = 21; lost <= 24; lost++) cluster.erase(index, lost)
+    cluster.node(index).acceptLoss = true
+  }
+  cluster.restart(...others)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  for (const client of cluster.clients.slice()) cluster.forget(client)
+  cluster.until(() => others.every((index) => cluster.replica(index).commitMin === 21), 'the fence')
+  cluster.isolate(c)
+  cluster.restart(c)
+  assert.equal(cluster.replica(c).commitMin, 20)
+  assert.equal(cluster.node(c).superblock?.state.durableOp, 24)
+  cluster.slowSuperblock(c, 50)
+  cluster.heal()
+  cluster.until(() => cluster.node(c).superblock?.lossEpochAsked === 1, 'the news of the loss')
+  assert.equal(cluster.replica(c).lossEpoch, 0)
+  cluster.stop(c)
+  cluster.slowSuperblock(c, null)
+  cluster.restart(c)
+  cluster.expectCommit(21, c)
+  cluster.run(1000)
+  for (const index of others) cluster.node(index).acceptLoss = false
+  cluster.powerOff(0, 1, 2)
+  cluster.restart(0, 1, 2)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  cluster.client()
+  cluster.expectWhole()
+})
+
+for (const loss of [false, true])
+  test(`an op that one of two lost, and that the checkpoint of the other counts, ${loss ? 'after' : 'without'} a loss: these two go on`, () => {
+    const cluster = new Cluster({ durability: 'memory' })
+    const c = cluster.roles()[2]
+    const others = [0, 1, 2].filter((index) => index !== c)
+    let op = 0
+    while (op < 20) op = cluster.request()
+    cluster.expectCommit(op, 0, 1, 2)
+    cluster.run(500)
+    cluster.crash(c)
+    cluster.node(c).disk.corrupt(checkpointFile(16), 0)
+    cluster.world.promises.rotten.add(`${c} 5`)
+    cluster.corruptPrepare(c, 5)
+    if (loss) {
+      cluster.powerOff(...others)
+      for (const index of others) cluster.node(index).acceptLoss = true
+      cluster.restart(...others)
+      cluster.until(() => cluster.world.primary() !== null, 'a primary')
+      for (const client of cluster.clients.slice()) cluster.forget(client)
+      cluster.client()
+      assert.equal(cluster.world.loss.epoch, 1)
+    }
+    while (op < 31) op = cluster.request()
+    cluster.expectCommit(op, ...others)
+    cluster.run(500)
+    const a = cluster.roles()[0]
+    const b = others.find((index) => index !== a) as number
+    // b acknowledges the next op, loses it, and cannot know that it is committed.
+    const acks = cluster.record({ from: b, to: a, command: Command.prepareOk })
+    const pass = cluster.drop({ from: b, to: a, command: Command.prepareOk })
+    cluster.clients[0]?.ask()
+    cluster.run(20)
+    assert.equal(cluster.replica(b).op, 32)
+    const ack = acks.slice(-1)
+    cluster.powerOff(b)
+    cluster.erase(b, 32)
+    const bodies = cluster.drop({ to: b, command: Command.prepare })
+    cluster.node(b).acceptLoss = false
+    cluster.restart(b)
+    cluster.until(() => cluster.replica(b).status === 'normal' && !cluster.replica(b).lossy, 'the end of the doubt')
+    for (const command of [Command.commit, Command.ping, Command.pong, Command.startView])
+      cluster.drop({ from: a, to: b, command })
+    pass()
+    cluster.replay(ack)
+    cluster.answered()
+    cluster.until(() => cluster.replica(a).checkpointOp === 32, 'the checkpoint at a')
+    assert.deepEqual([cluster.replica(b).op, cluster.replica(b).commitMax, cluster.holds(b, 32)], [32, 31, false])
+    const starts = cluster.drop({ to: c, command: Command.startView })
+    cluster.drop({ from: b, to: c, command: Command.checkpoint })
+    const votes = cluster.drop({ command: Command.doViewChange })
+    cluster.restart(c)
+    cluster.until(() => cluster.replica(c).transferredOp === 32, 'the checkpoint at c')
+    cluster.crash(a)
+    starts()
+    votes()
+    bodies()
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    cluster.expectCommit(32, b, c)
+    assert.equal(cluster.world.loss.epoch, loss ? 1 : 0)
+  })
+
+test('one has a checkpoint of after a loss, and not the news of it; it meets one of before the loss: it does not stop', () => {
+  const cluster = new Cluster({ durability: 'memory', replicas: 5, checkpointInterval: 4, journalSlots: 24 })
+  const [d, a, b, c, e] = cluster.roles() as unknown as [number, number, number, number, number]
+  let op = 0
+  while (op < 9) op = cluster.request()
+  cluster.expectCommit(op, 0, 1, 2, 3, 4)
+  cluster.run(500)
+  cluster.crash(e)
+  cluster.node(e).disk.corrupt(checkpointFile(8), 0)
+  cluster.world.promises.rotten.add(`${e} 6`)
+  cluster.corruptPrepare(e, 6)
+  op = cluster.request()
+  while (op % 4 !== 3) op = cluster.request()
+  cluster.run(300)
+  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: d, command })
+  op = cluster.request()
+  cluster.run(30)
+  assert.deepEqual(
+    [d, a, b, c].map((r) => cluster.replica(r).checkpointOp),
+    [op, op - 4, op - 4, op - 4],
+  )
+  cluster.isolate(d)
+  cluster.powerOff(a, b, c)
+  for (const index of [a, b, c]) {
+    cluster.erase(index, op)
+    cluster.node(index).acceptLoss = true
+  }
+  cluster.heal()
+  cluster.isolate(d)
+  cluster.restart(a, b, c)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  for (const client of cluster.clients.slice()) cluster.forget(client)
+  cluster.until(
+    () => [a, b, c].every((r) => cluster.replica(r).checkpointOp === op),
+    'the checkpoint of after the loss',
+  )
+  cluster.drop({ to: e, command: Command.startView })
+  cluster.restart(e)
+  cluster.until(() => cluster.replica(e).transferredOp === op, 'the checkpoint at e')
+  assert.equal(cluster.replica(e).lossEpoch, 0)
+  // d and e hear each other now.
+  cluster.world.network.heal()
+  for (const r of [a, b, c]) {
+    cluster.drop({ from: d, to: r })
+    cluster.drop({ from: r, to: d })
+  }
+  cluster.run(2000)
+  assert.deepEqual(
+    cluster.world.halts.filter(({ replica }) => replica === e),
+    [],
+  )
+  cluster.heal()
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt of d')
+  assert.deepEqual(
+    cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
+    [[d, 'given-up']],
+  )
+  cluster.crash(d)
+  cluster.client()
+  op = cluster.request(5)
+  cluster.expectCommit(op, a, b, c, e)
+})
+
+test('one that missed a loss hears of checkpoints of after it in commits, and not yet of the loss: it is not told that data is wrong', () => {
+  const cluster = new Cluster({ durability: 'memory', checkpointInterval: 4, journalSlots: 24 })
+  const [d, a, b] = cluster.roles()
+  let op = cluster.request()
+  while (op % 4 !== 3) op = cluster.request()
+  cluster.run(300)
+  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: d, command })
+  op = cluster.request()
+  cluster.run(100)
+  assert.deepEqual(
+    [d, a, b].map((r) => cluster.replica(r).checkpointOp),
+    [op, op - 4, op - 4],
+  )
+  cluster.isolate(d)
+  cluster.powerOff(a, b)
+  for (const index of [a, b]) {
+    cluster.erase(index, op)
+    cluster.node(index).acceptLoss = true
+  }
+  cluster.restart(a, b)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  for (const client of cluster.clients.slice()) cluster.forget(client)
+  cluster.until(() => [a, b].every((r) => cluster.replica(r).checkpointOp === op), 'the checkpoint of after the loss')
+  cluster.heal()
+  cluster.drop({ to: d, command: Command.startView })
+  cluster.run(3000)
+  assert.deepEqual(cluster.world.halts, [])
+  cluster.heal()
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt of d')
+  assert.deepEqual(
+    cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
+    [[d, 'given-up']],
+  )
+})
