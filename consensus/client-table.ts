@@ -111,12 +111,16 @@ export class ClientTable {
     return [...this.#sessions.values()].sort((a, b) => a.session - b.session)
   }
 
-  /** What is known of a request number of this session; without a checksum, whatever its body. */
+  /**
+   * What is known of a request number of this session; without a checksum, whatever its body. One that was refused, perhaps at a door
+   * that knew more or less than this one, stays refused: in the log stands the refusal in place of its body.
+   */
   lookup(session: Session, request: number, bodyChecksum: Uint32Array | null, at: number): Lookup {
     if (request > session.request) return 'new'
     for (const reply of session.replies) {
       if (reply.request !== request) continue
-      return bodyChecksum === null || equal128(reply.bodyChecksum, 0, bodyChecksum, at) ? reply : 'mismatch'
+      const same = bodyChecksum === null || reply.status !== 0 || equal128(reply.bodyChecksum, 0, bodyChecksum, at)
+      return same ? reply : 'mismatch'
     }
     return 'forgotten'
   }

@@ -95,6 +95,8 @@ export class StateSync {
   #now = 0
   /** Segments that are whole and durable here, by name, as far as that. */
   readonly #kept = new Map<string, SegmentSpan>()
+  /** Those of the own checkpoint, as far as that counts them. */
+  readonly #own = new Map<string, SegmentSpan>()
   #serving = 0
 
   constructor(options: StateSyncOptions) {
@@ -129,6 +131,7 @@ export class StateSync {
     this.#above = op
     this.#run += 1
     this.#kept.clear()
+    this.#own.clear()
     this.#options.log.warn('state-transfer', { above: op })
     if (op === 0) return this.#ask()
     const run = this.#run
@@ -139,7 +142,10 @@ export class StateSync {
       const { stateMachine, statePart } = this.#options
       // Without it everything is checked again, which takes longer.
       if (snapshot !== null) {
-        for (const span of stateMachine.segments(statePart(snapshot))) this.#kept.set(span.name, span)
+        for (const span of stateMachine.segments(statePart(snapshot))) {
+          this.#kept.set(span.name, span)
+          this.#own.set(span.name, span)
+        }
       }
       this.#ask()
     })
@@ -269,11 +275,13 @@ export class StateSync {
     this.#phase = 'segments'
     const all = stateMachine.segments(state)
     const missing = all.filter((span) => !isSame(span, this.#kept.get(span.name)))
+    // Until they are whole again they are neither what they were nor this.
+    for (const { name } of missing) this.#kept.delete(name)
     log.info('state-transfer-segments', { op, segments: all.length, missing: missing.length })
     this.#transfer = stateMachine.transfer(missing, {
       blockSize: this.#options.blockSize,
       live: false,
-      kept: (name) => this.#kept.get(name)?.size ?? 0,
+      kept: (name) => this.#own.get(name)?.size ?? 0,
       fetch: (name, position, length) => this.#fetcher.fetch(name, position, length),
       onSpan: (span) => {
         this.#kept.set(span.name, span)

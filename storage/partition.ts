@@ -466,6 +466,8 @@ export class Partition {
 
   /** Somebody came across damage. Only what a durable checkpoint counts can be repaired; the rest is found again once it does. */
   noteDamage(segment: Segment, part: DamagedPart): void {
+    // What led there may be wrong as well: it is read anew.
+    segment.older = null
     if (this.removed) return
     const span = this.durableSpans().find(({ name }) => name === segment.file.name)
     if (span !== undefined) this.#env.onDamage?.(span, part)
@@ -522,7 +524,7 @@ export class Partition {
     at: number,
     done: (result: ReadResult) => void,
   ): void {
-    if (this.#segments.length === 0) return done({ outcome: 'ok', bytes: 0, count: 0, nextOffset: 0 })
+    if (this.#segments.length === 0 || this.removed) return done({ outcome: 'ok', bytes: 0, count: 0, nextOffset: 0 })
     let i = this.#segments.length - 1
     while (i > 0 && (this.#segments[i] as Segment).firstTimestamp >= micros) i -= 1
     const segment = this.#segments[i] as Segment
@@ -569,7 +571,8 @@ export class Partition {
           return 'done'
         }
         if (baseTimestamp(bytes, here) >= micros) {
-          done(baseOffset(bytes, here))
+          // The index leads to a record that is older. One that does not is of another state of the segment.
+          done(at === position && position > 0 ? null : baseOffset(bytes, here))
           return 'done'
         }
         here += length

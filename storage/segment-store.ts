@@ -204,7 +204,8 @@ export class SegmentStore {
       chunk.bytes.set(last.bytes.subarray(last.length - tail, last.length))
     }
     file.chunks.push(chunk)
-    if (last !== undefined) this.#close(last)
+    // It may be the same one, all of it on disk.
+    if (last !== undefined && last !== chunk) this.#close(last)
     return chunk
   }
 

@@ -98,9 +98,16 @@ export class Consumer implements AsyncIterable<PolledMessage> {
   async #store(offset: number): Promise<void> {
     const { stream, topic, partition = 0, name } = this.#options
     if (name === undefined || offset <= this.#stored) return
+    const before = this.#stored
     this.#stored = offset
     const seen = this.#seen === undefined ? {} : { seen: this.#seen }
-    await this.#client.storeOffset({ stream, topic, partition, consumer: name }, offset, seen)
+    try {
+      await this.#client.storeOffset({ stream, topic, partition, consumer: name }, offset, seen)
+    } catch (error) {
+      // It may be asked for again, and is not to be taken for stored then.
+      if (this.#stored === offset) this.#stored = before
+      throw error
+    }
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<PolledMessage> {

@@ -81,6 +81,8 @@ export class Producer {
   #inFlight = 0
   #buffered = 0
   #partitions: Promise<number> | null = null
+  /** Messages that wait for the number of partitions. */
+  readonly #placing = new Set<Promise<void>>()
   #closed = false
   #readyWaiters: (() => void)[] = []
   #idleWaiters: (() => void)[] = []
@@ -114,13 +116,26 @@ export class Producer {
 
   /** Resolves with where the message was stored. The payload may be changed once this returns, unless it has a key. */
   send(message: ProducerMessage): Promise<Stored> {
+    if (this.#closed) return Promise.reject(new GalgoError('closed', 'the producer is closed'))
     if (message.key !== undefined && message.partition === undefined) {
       const key = typeof message.key === 'string' ? utf8Encode(message.key) : message.key
       if (key.length === 0 || key.length > 255)
         return Promise.reject(new GalgoError('invalid-argument', 'a key takes 1 to 255 bytes'))
-      return this.#countPartitions().then((count) => this.#add(message, xxh32(key, 0, key.length, 0) % count))
+      return this.#place(message, key)
     }
     return this.#add(message, message.partition ?? this.#options.partition)
+  }
+
+  #place(message: ProducerMessage, key: Uint8Array): Promise<Stored> {
+    const counted = this.#countPartitions()
+    // Whoever flushes goes on only once the message is in a batch.
+    const stored = counted.then((count) => this.#add(message, xxh32(key, 0, key.length, 0) % count))
+    const placed: Promise<void> = counted.then(
+      () => void this.#placing.delete(placed),
+      () => void this.#placing.delete(placed),
+    )
+    this.#placing.add(placed)
+    return stored
   }
 
   /** Resolves when there is room for more messages. */
@@ -131,6 +146,11 @@ export class Producer {
 
   /** Sends what waits for company, and resolves when everything sent so far is answered, one way or the other. */
   flush(): Promise<void> {
+    if (this.#placing.size > 0) return Promise.all(this.#placing).then(() => this.#flushPlaced())
+    return this.#flushPlaced()
+  }
+
+  #flushPlaced(): Promise<void> {
     for (const batch of this.#open.values()) this.#seal(batch)
     if (this.#inFlight === 0 && this.#sealed.length === 0) return Promise.resolve()
     return new Promise((resolve) => this.#idleWaiters.push(resolve))
@@ -165,7 +185,6 @@ export class Producer {
   }
 
   #add(message: ProducerMessage, target: number | 'balanced'): Promise<Stored> {
-    if (this.#closed) return Promise.reject(new GalgoError('closed', 'the producer is closed'))
     const payload = typeof message.payload === 'string' ? utf8Encode(message.payload) : message.payload
     let headers: Uint8Array | null = null
     try {

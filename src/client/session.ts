@@ -123,6 +123,8 @@ export class Session {
   /** With a server that does not take the connection, ms. */
   #connectMs = CONNECT_MS
   #session = 0
+  /** How often the cluster had lost something when it gave the session. */
+  #lossEpoch = 0
   #userId = 0
   #serverVersion = ''
   #number = 0
@@ -389,10 +391,14 @@ export class Session {
     })
   }
 
-  #onRegistered(reader: Reader): void {
-    const reply = decodeRegisterReply(reader)
-    if (this.#session !== 0 && reply.session !== this.#session) this.#loseSession()
+  #onRegistered(answer: Answer): void {
+    const { lossEpoch } = answer
+    const reply = decodeRegisterReply(answer)
+    // A loss ends all sessions, and the ops that were lost are given anew: the next session may have the number of the one before.
+    const isAnother = reply.session !== this.#session || lossEpoch !== this.#lossEpoch
+    if (this.#session !== 0 && isAnother) this.#loseSession()
     this.#session = reply.session
+    this.#lossEpoch = lossEpoch
     this.#userId = reply.userId
     this.#serverVersion = reply.serverVersion
     this.#failures = 0

@@ -91,19 +91,27 @@ export class DriverDisk implements Disk {
 
   remove(file: FileName, done: DiskDone): void {
     checkName(file)
-    for (const [name, { fd }] of this.#files) {
-      if (name !== file && !name.startsWith(`${file}/`)) continue
-      this.#files.delete(name)
-      this.#driver.closeFile(fd)
-    }
+    this.#closeBelow(file)
     for (const name of this.#entriesSynced.keys()) {
       if (name === file || name.startsWith(`${file}/`)) this.#entriesSynced.delete(name)
     }
     this.#inFlight += 1
     this.#trash.take(this.#pathOf(file)).then(
-      () => this.#finish(0, 'remove', file, done),
+      () => {
+        // Opened once more on the way.
+        this.#closeBelow(file)
+        this.#finish(0, 'remove', file, done)
+      },
       (error: unknown) => this.#finish(this.#errnoOf(error), 'remove', file, done),
     )
+  }
+
+  #closeBelow(file: FileName): void {
+    for (const [name, { fd }] of this.#files) {
+      if (name !== file && !name.startsWith(`${file}/`)) continue
+      this.#files.delete(name)
+      this.#driver.closeFile(fd)
+    }
   }
 
   list(directory: FileName, done: (names: readonly string[]) => void): void {

@@ -40,7 +40,10 @@ export class Trash {
       await mkdir(this.#directory, { recursive: true })
       await rename(path, join(this.#directory, `${this.#life}-${this.#count++}`))
     } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw error
+      const code = systemCode(error)
+      // Where there is no room for a new name, giving it back slowly would never begin.
+      if (code === 'ENOSPC' || code === 'EDQUOT') return await rm(path, { recursive: true, force: true })
+      if (code !== 'ENOENT') throw error
     }
     this.#empty()
   }
@@ -65,13 +68,19 @@ export class Trash {
   }
 
   async #run(): Promise<void> {
+    const stuck = new Set<string>()
     for (;;) {
-      const [name] = await readdir(this.#directory)
+      const name = (await readdir(this.#directory)).find((other) => !stuck.has(other))
       if (name === undefined || this.#closed) return
       const path = join(this.#directory, name)
-      await this.#shrink(path)
-      if (this.#closed) return
-      await rm(path, { recursive: true, force: true })
+      try {
+        await this.#shrink(path)
+        if (this.#closed) return
+        await rm(path, { recursive: true, force: true })
+      } catch (error) {
+        stuck.add(name)
+        this.#log.error('trash-not-emptied', { directory: path, what: messageOf(error) })
+      }
     }
   }
 

@@ -468,7 +468,8 @@ export class Dispatcher implements ReplicaHost {
     if (fault !== Status.ok) {
       // What was executed when it was right has its answer.
       const known = this.#recall(door, message)
-      if (known !== null && known !== 'busy') return
+      if (known === 'busy') return this.#refuse(door, message, echoOf(message), known)
+      if (known !== null) return
       if (!this.#mayRefuse(door, message)) return
       if (!this.#rejects(door, message, fault, operation)) return
     }
@@ -596,7 +597,7 @@ export class Dispatcher implements ReplicaHost {
     const echo = this.#undecided(door, echoOf(message))
     door.undecided.push(echo)
     const known = this.#replica.recall(message)
-    if (known === null || known === 'busy') this.#forgetUndecided(door, echo)
+    if (known === null || known === 'busy') this.#takeBack(door, echo)
     else this.#onOutcome(door, message, echo, known)
     return known
   }
@@ -628,14 +629,9 @@ export class Dispatcher implements ReplicaHost {
     const answered = this.#undecided(door, this.#answeredAs(message, echo))
     // Noted before: the reply may come during the call.
     door.undecided.push(answered)
-    let outcome = this.#replica.submit(message)
-    if (outcome === 'mismatch' && echo.operation === Operation.sendMessages) {
-      // Refused for want of room, by this node or by another one, and repeated now that there is room: the first answer stays.
-      reject(message, Status.cannotAppendMessage, echo.operation)
-      outcome = this.#replica.submit(message)
-    }
+    const outcome = this.#replica.submit(message)
     if (outcome === 'busy') {
-      this.#forgetUndecided(door, answered)
+      this.#takeBack(door, answered)
       return false
     }
     door.prepared = null
@@ -659,11 +655,10 @@ export class Dispatcher implements ReplicaHost {
     if (outcome === 'in-flight') {
       message.unref()
       // One reply answers every repetition.
-      if (door.undecided.filter((other) => sameRequest(other, answered)).length > 1)
-        this.#forgetUndecided(door, answered)
+      if (door.undecided.filter((other) => sameRequest(other, answered)).length > 1) this.#takeBack(door, answered)
       return
     }
-    this.#forgetUndecided(door, answered)
+    this.#takeBack(door, answered)
     if (outcome === 'replied') message.unref()
     else this.#refuse(door, message, answered, outcome)
   }
@@ -690,11 +685,15 @@ export class Dispatcher implements ReplicaHost {
     message.unref()
   }
 
-  /** False when it was not noted. With `op`, of those that have the same number only the one that became that op. */
-  #forgetUndecided(door: Door, request: Numbered, op: number | null = null): boolean {
-    const i = door.undecided.findIndex(
-      (other) => sameRequest(other, request) && (other.numbered || op === null || other.op === op),
-    )
+  /** This very one: others without a number of their own may look the same. */
+  #takeBack(door: Door, noted: Undecided): void {
+    const i = door.undecided.indexOf(noted)
+    if (i >= 0) door.undecided.splice(i, 1)
+  }
+
+  /** False when it was not noted. Of those that have the same number, only the one that became that op. */
+  #forgetUndecided(door: Door, request: Numbered, op: number): boolean {
+    const i = door.undecided.findIndex((other) => sameRequest(other, request) && (other.numbered || other.op === op))
     if (i >= 0) door.undecided.splice(i, 1)
     return i >= 0
   }

@@ -180,4 +180,15 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     'this.#options.somePeer(this.#asked.get(name) ?? -1)',
     'this.#options.somePeer(this.#fetcher.peer)',
   ]),
+  mutant('a file closes the chunk that it has just taken from itself', 'storage/segment-chunks', [
+    'storage/segment-store.ts',
+    'if (last !== undefined && last !== chunk) this.#close(last)',
+    'if (last !== undefined) this.#close(last)',
+  ]),
+  mutant(
+    'what was fetched for another checkpoint is the own one’s',
+    'consensus/state-sync',
+    ['consensus/state-sync.ts', 'for (const { name } of missing) this.#kept.delete(name)', ''],
+    ['consensus/state-sync.ts', 'kept: (name) => this.#own.get(name)', 'kept: (name) => this.#kept.get(name)'],
+  ),
 ]

@@ -374,3 +374,36 @@ test('one that missed a loss hears of checkpoints of after it in commits, and no
     [[d, 'given-up']],
   )
 })
+
+test('after a loss a client may get a session of the number that its lost one had, and its next number is a gap for ever', () => {
+  const cluster = new Cluster({ durability: 'memory' })
+  let op = 0
+  while (op < 20) op = cluster.request()
+  cluster.expectCommit(op, 0, 1, 2)
+  cluster.run(500)
+  op = cluster.request()
+  assert.equal(op, 21)
+  const x = cluster.client()
+  assert.equal(x.session, 22)
+  op = cluster.request(2, x)
+  cluster.expectCommit(op, 0, 1, 2)
+  cluster.powerOff(0, 1, 2)
+  for (const index of [0, 1, 2]) {
+    for (let lost = 21; lost <= op; lost++) cluster.erase(index, lost)
+    cluster.node(index).acceptLoss = true
+  }
+  cluster.restart(0, 1, 2)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  for (const client of cluster.clients.slice()) cluster.forget(client)
+  cluster.run(200)
+  x.register()
+  cluster.run(300)
+  // So a client has to go by the loss epoch of the answer: `test/client/answers.test.ts`.
+  assert.deepEqual([x.session, x.number], [22, 2])
+  x.ask()
+  cluster.run(2000)
+  x.resend()
+  cluster.run(2000)
+  assert.equal(x.unanswered.length, 1)
+  assert.ok(x.refusals.includes('gap'))
+})

@@ -1,0 +1,101 @@
+// Reads by time: of a partition that is removed meanwhile, and by an index that is whole and of another state of its segment, as
+// after a loss, when its write was lost.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { SECTOR_SIZE } from '../../src/protocol/message.ts'
+import { Partition, type PartitionImage, type ReadFrom, type ReadResult } from '../../storage/partition.ts'
+import type { SegmentStore } from '../../storage/segment-store.ts'
+import { sealedBatch } from '../state/prepares.ts'
+import { aligned, checksummer, newSegmentStore, Rig } from './rig.ts'
+
+const DIRECTORY = 'streams/0.1/topics/0.2/partitions/0.3'
+const INDEX = `${DIRECTORY}/00000000000000000000.index`
+
+function make(rig: Rig, image?: PartitionImage): { store: SegmentStore; partition: Partition } {
+  const store = newSegmentStore(rig.disk, 96 * 1024)
+  const env = { store, disk: rig.disk, checksummer, segmentSizeMax: 1 << 30, indexBlock: aligned(SECTOR_SIZE) }
+  return { store, partition: new Partition(env, DIRECTORY, 0, image) }
+}
+
+/** Records of this length, one every `pace` µs; of which another process has read everything that there is. */
+function filled(rig: Rig, length: number, count: number, pace = 10): Partition {
+  const { store, partition } = make(rig)
+  for (let i = 0; i < count; i++) {
+    const batch = sealedBatch([new Uint8Array(length - 304)])
+    while (!store.canAppend()) rig.step()
+    partition.append(batch, 0, batch.length, i * pace)
+  }
+  partition.pad()
+  const dirty = partition.dirtyIndexes()
+  const image = structuredClone(partition.image())
+  assert.equal(
+    rig.result<string>((done) => store.flush(done)),
+    'ok',
+  )
+  for (const index of dirty)
+    assert.equal(
+      rig.result<string>((done) => partition.writeIndex(index, done)),
+      'ok',
+    )
+  return make(rig, image).partition
+}
+
+function writeIndex(rig: Rig, bytes: Uint8Array): void {
+  const block = aligned(SECTOR_SIZE)
+  block.set(bytes.subarray(0, SECTOR_SIZE))
+  assert.equal(
+    rig.result<string>((done) => rig.disk.write(INDEX, 0, block, 0, SECTOR_SIZE, done)),
+    'ok',
+  )
+}
+
+/** The message that it begins with, or why there is none. */
+function firstOf(rig: Rig, partition: Partition, from: ReadFrom): number | string {
+  const { outcome, nextOffset } = rig.result<ReadResult>((done) =>
+    partition.read({ from, count: 1, bytesMax: 99999 }, aligned(128 * 1024), 16, done),
+  )
+  return outcome === 'ok' ? nextOffset - 1 : outcome
+}
+
+test('a read by time of a partition that is removed in the middle of it ends', () => {
+  const rig = new Rig()
+  const { partition } = make(rig, structuredClone(filled(rig, 404, 2).image()))
+  const batch = sealedBatch([new Uint8Array(100)])
+  for (const micros of [30, 40]) partition.append(batch.slice(), 0, batch.length, micros)
+  // What is asked for is in memory only; the index leads to the part on disk.
+  const results: ReadResult[] = []
+  const from = { kind: 'timestamp', micros: 35 } as const
+  partition.read({ from, count: 10, bytesMax: 9999 }, aligned(128 * 1024), 16, (result) => results.push(result))
+  // The topic is deleted or purged.
+  partition.forget()
+  rig.steps(10_000)
+  assert.equal(results.length, 1)
+})
+
+for (const from of [
+  { kind: 'timestamp', micros: 1005 },
+  { kind: 'offset', offset: 101 },
+] as const)
+  test(`an index of another state of its segment, by ${from.kind}: never wrong, and right once the index is`, () => {
+    const other = new Rig()
+    filled(other, 65536, 200)
+    const rig = new Rig()
+    const partition = filled(rig, 32768, 400)
+    const right = rig.disk.contents(INDEX).slice(0, SECTOR_SIZE)
+    writeIndex(rig, other.disk.contents(INDEX))
+    const first = firstOf(rig, partition, from)
+    assert.ok(first === 'failed' || first === 101, `got ${first}`)
+    // As a repair does.
+    writeIndex(rig, right)
+    assert.equal(firstOf(rig, partition, from), 101)
+  })
+
+test('an index of the same records at other times: no message of that time or later is left out', () => {
+  const other = new Rig()
+  filled(other, 65536, 200)
+  const rig = new Rig()
+  const partition = filled(rig, 65536, 200, 20)
+  writeIndex(rig, other.disk.contents(INDEX))
+  const first = firstOf(rig, partition, { kind: 'timestamp', micros: 1005 })
+  assert.ok(first === 'failed' || first === 51, `message ${first}, and 51 was right`)
+})
