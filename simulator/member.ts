@@ -317,6 +317,8 @@ export class SimMember {
         if (linearizable) life.fenced(partition, this.#session.number, since)
         return this.#lost(part, partition)
       }
+      // It is its own again, or was all the time: what it would have stored from before is behind what it gets now.
+      if (part.partitions.includes(partition)) part.former.delete(partition)
       const seen = book.read(partition, body)
       const [first] = seen.records
       const last = seen.records.at(-1)

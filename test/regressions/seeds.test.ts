@@ -147,6 +147,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a ping named the durable view, and what was executed in the next one: the old primary executed an op of its own in that place',
     { steady: undefined },
   ],
+  [
+    50001106,
+    'a simulated member that a node had told too late that a partition was not its own stored what it had got before, after what it got since',
+    { steady: undefined },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
