@@ -33,18 +33,13 @@ test('a single replica: one read of the start is refused, once: it says so and e
   cluster.crash(0)
   const sector = 40 + ((op - 1) % 40) * 2
   let reads = 0
-  cluster.node(0).disk.breaker = {
-    latency: (micros) => micros,
+  cluster.breakDisk(0, {
     read: (step) => {
       if (step.file !== JOURNAL_FILE || step.sector !== sector) return 'ok'
       reads += 1
       return reads === 2 ? 'failed' : 'ok'
     },
-    write: () => 'ok',
-    sync: () => 'ok',
-    onDurable: () => {},
-    onStep: () => {},
-  }
+  })
   cluster.world.restart(0)
   cluster.run(20_000)
   assert.ok(reads >= 2, `${reads} reads`)

@@ -3,6 +3,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Command } from '../../../src/protocol/frame.ts'
 import { checkpointFile } from '../../../storage/checkpoint-store.ts'
+import {
+  checkpointOfOne,
+  forgetClients,
+  goOnWithout,
+  haltsOf,
+  hideProgress,
+  MEMORY,
+  opsFrom,
+  rot,
+  spoilCheckpoint,
+} from './memory-cluster.ts'
 import { Cluster } from './scenario.ts'
 
 for (const position of [0, 1, 2])
@@ -12,27 +23,18 @@ for (const position of [0, 1, 2])
     [1, 23],
   ] as const) {
     test(`position ${position}, ${more} executed ops of before a loss, ${end} of after it: the next cold start goes on with the log of after the loss`, () => {
-      const cluster = new Cluster({ durability: 'memory' })
+      const cluster = new Cluster(MEMORY)
       const c = cluster.roles()[position] as number
       const others = [0, 1, 2].filter((index) => index !== c)
-      let op = 0
-      while (op < 20) op = cluster.request()
+      let op = cluster.requestUpTo(20)
       cluster.expectCommit(op, 0, 1, 2)
       cluster.run(500)
       op = cluster.request(more)
       cluster.expectCommit(op, c)
       cluster.isolate(c)
-      cluster.powerOff(...others)
-      for (const index of others) {
-        for (let lost = 21; lost <= op; lost++) cluster.erase(index, lost)
-        cluster.node(index).acceptLoss = true
-      }
-      cluster.restart(...others)
-      cluster.until(() => cluster.world.primary() !== null, 'a primary')
-      for (const client of cluster.clients.slice()) cluster.forget(client)
+      goOnWithout(cluster, opsFrom(21, op), ...others)
       cluster.client()
-      let last = 0
-      while (last < end) last = cluster.request()
+      const last = cluster.requestUpTo(end)
       cluster.expectCommit(last, ...others)
       cluster.run(1000)
       assert.ok(others.every((index) => cluster.replica(index).durableOp >= last))
@@ -43,11 +45,7 @@ for (const position of [0, 1, 2])
       cluster.restart(...others)
       const lost = cluster.world.loss.lost
       cluster.run(6000)
-      assert.deepEqual(
-        cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
-        [[c, 'given-up']],
-        cluster.describe(),
-      )
+      assert.deepEqual(haltsOf(cluster), [[c, 'given-up']], cluster.describe())
       cluster.crash(c)
       cluster.expectCommit(last, ...others)
       assert.equal(cluster.world.loss.lost, lost)
@@ -56,17 +54,16 @@ for (const position of [0, 1, 2])
 
 for (const staged of [true, false]) {
   test(`the last cold vote comes while the coordinator installs a checkpoint of one that is back after all, ${staged ? 'in the superblock' : 'in its file'}`, () => {
-    const cluster = new Cluster({ durability: 'memory' })
+    const cluster = new Cluster(MEMORY)
     const [z, b, a] = cluster.roles()
-    let op = 0
-    while (op < 23) op = cluster.request()
+    let op = cluster.requestUpTo(23)
     cluster.expectCommit(op, a, b, z)
     cluster.run(500)
     // a is cut off; z and b go on.
     cluster.isolate(a)
-    while (op < 31) op = cluster.request()
+    op = cluster.requestUpTo(31)
     cluster.expectCommit(op, b, z)
-    for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: z, command })
+    hideProgress(cluster, z)
     assert.equal(cluster.request(), 32)
     cluster.run(100)
     assert.deepEqual(
@@ -77,9 +74,8 @@ for (const staged of [true, false]) {
     cluster.crash(a)
     cluster.heal()
     // Bit rot at a, so that it does not get beyond its checkpoint by itself; b lost most of what z and it had.
-    cluster.world.promises.rotten.add(`${a} 17`)
-    cluster.corruptPrepare(a, 17)
-    for (let lost = 25; lost <= 32; lost++) cluster.erase(b, lost)
+    rot(cluster, a, 17)
+    cluster.erase(b, ...opsFrom(25, 32))
     for (const index of [a, b]) cluster.node(index).acceptLoss = true
     const votes = cluster.drop({ to: a, command: Command.coldVote })
     const bodies = cluster.drop({ to: a, command: Command.prepare })
@@ -87,15 +83,7 @@ for (const staged of [true, false]) {
     cluster.until(() => cluster.logged(a, 'cold-start'), 'the cold start')
     cluster.run(2500)
     cluster.drop({ from: z, command: Command.coldStart })
-    if (!staged)
-      cluster.node(a).disk.breaker = {
-        read: () => 'ok',
-        write: () => 'ok',
-        sync: () => 'ok',
-        onDurable: () => {},
-        onStep: () => {},
-        latency: (micros, step) => (step?.op === 'write' && step.file === checkpointFile(32) ? 1_500_000 : micros),
-      }
+    if (!staged) cluster.slowWrites(a, checkpointFile(32), 1500)
     cluster.restart(z)
     cluster.until(() => cluster.replica(a).transfer?.phase === 'installing', 'the checkpoint at a')
     if (staged) cluster.slowSuperblock(a, 100)
@@ -109,7 +97,7 @@ for (const staged of [true, false]) {
     bodies()
     cluster.heal()
     cluster.until(() => cluster.world.primary() !== null, 'a primary')
-    for (const client of cluster.clients.slice()) cluster.forget(client)
+    forgetClients(cluster)
     cluster.client()
     cluster.expectWhole()
     assert.deepEqual([cluster.world.loss.epoch, cluster.world.loss.lost], [1, 0])
@@ -117,10 +105,9 @@ for (const staged of [true, false]) {
 }
 
 test('the votes that tell of a loss come while the primary-elect is installing a checkpoint of after it', () => {
-  const cluster = new Cluster({ durability: 'memory' })
+  const cluster = new Cluster(MEMORY)
   const [, , c] = cluster.roles()
-  let base = 0
-  while (base < 20) base = cluster.request()
+  const base = cluster.requestUpTo(20)
   cluster.expectCommit(base, 0, 1, 2)
   cluster.run(500)
   // c hears that more is committed, and does not get it; then the others lose it.
@@ -129,22 +116,14 @@ test('the votes that tell of a loss come while the primary-elect is installing a
   cluster.until(() => cluster.replica(c).commitMax === base + 3, 'the commit number')
   cluster.isolate(c)
   const others = [0, 1, 2].filter((index) => index !== c)
-  cluster.powerOff(...others)
-  for (const index of others) {
-    cluster.erase(index, base + 1, base + 2, base + 3)
-    cluster.node(index).acceptLoss = true
-  }
-  cluster.restart(...others)
-  cluster.until(() => cluster.world.primary() !== null, 'a primary')
-  for (const client of cluster.clients.slice()) cluster.forget(client)
+  goOnWithout(cluster, opsFrom(base + 1, base + 3), ...others)
   cluster.client()
-  let op = 0
-  while (op < 31) op = cluster.request()
+  const op = cluster.requestUpTo(31)
   cluster.expectCommit(op, ...others)
   const a = (cluster.world.primary() as { index: number }).index
   const b = others.find((index) => index !== a) as number
   // Only a knows that the op of the next checkpoint is committed.
-  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: a, to: b, command })
+  hideProgress(cluster, a, b)
   assert.equal(cluster.request(), 32)
   cluster.until(() => cluster.replica(a).checkpointOp === 32, 'the checkpoint')
   assert.equal(cluster.replica(b).commitMax, 31)
@@ -176,24 +155,16 @@ test('the votes that tell of a loss come while the primary-elect is installing a
 })
 
 test('a stop in order while the news of a loss is on its way to the superblock: what is given up is not missed later', () => {
-  const cluster = new Cluster({ durability: 'memory' })
+  const cluster = new Cluster(MEMORY)
   const [, , c] = cluster.roles()
   const others = [0, 1, 2].filter((index) => index !== c)
-  let op = 0
-  while (op < 20) op = cluster.request()
+  let op = cluster.requestUpTo(20)
   cluster.expectCommit(op, 0, 1, 2)
   cluster.run(500)
-  while (op < 24) op = cluster.request()
+  op = cluster.requestUpTo(24)
   cluster.expectCommit(op, c)
   cluster.stop(c)
-  cluster.powerOff(...others)
-  for (const index of others) {
-    for (let lost = 21; lost <= 24; lost++) cluster.erase(index, lost)
-    cluster.node(index).acceptLoss = true
-  }
-  cluster.restart(...others)
-  cluster.until(() => cluster.world.primary() !== null, 'a primary')
-  for (const client of cluster.clients.slice()) cluster.forget(client)
+  goOnWithout(cluster, opsFrom(21, 24), ...others)
   cluster.until(() => others.every((index) => cluster.replica(index).commitMin === 21), 'the fence')
   cluster.isolate(c)
   cluster.restart(c)
@@ -218,27 +189,20 @@ test('a stop in order while the news of a loss is on its way to the superblock: 
 
 for (const loss of [false, true])
   test(`an op that one of two lost, and that the checkpoint of the other counts, ${loss ? 'after' : 'without'} a loss: these two go on`, () => {
-    const cluster = new Cluster({ durability: 'memory' })
+    const cluster = new Cluster(MEMORY)
     const c = cluster.roles()[2]
     const others = [0, 1, 2].filter((index) => index !== c)
-    let op = 0
-    while (op < 20) op = cluster.request()
+    let op = cluster.requestUpTo(20)
     cluster.expectCommit(op, 0, 1, 2)
     cluster.run(500)
     cluster.crash(c)
-    cluster.node(c).disk.corrupt(checkpointFile(16), 0)
-    cluster.world.promises.rotten.add(`${c} 5`)
-    cluster.corruptPrepare(c, 5)
+    spoilCheckpoint(cluster, c, 16, 5)
     if (loss) {
-      cluster.powerOff(...others)
-      for (const index of others) cluster.node(index).acceptLoss = true
-      cluster.restart(...others)
-      cluster.until(() => cluster.world.primary() !== null, 'a primary')
-      for (const client of cluster.clients.slice()) cluster.forget(client)
+      goOnWithout(cluster, [], ...others)
       cluster.client()
       assert.equal(cluster.world.loss.epoch, 1)
     }
-    while (op < 31) op = cluster.request()
+    op = cluster.requestUpTo(31)
     cluster.expectCommit(op, ...others)
     cluster.run(500)
     const a = cluster.roles()[0]
@@ -256,8 +220,8 @@ for (const loss of [false, true])
     cluster.node(b).acceptLoss = false
     cluster.restart(b)
     cluster.until(() => cluster.replica(b).status === 'normal' && !cluster.replica(b).lossy, 'the end of the doubt')
-    for (const command of [Command.commit, Command.ping, Command.pong, Command.startView])
-      cluster.drop({ from: a, to: b, command })
+    hideProgress(cluster, a, b)
+    cluster.drop({ from: a, to: b, command: Command.startView })
     pass()
     cluster.replay(ack)
     cluster.answered()
@@ -278,37 +242,17 @@ for (const loss of [false, true])
   })
 
 test('one has a checkpoint of after a loss, and not the news of it; it meets one of before the loss: it does not stop', () => {
-  const cluster = new Cluster({ durability: 'memory', replicas: 5, checkpointInterval: 4, journalSlots: 24 })
+  const cluster = new Cluster({ ...MEMORY, replicas: 5, checkpointInterval: 4, journalSlots: 24 })
   const [d, a, b, c, e] = cluster.roles() as unknown as [number, number, number, number, number]
-  let op = 0
-  while (op < 9) op = cluster.request()
+  let op = cluster.requestUpTo(9)
   cluster.expectCommit(op, 0, 1, 2, 3, 4)
   cluster.run(500)
   cluster.crash(e)
-  cluster.node(e).disk.corrupt(checkpointFile(8), 0)
-  cluster.world.promises.rotten.add(`${e} 6`)
-  cluster.corruptPrepare(e, 6)
-  op = cluster.request()
-  while (op % 4 !== 3) op = cluster.request()
-  cluster.run(300)
-  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: d, command })
-  op = cluster.request()
-  cluster.run(30)
-  assert.deepEqual(
-    [d, a, b, c].map((r) => cluster.replica(r).checkpointOp),
-    [op, op - 4, op - 4, op - 4],
-  )
-  cluster.isolate(d)
-  cluster.powerOff(a, b, c)
-  for (const index of [a, b, c]) {
-    cluster.erase(index, op)
-    cluster.node(index).acceptLoss = true
-  }
+  spoilCheckpoint(cluster, e, 8, 6)
+  op = checkpointOfOne(cluster, [a, b, c], 30)
   cluster.heal()
   cluster.isolate(d)
-  cluster.restart(a, b, c)
-  cluster.until(() => cluster.world.primary() !== null, 'a primary')
-  for (const client of cluster.clients.slice()) cluster.forget(client)
+  goOnWithout(cluster, [op], a, b, c)
   cluster.until(
     () => [a, b, c].every((r) => cluster.replica(r).checkpointOp === op),
     'the checkpoint of after the loss',
@@ -330,10 +274,7 @@ test('one has a checkpoint of after a loss, and not the news of it; it meets one
   )
   cluster.heal()
   cluster.until(() => cluster.world.halts.length > 0, 'the halt of d')
-  assert.deepEqual(
-    cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
-    [[d, 'given-up']],
-  )
+  assert.deepEqual(haltsOf(cluster), [[d, 'given-up']])
   cluster.crash(d)
   cluster.client()
   op = cluster.request(5)
@@ -341,27 +282,11 @@ test('one has a checkpoint of after a loss, and not the news of it; it meets one
 })
 
 test('one that missed a loss hears of checkpoints of after it in commits, and not yet of the loss: it is not told that data is wrong', () => {
-  const cluster = new Cluster({ durability: 'memory', checkpointInterval: 4, journalSlots: 24 })
+  const cluster = new Cluster({ ...MEMORY, checkpointInterval: 4, journalSlots: 24 })
   const [d, a, b] = cluster.roles()
-  let op = cluster.request()
-  while (op % 4 !== 3) op = cluster.request()
-  cluster.run(300)
-  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: d, command })
-  op = cluster.request()
-  cluster.run(100)
-  assert.deepEqual(
-    [d, a, b].map((r) => cluster.replica(r).checkpointOp),
-    [op, op - 4, op - 4],
-  )
+  const op = checkpointOfOne(cluster, [a, b])
   cluster.isolate(d)
-  cluster.powerOff(a, b)
-  for (const index of [a, b]) {
-    cluster.erase(index, op)
-    cluster.node(index).acceptLoss = true
-  }
-  cluster.restart(a, b)
-  cluster.until(() => cluster.world.primary() !== null, 'a primary')
-  for (const client of cluster.clients.slice()) cluster.forget(client)
+  goOnWithout(cluster, [op], a, b)
   cluster.until(() => [a, b].every((r) => cluster.replica(r).checkpointOp === op), 'the checkpoint of after the loss')
   cluster.heal()
   cluster.drop({ to: d, command: Command.startView })
@@ -369,16 +294,12 @@ test('one that missed a loss hears of checkpoints of after it in commits, and no
   assert.deepEqual(cluster.world.halts, [])
   cluster.heal()
   cluster.until(() => cluster.world.halts.length > 0, 'the halt of d')
-  assert.deepEqual(
-    cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
-    [[d, 'given-up']],
-  )
+  assert.deepEqual(haltsOf(cluster), [[d, 'given-up']])
 })
 
 test('after a loss a client may get a session of the number that its lost one had, and its next number is a gap for ever', () => {
-  const cluster = new Cluster({ durability: 'memory' })
-  let op = 0
-  while (op < 20) op = cluster.request()
+  const cluster = new Cluster(MEMORY)
+  let op = cluster.requestUpTo(20)
   cluster.expectCommit(op, 0, 1, 2)
   cluster.run(500)
   op = cluster.request()
@@ -387,14 +308,7 @@ test('after a loss a client may get a session of the number that its lost one ha
   assert.equal(x.session, 22)
   op = cluster.request(2, x)
   cluster.expectCommit(op, 0, 1, 2)
-  cluster.powerOff(0, 1, 2)
-  for (const index of [0, 1, 2]) {
-    for (let lost = 21; lost <= op; lost++) cluster.erase(index, lost)
-    cluster.node(index).acceptLoss = true
-  }
-  cluster.restart(0, 1, 2)
-  cluster.until(() => cluster.world.primary() !== null, 'a primary')
-  for (const client of cluster.clients.slice()) cluster.forget(client)
+  goOnWithout(cluster, opsFrom(21, op), 0, 1, 2)
   cluster.run(200)
   x.register()
   cluster.run(300)

@@ -73,17 +73,9 @@ test('a sync fails, and what it covered counts as clean from then on: it is not 
   const cluster = new Cluster()
   const [a, b, c] = cluster.roles()
   cluster.expectCommit(cluster.request(3), a, b, c)
-  const { disk } = cluster.node(b)
   const said = cluster.record({ from: b, command: Command.prepareOk })
   let fails = 1
-  disk.breaker = {
-    latency: (micros) => micros,
-    read: () => 'ok',
-    write: () => 'ok',
-    sync: ({ file }) => (file === JOURNAL_FILE && fails-- > 0 ? 'forgotten' : 'ok'),
-    onDurable: () => {},
-    onStep: () => {},
-  }
+  cluster.breakDisk(b, { sync: ({ file }) => (file === JOURNAL_FILE && fails-- > 0 ? 'forgotten' : 'ok') })
   const op = cluster.request()
   cluster.until(() => cluster.world.halts.length > 0, 'the halt')
   assert.deepEqual(

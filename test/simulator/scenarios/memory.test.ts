@@ -3,18 +3,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Command } from '../../../src/protocol/frame.ts'
-import { checkpointFile } from '../../../storage/checkpoint-store.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
-import { Cluster, type ClusterOptions } from './scenario.ts'
+import { checkpointOfOne, forgetClients, goOnWithout, haltsOf, MEMORY, spoilCheckpoint } from './memory-cluster.ts'
+import { Cluster } from './scenario.ts'
 import type { ScenarioClient } from './scenario-client.ts'
 
-const MEMORY: ClusterOptions = { durability: 'memory' }
 /** So long a replica that lost its power is in doubt, at most, while a primary leads that can tell it what it missed. */
 const LIMBO_MICROS = 500_000
 
 /** Sessions end with what they may have been told: everybody asks for another one. */
 function renewSessions(cluster: Cluster): void {
-  for (const client of cluster.clients.slice()) cluster.forget(client)
+  forgetClients(cluster)
   cluster.client()
 }
 
@@ -26,22 +25,6 @@ function expectLosses(cluster: Cluster, epoch: number): void {
     // And the state tells of it, which is what readers hear.
     assert.equal(machine?.lossEpoch, epoch)
   }
-}
-
-/** Every fourth op is a checkpoint: only the primary has executed this one, so only its checkpoint counts it. */
-function checkpointOfOne(cluster: Cluster): { a: number; b: number; c: number; op: number } {
-  const [a, b, c] = cluster.roles()
-  let op = cluster.request()
-  while (op % 4 !== 3) op = cluster.request()
-  cluster.run(300)
-  for (const command of [Command.commit, Command.ping, Command.pong]) cluster.drop({ from: a, command })
-  op = cluster.request()
-  cluster.run(100)
-  assert.deepEqual(
-    [a, b, c].map((index) => cluster.replica(index).checkpointOp),
-    [op, op - 4, op - 4],
-  )
-  return { a, b, c, op }
 }
 
 test('nothing is synced on the way to an acknowledgement, and everything soon after', () => {
@@ -471,17 +454,14 @@ test('a replica that executed what the others were told to go on without stops, 
     cluster.until(() => cluster.world.halts.length > 0, 'the halt')
     cluster.crash(c)
     cluster.request(20)
-    assert.deepEqual(
-      cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
-      [[c, 'given-up']],
-      `after ${more} more ops`,
-    )
+    assert.deepEqual(haltsOf(cluster), [[c, 'given-up']], `after ${more} more ops`)
   }
 })
 
 test('a replica whose checkpoint counts what the others were told to go on without stops, when it takes theirs', () => {
   const cluster = new Cluster({ ...MEMORY, checkpointInterval: 4, journalSlots: 24 })
-  const { a, b, c, op } = checkpointOfOne(cluster)
+  const [a, b, c] = cluster.roles()
+  const op = checkpointOfOne(cluster, [b, c])
   cluster.crash(a)
   cluster.powerOff(b, c)
   for (const index of [b, c]) {
@@ -499,15 +479,13 @@ test('a replica whose checkpoint counts what the others were told to go on witho
   assert.ok(cluster.logged(a, 'state-transfer-checkpoint'), cluster.describe())
   cluster.crash(a)
   cluster.request(20)
-  assert.deepEqual(
-    cluster.world.halts.map(({ replica, reason }) => [replica, reason]),
-    [[a, 'given-up']],
-  )
+  assert.deepEqual(haltsOf(cluster), [[a, 'given-up']])
 })
 
 test('all lose power, and the newest checkpoint is damaged: the others, who have the ops of it, go on without it', () => {
   const cluster = new Cluster({ ...MEMORY, checkpointInterval: 4, journalSlots: 24 })
-  const { a, b, c, op } = checkpointOfOne(cluster)
+  const [a, b, c] = cluster.roles()
+  const op = checkpointOfOne(cluster, [b, c])
   cluster.powerOff(a, b, c)
   cluster.node(a).disk.corrupt(`checkpoint.${op}`, 0)
   cluster.heal()
@@ -640,18 +618,9 @@ test('what is still on its way to a disk is not shown before it is there: all wo
       cluster.request(3)
       cluster.run(500)
       // The write of the next op takes its time there.
-      let hangs = true
-      const { disk } = cluster.node(shower)
-      disk.breaker = {
-        read: () => 'ok',
-        write: () => 'ok',
-        sync: () => 'ok',
-        onDurable: () => {},
-        onStep: () => {},
-        latency: (micros, step) => (hangs && step?.op === 'write' && step.file === JOURNAL_FILE ? 8_000_000 : micros),
-      }
+      cluster.slowWrites(shower, JOURNAL_FILE, 8000)
       const op = cluster.request()
-      hangs = false
+      cluster.slowWrites(shower, JOURNAL_FILE, null)
       cluster.powerOff(...others)
       for (const index of others) cluster.erase(index, op)
       const bodies = cluster.drop({ from: shower, command: Command.prepare })
@@ -703,25 +672,17 @@ test('an op that a view change dropped does not come back in the place of one th
 function awayDuringLoss() {
   const cluster = new Cluster(MEMORY)
   const [a, b, c] = cluster.roles()
-  let base = 0
-  while (base < 20) base = cluster.request()
+  const base = cluster.requestUpTo(20)
   cluster.expectCommit(base, a, b, c)
   cluster.run(500)
   cluster.crash(c)
-  cluster.node(c).disk.corrupt(checkpointFile(16), 0)
-  cluster.world.promises.rotten.add(`${c} 5`)
-  cluster.corruptPrepare(c, 5)
+  spoilCheckpoint(cluster, c, 16, 5)
   const starts = cluster.record({ to: c, command: Command.startView })
-  cluster.powerOff(a, b)
-  for (const index of [a, b]) cluster.node(index).acceptLoss = true
-  cluster.restart(a, b)
-  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  goOnWithout(cluster, [], a, b)
   assert.equal(cluster.world.loss.epoch, 1)
   const first = starts.slice(0, 1)
-  for (const client of cluster.clients.slice()) cluster.forget(client)
   cluster.client()
-  let op = 0
-  while (op < 34) op = cluster.request()
+  const op = cluster.requestUpTo(34)
   cluster.expectCommit(op, a, b)
   cluster.until(() => [a, b].every((index) => cluster.replica(index).checkpointOp === 32), 'the checkpoint')
   cluster.drop({ to: c, command: Command.startView })

@@ -162,8 +162,7 @@ test('all that a primary sends is lost, and all that it is sent arrives: it is r
 test('who is about to lead takes a checkpoint above the first op of its pipeline: what is in it needs nobody any more', () => {
   const cluster = new Cluster()
   const [a, b, c] = cluster.roles()
-  let base = 0
-  while (base < 31) base = cluster.request()
+  cluster.requestUpTo(31)
   cluster.expectCommit(31, a, b, c)
   // Op 32 is committed, and c has its checkpoint; a has not yet, and b does not know of it.
   cluster.slowSuperblock(a, 3000)

@@ -9,6 +9,7 @@ import type { Replica } from '../../../consensus/replica.ts'
 import type { SimClient } from '../../../simulator/client.ts'
 import { Ledger } from '../../../simulator/ledger.ts'
 import type { SimNode } from '../../../simulator/node.ts'
+import type { DiskBreaker } from '../../../simulator/virtual-disk.ts'
 import { CALM_DISK, CALM_NETWORK, World } from '../../../simulator/world.ts'
 import { commandOf } from '../../../src/protocol/frame.ts'
 import { type Message, SECTOR_SIZE } from '../../../src/protocol/message.ts'
@@ -133,6 +134,13 @@ export class Cluster {
       this.answered(client)
     }
     return client.answers.get(client.number)?.op ?? 0
+  }
+
+  /** One request after the other, up to the one that becomes this op, or a later one. Which it is. */
+  requestUpTo(op: number): number {
+    let last = this.request()
+    while (last < op) last = this.request()
+    return last
   }
 
   /** Waits, sending again now and then, until the client has all its answers. */
@@ -308,19 +316,30 @@ export class Cluster {
 
   // ---- disks ----------------------------------------------------------------------------------------------------------
 
-  /** From now on a write of its superblock takes this long; `null`: as long as usual. */
-  slowSuperblock(index: number, ms: number | null): void {
+  /** A disk that does as it is told, but for this. */
+  breakDisk(index: number, how: Partial<DiskBreaker>): void {
     this.node(index).disk.breaker = {
-      latency: (micros, step) =>
-        ms !== null && step?.op === 'write' && step.file === SUPERBLOCK_FILE ? ms * MS : micros,
+      latency: (micros) => micros,
       read: () => 'ok',
       write: () => 'ok',
       sync: () => 'ok',
       onDurable: () => {},
       onStep: () => {},
+      ...how,
     }
   }
 
+  /** From now on a write of its superblock takes this long; `null`: as long as usual. */
+  slowSuperblock(index: number, ms: number | null): void {
+    this.slowWrites(index, SUPERBLOCK_FILE, ms)
+  }
+
+  /** The same of any file; all others are as usual. */
+  slowWrites(index: number, file: string, ms: number | null): void {
+    this.breakDisk(index, {
+      latency: (micros, step) => (ms !== null && step?.op === 'write' && step.file === file ? ms * MS : micros),
+    })
+  }
   /** Bit rot in the prepare of `op`. */
   corruptPrepare(index: number, ...ops: number[]): void {
     for (const op of ops) this.node(index).disk.corrupt(JOURNAL_FILE, this.#prepareSector(op))

@@ -259,8 +259,7 @@ function headless() {
   const head = cluster.replica(d).op
   cluster.crash(d)
   cluster.lose(d, head)
-  let base = 0
-  while (base < 62) base = cluster.request()
+  const base = cluster.requestUpTo(62)
   cluster.expectCommit(base, a, b, c, e)
   assert.equal(base, 62)
   cluster.isolate(a)
@@ -332,8 +331,7 @@ test('a checkpoint whose last op is of an older view than the one that committed
   }
   const first = only(a)
   const second = only(b)
-  let base = 0
-  while (base < 31) base = cluster.request()
+  cluster.requestUpTo(31)
   cluster.expectCommit(31, ...all)
   const { view } = cluster.replica(a)
   // The first view: op 32 on a and e.
