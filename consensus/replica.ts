@@ -345,6 +345,8 @@ export class Replica implements ReplicaPort {
   #repairs: RepairRequest[] = []
   #repairReads = 0
   #halted = false
+  /** It ends in order, and syncs what it has for the last time. */
+  #closing = false
   #wasPrimary = false
 
   constructor(options: ReplicaOptions) {
@@ -452,7 +454,7 @@ export class Replica implements ReplicaPort {
     this.#lazy = g.durability === 'memory'
     this.#boot = options.boot ?? new Uint32Array(4)
     this.#acceptLoss = options.acceptLoss ?? false
-    this.#journal.onFault = (what) => this.#halt('disk', what)
+    this.#journal.onFault = (what) => this.#onJournalFault(what)
     this.#superblock.onFault = (what) => this.#halt('disk', what)
   }
 
@@ -612,9 +614,10 @@ export class Replica implements ReplicaPort {
     const openJournal = (): void => {
       if (!this.#lazy) return this.#journal.open(state.checkpointHeader, () => this.#openLog(done))
       // An end in order, or of the process alone, loses nothing that was written; an end of the machine may.
-      const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))
+      const sameBoot = equal128(state.boot, 0, this.#boot, 0)
+      const lossy = state.lossy || !(state.clean || sameBoot)
       this.#superblock.update({ clean: false, lossy, boot: this.#boot }, () =>
-        this.#journal.open(state.checkpointHeader, () => this.#openLog(done), lossy),
+        this.#journal.open(state.checkpointHeader, () => this.#openLog(done), { lossy, again: lossy && sameBoot }),
       )
     }
     if (state.checkpointOp === 0) openJournal()
@@ -815,9 +818,27 @@ export class Replica implements ReplicaPort {
     this.#halt('disk', what)
   }
 
+  /**
+   * What a refused sync was about may be gone, also from what readers see, and no later sync covers it. With durability `memory` some
+   * of it was acknowledged: the next start is one after a loss, whether or not it is of the same boot.
+   */
+  #onJournalFault(what: string): void {
+    if (!this.#lazy) return this.#halt('disk', what)
+    if (this.#halted && !this.#closing) return
+    this.#halted = true
+    this.#closing = false
+    const end = (): void => this.#end('disk', what)
+    this.#superblock.onFault = end
+    this.#superblock.update({ lossy: true }, end)
+  }
+
   #halt(reason: Halt, what: string): void {
     if (this.#halted) return
     this.#halted = true
+    this.#end(reason, what)
+  }
+
+  #end(reason: Halt, what: string): void {
     this.#log.error('halted', { reason, what })
     this.#host.onHalt(reason, what)
   }
@@ -2661,6 +2682,7 @@ export class Replica implements ReplicaPort {
   close(done: () => void): void {
     if (!this.#lazy || this.#halted || this.status === 'recovering') return done()
     this.#halted = true
+    this.#closing = true
     this.#journal.drain(() => {
       // All that is executed is on this disk now, and has to be there after whatever comes next.
       const durableOp = Math.max(this.#superblock.durableOpAsked, this.#executedAndHeld())

@@ -25,9 +25,9 @@ export type ReadFate = 'ok' | 'failed' | 'stale' | { readonly from: number }
 export type WriteFate = 'ok' | 'failed' | 'full' | 'lost' | { readonly at: number }
 /**
  * A sync that fails leaves to chance what it covered; one that is `forgotten` fails as well, and what it covered counts as clean from
- * then on: readers see it, and no later sync covers it. `lies` says "done" of sectors that stay volatile.
+ * then on: readers see it, and no later sync covers it; `dropped`: nor do readers. `lies` says "done" of sectors that stay volatile.
  */
-export type SyncFate = 'ok' | 'failed' | 'forgotten' | { readonly lies: (sector: number) => boolean }
+export type SyncFate = 'ok' | 'failed' | 'forgotten' | 'dropped' | { readonly lies: (sector: number) => boolean }
 
 /** What is asked of a disk, in whole sectors. */
 export interface DiskStep {
@@ -200,6 +200,10 @@ export class VirtualDisk implements Disk {
       covered.sectors.forEach((sector, i) => {
         const number = covered.numbers[i] as number
         if (fate === 'forgotten' && f.volatile.get(number) === sector) f.clean.add(number)
+        if (fate === 'dropped') {
+          if (f.volatile.get(number) === sector) drop(f.volatile, number)
+          return sector.giveBack()
+        }
         const lands = typeof fate === 'object' ? !fate.lies(number) : fate === 'ok' || this.#random.chance(0.5)
         if (!lands) return sector.giveBack()
         f.existsDurably = true
@@ -207,7 +211,7 @@ export class VirtualDisk implements Disk {
         if (!f.wrong.has(number)) this.breaker?.onDurable(file, number)
         if (f.volatile.get(number) === sector) drop(f.volatile, number)
       })
-      if (this.#survives(step)) done(fate === 'failed' || fate === 'forgotten' ? 'failed' : 'ok')
+      if (this.#survives(step)) done(fate === 'ok' || typeof fate === 'object' ? 'ok' : 'failed')
     })
   }
 

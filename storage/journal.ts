@@ -527,17 +527,23 @@ export class Journal {
 
   /**
    * Reads every slot and decides what it means, above the op of this header. Afterwards `header`, `isFaulty` … answer; the replica then filters by
-   * view (`drop`) and has the fixable slots written (`unfixed`).
+   * view (`drop`) and has the fixable slots written (`unfixed`). `lossy`: any write may be missing. `again`: what is there may be so
+   * in the page cache only, and nothing will write it by itself.
    */
-  open(checkpointHeader: Header, done: (recovery: JournalRecovery) => void, lossy = false): void {
+  open(
+    checkpointHeader: Header,
+    done: (recovery: JournalRecovery) => void,
+    { lossy = false, again = false } = {},
+  ): void {
     this.#checkpointOp = headerOp(checkpointHeader)
     this.#disk.sync(JOURNAL_FILE, (synced) => {
       if (synced !== 'ok') return this.#fault('journal sync at open', synced)
       this.#readHeaders(0, () =>
         this.#readPrepares(0, () => {
           const recovery = this.#decide(checkpointHeader, lossy)
-          if (lossy) this.#blankFaulty(0, () => done(recovery))
-          else done(recovery)
+          const written = (): void => (lossy ? this.#blankFaulty(0, () => done(recovery)) : done(recovery))
+          if (again) this.#writeAgain(0, written)
+          else written()
         }),
       )
     })
@@ -667,6 +673,27 @@ export class Journal {
     const next = (): void => this.#blankFaulty(slot + 1, done)
     if (this.#faulty[slot] === 0) return next()
     this.#writeSector(slot, reservedHeader(this.#cluster, this.#windowOp(slot), this.#checksummer), next)
+  }
+
+  /** Whatever is whole in a slot, once more, in the same place. */
+  #writeAgain(slot: number, done: () => void): void {
+    if (slot === this.slots) return done()
+    const next = (): void => this.#writeAgain(slot + 1, done)
+    const writeHeader = (): void => {
+      if (this.#hasHeaderOnDisk[slot] === 0) return next()
+      this.#writeSector(slot, (this.#headerOnDisk[slot] as Header).slice(), next)
+    }
+    if (this.#hasPrepareOnDisk[slot] === 0) return writeHeader()
+    this.readSlot(slot, (message) => {
+      if (message === null) return writeHeader()
+      const length = sectorCeil(message.size)
+      message.bytes.fill(0, message.size, length)
+      this.#disk.write(JOURNAL_FILE, this.#preparePosition(slot), message.bytes, 0, length, (result) => {
+        message.unref()
+        if (result !== 'ok') return this.#fault('journal prepare write at open', result)
+        this.#sync(writeHeader)
+      })
+    })
   }
 
   #connect(slot: number, checkpointHeader: Header): boolean {

@@ -1,6 +1,6 @@
 // I12: with durability `memory`, a replica whose machine lost its power belongs to no quorum until it knows what it missed: it
 // says so on its disk before it says anything else, and until a primary has told it, it neither votes nor acknowledges, leads nor
-// confirms who does; votes and leads only when its disk knows that, too.
+// confirms who does; votes and leads only when its disk knows that, too. The same from when a refused sync has made it say so.
 import { Command, commandOf } from '../../src/protocol/frame.ts'
 import type { Message } from '../../src/protocol/message.ts'
 import type { SimNode } from '../node.ts'
@@ -31,10 +31,9 @@ export class LimboChecker implements Watcher {
   }
 
   onSuperblock({ index, superblock }: SimNode): void {
-    const told = this.#lacking.get(index)
-    if (told === undefined || superblock === null) return
+    if (superblock === null) return
     if (superblock.state.lossy) this.#lacking.set(index, true)
-    else if (told) this.#lacking.delete(index)
+    else if (this.#lacking.get(index)) this.#lacking.delete(index)
   }
 
   onSend(node: SimNode, message: Message): void {

@@ -13,7 +13,7 @@ export class LossChecker {
   readonly #history: HistoryChecker
   readonly #acknowledged: AcknowledgedChecker
   readonly #nodes: readonly SimNode[]
-  /** Machines that lost power, or whose disk was damaged, until their replica is in order again. */
+  /** Machines that lost power, or whose disk was damaged or refused a sync, until their replica is in order again. */
   readonly #lacking = new Set<number>()
   /** Those that are in order again: by op, what they may have had and lack; its header, when they know it. */
   readonly #doubts = new Map<number, Map<number, Header | null>>()
@@ -52,6 +52,8 @@ export class LossChecker {
     // A process that was killed over the loss may have made it durable: the next one knows of it, and not of its log yet.
     if (replica === null || superblock === null || !node.opened || node.geometry.durability === 'disk') return
     if (replica.lossEpoch > this.#epoch) this.#onLoss(node, replica.lossEpoch, replica.op)
+    // Its disk refused a sync: what that covered may be gone.
+    if (replica.lossy && !this.#lacking.has(node.index)) this.#lose(node)
     if (this.#lacking.has(node.index) && !replica.lossy && replica.status === 'normal') {
       this.#lacking.delete(node.index)
       this.#doubts.set(node.index, new Map())

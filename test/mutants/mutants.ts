@@ -221,18 +221,29 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('after a power cut, what was acknowledged from memory counts as kept', 'memory: one machine loses power', [
     REPLICA,
-    'const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
+    'const lossy = state.lossy || !(state.clean || sameBoot)',
     'const lossy = state.lossy',
   ]),
   mutant(
     'a replica that may have lost something is whole again after its next start',
     'memory: a lossy replica that crashes again',
-    [
-      REPLICA,
-      'const lossy = state.lossy || !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
-      'const lossy = !(state.clean || equal128(state.boot, 0, this.#boot, 0))',
-    ],
+    [REPLICA, 'const lossy = state.lossy || !(state.clean || sameBoot)', 'const lossy = !(state.clean || sameBoot)'],
   ),
+  mutant('a refused sync leaves no mark', 'refused-syncs: at work', [
+    REPLICA,
+    'this.#superblock.update({ lossy: true }, end)',
+    'this.#superblock.update({}, end)',
+  ]),
+  mutant('a last sync that is refused is not waited for', 'refused-syncs: in a stop in order', [
+    REPLICA,
+    'if (this.#halted && !this.#closing) return\n    this.#halted = true\n    this.#closing = false',
+    'if (this.#halted) return\n    this.#halted = true',
+  ]),
+  mutant('what a refused sync was about is not written again', 'refused-syncs: no later sync covers', [
+    REPLICA,
+    '{ lossy, again: lossy && sameBoot }',
+    '{ lossy }',
+  ]),
   mutant('a replica that may have lost something takes part at once', 'memory: a lossy replica neither votes', [
     REPLICA,
     'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',

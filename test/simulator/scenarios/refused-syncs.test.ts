@@ -1,0 +1,63 @@
+// Durability `memory`, and a sync of the journal that the disk refuses: what it covered had been acknowledged. It may be gone at once,
+// or be gone with the page cache although later syncs are said to be done.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { JOURNAL_FILE } from '../../../storage/journal.ts'
+import { haltsOf, MEMORY } from './memory-cluster.ts'
+import { Cluster } from './scenario.ts'
+
+/** The next sync of its journal is refused, and the process ends. */
+function refuse(cluster: Cluster, index: number, fate: 'forgotten' | 'dropped', act: () => void = () => {}): void {
+  let refused = 0
+  cluster.breakDisk(index, { sync: ({ file }) => (file === JOURNAL_FILE && refused++ === 0 ? fate : 'ok') })
+  act()
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt')
+  assert.deepEqual(haltsOf(cluster), [[index, 'disk']])
+  cluster.world.halts.length = 0
+  cluster.crash(index)
+}
+
+for (const when of ['at work', 'in a stop in order'])
+  test(`${when}: what was acknowledged is gone, and whoever had it is in doubt after the next start`, () => {
+    const cluster = new Cluster(MEMORY)
+    const [a, b, c] = cluster.roles()
+    cluster.request(4)
+    cluster.run(300)
+    const here = cluster.silence(c)
+    let op = 0
+    refuse(cluster, b, 'dropped', () => {
+      op = cluster.request()
+      cluster.expectCommit(op, a, b)
+      if (when === 'in a stop in order') cluster.node(b).stop(() => assert.fail('it stopped as if nothing were lost'))
+    })
+    cluster.crash(a)
+    here()
+    cluster.restart(b)
+    assert.equal(cluster.replica(b).lossy, true)
+    cluster.expectStall(op, b, c)
+    cluster.restart(a)
+    cluster.expectCommit(op, a, b, c)
+    cluster.expectWhole()
+    assert.equal(cluster.world.loss.epoch, 0)
+  })
+
+test('no later sync covers what the refused one did: it is written again before it counts as durable', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const cluster = new Cluster({ ...MEMORY, seed })
+    const [a, b, c] = cluster.roles()
+    cluster.request(4)
+    cluster.run(300)
+    const here = cluster.silence(c)
+    cluster.expectCommit(cluster.request(), a, b)
+    refuse(cluster, b, 'forgotten')
+    cluster.restart(b)
+    const op = cluster.request()
+    cluster.until(() => cluster.replica(b).durableOp >= op, 'the next sync')
+    cluster.powerOff(a, b)
+    cluster.erase(a, op - 1, op)
+    here()
+    cluster.restart(a, b)
+    cluster.expectCommit(op, 0, 1, 2)
+    assert.equal(cluster.world.loss.lost, 0)
+  }
+})
