@@ -57,6 +57,11 @@ export interface StateMachine {
   /** Takes the place of whatever the state was. The files that the snapshot refers to are on this disk, durable. */
   restore(snapshot: Uint8Array): void
   /**
+   * The state at `op` was just restored, and is another replica's: files of a state before it, or of a checkpoint that was given up
+   * for it, may be on the disk, and nobody names them. They are gone before the next `flush` is done.
+   */
+  removeLeftovers(op: number): void
+  /**
    * As `restore`, or with null the state before the first op, to execute once more what followed: until `endRehearsal` nothing is
    * written, read or removed, and nothing has to wait for the disk. False: another release wrote it, which this one cannot read.
    */

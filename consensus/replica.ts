@@ -626,13 +626,14 @@ export class Replica implements ReplicaPort {
 
   /** `rebuilt`: it was made again a moment ago. */
   #openCheckpoint(rebuilt: boolean, done: () => void): void {
-    const { checkpointOp, checkpointSize, checkpointDigest } = this.#superblock.state
+    const { checkpointOp, checkpointSize, checkpointDigest, checkpointTaken } = this.#superblock.state
     this.#checkpoints.read(checkpointOp, checkpointSize, checkpointDigest, (snapshot) => {
       if (snapshot !== null) {
         this.#checkpoints.sync(checkpointOp, (synced) => {
           if (this.#halted) return
           if (synced !== 'ok') return this.#halt('disk', `checkpoint ${checkpointOp} could not be synced: ${synced}`)
           this.#execution.restore(snapshot)
+          if (checkpointTaken) this.#stateMachine.removeLeftovers(checkpointOp)
           this.#digests.note(checkpointOp, checkpointDigest, 0)
           done()
         })
@@ -1857,6 +1858,7 @@ export class Replica implements ReplicaPort {
           checkpointHeader: header,
           checkpointDigest: digest,
           checkpointSize: size,
+          checkpointTaken: true,
           commitMax: this.commitMax,
         },
         () => {
@@ -1868,6 +1870,7 @@ export class Replica implements ReplicaPort {
 
   #checkpointInstalled(op: number, header: Header, digest: Uint32Array, snapshot: Uint8Array, previous: number): void {
     this.#execution.restore(snapshot)
+    this.#stateMachine.removeLeftovers(op)
     this.#noteCheckpoint(op, digest, previous)
     this.commitMin = op
     this.#commitHeader = header.slice()
@@ -2055,6 +2058,7 @@ export class Replica implements ReplicaPort {
             checkpointHeader: header,
             checkpointDigest: digest,
             checkpointSize: size,
+            checkpointTaken: false,
             commitMax: Math.max(this.commitMax, this.#superblock.commitMaxAsked),
             durableOp: Math.max(op, this.#superblock.durableOpAsked, Math.min(this.#syncedOp, this.commitMin)),
           },

@@ -60,6 +60,8 @@ export class Ledger implements StateMachine {
     this.#losses = losses
   }
 
+  removeLeftovers(): void {}
+
   rehearse(snapshot: Uint8Array | null): boolean {
     this.restore(snapshot ?? new Ledger().snapshot())
     return true

@@ -15,7 +15,7 @@
 //   |  144 |   16 | checkpoint digest         |  160 |  4 | session window                   |
 //   |  164 |    4 | durability: 0 disk, 1 memory                                             |
 //   |  168 |    8 | instance                  |  176 |  4 | 1: a replacement that has not joined yet |
-//   |  180 |    4 | bit 0: stopped in order, bit 1: lossy                                    |
+//   |  180 |    4 | bit 0: stopped in order, bit 1: lossy, bit 2: checkpoint of another one  |
 //   |  184 |   16 | boot                      |  200 |  8 | durable op  |  208 |  4 | loss epoch     |
 //   |  216 |    8 | doubt op                                                                 |
 //   |  224 |    8 | op of the checkpoint before, 0 when none is known    | 232 | 8 | its size     |
@@ -78,6 +78,8 @@ export interface SuperblockState {
   readonly checkpointSize: number
   /** The one before. */
   readonly previousCheckpoint: CheckpointName
+  /** The checkpoint came from another replica: files of what was here before may still be on the disk. */
+  readonly checkpointTaken: boolean
   /** Head first. In the same atomic write as log_view: what this replica promises its log to contain. */
   readonly suffix: readonly Header[]
   /** By replica: whose frames count. Durable before a frame of a new one does. */
@@ -248,6 +250,7 @@ export class Superblock {
       checkpointDigest: new Uint32Array(4),
       checkpointSize: 0,
       previousCheckpoint: { op: 0, size: 0, digest: new Uint32Array(4) },
+      checkpointTaken: false,
       suffix: [root],
       members: Array.from({ length: geometry.replicaCount }, (_, r) =>
         r === geometry.replica ? { ...NOBODY, instance: geometry.instance } : (known.members?.[r] ?? NOBODY),
@@ -388,6 +391,7 @@ export class Superblock {
       replacement: words[44] === 1,
       clean: ((words[45] as number) & 1) === 1,
       lossy: ((words[45] as number) & 2) === 2,
+      checkpointTaken: ((words[45] as number) & 4) === 4,
       boot: words.slice(46, 50),
       durableOp: getU64(words, 200),
       lossEpoch: words[52] as number,
@@ -427,7 +431,7 @@ export class Superblock {
     setU64(w, 168, g.instance)
     w[41] = g.durability === 'memory' ? 1 : 0
     w[44] = state.replacement ? 1 : 0
-    w[45] = (state.clean ? 1 : 0) | (state.lossy ? 2 : 0)
+    w[45] = (state.clean ? 1 : 0) | (state.lossy ? 2 : 0) | (state.checkpointTaken ? 4 : 0)
     w.set(state.boot, 46)
     setU64(w, 200, state.durableOp)
     w[52] = state.lossEpoch

@@ -130,6 +130,7 @@ export class HistoryChecker {
       },
       snapshot: () => machine.snapshot(),
       restore: (snapshot) => machine.restore(snapshot),
+      removeLeftovers: (op) => machine.removeLeftovers(op),
       rehearse: (snapshot) => machine.rehearse(snapshot),
       endRehearsal: () => machine.endRehearsal(),
       flush: (done) => machine.flush(done),

@@ -7,7 +7,7 @@
 //   batch       ─▶ the partition it belongs to ─▶ storage/partition.ts
 //   checkpoint  ─▶ the catalog and the sizes of all segments as bytes, after the segments were flushed
 import type { ExecuteResult, StateMachine as StateMachinePort, TransferRequest } from '../../consensus/ports.ts'
-import type { Disk } from '../../storage/disk.ts'
+import type { Disk, DiskResult } from '../../storage/disk.ts'
 import type { Garbage, Partition, PartitionEnvironment } from '../../storage/partition.ts'
 import { Scrubber } from '../../storage/scrubber.ts'
 import type { DamageListener, SegmentSpan } from '../../storage/segment-audit.ts'
@@ -86,6 +86,7 @@ import { isWithin, unused } from './garbage.ts'
 import { decodeGroupOffset, decodeMemberEnd, decodeRevocation } from './group-entries.ts'
 import { Groups } from './groups.ts'
 import { Identity, type IdentityImage } from './identity.ts'
+import { Leftovers } from './leftovers.ts'
 import {
   GROUPS_PER_TOPIC_MAX,
   OFFSETS_PER_PARTITION_MAX,
@@ -850,6 +851,12 @@ export class StateMachine implements StateMachinePort {
     this.#removeCondemned()
   }
 
+  removeLeftovers(op: number): void {
+    this.#removing += 1
+    const onRemoved = (name: string, result: DiskResult): void => this.#noteRemoved(name, result)
+    new Leftovers(this.#disk, op, this.#streams, onRemoved, () => this.#removed()).start()
+  }
+
   #removeCondemned(): void {
     const garbage = this.#condemned
     this.#condemned = []
@@ -861,15 +868,23 @@ export class StateMachine implements StateMachinePort {
       // What is written to a file that is gone would make it again.
       if (this.#repair?.names.some((repaired) => isWithin(repaired, name)) === true) this.#repair.transfer.abandon()
       this.#disk.remove(name, (result) => {
-        // It is tried again with the next checkpoint: nobody else would ever give its room back.
-        if (result !== 'ok') this.#condemned.push(namedGarbage(name))
-        this.#removing -= 1
-        if (this.#removing > 0 || this.#whenRemoved === null) return
-        const then = this.#whenRemoved
-        this.#whenRemoved = null
-        then()
+        this.#noteRemoved(name, result)
+        this.#removed()
       })
     }
+  }
+
+  /** Refused, it is tried again with the next checkpoint: nobody else would ever give its room back. */
+  #noteRemoved(name: string, result: DiskResult): void {
+    if (result !== 'ok') this.#condemned.push(namedGarbage(name))
+  }
+
+  #removed(): void {
+    this.#removing -= 1
+    if (this.#removing > 0 || this.#whenRemoved === null) return
+    const then = this.#whenRemoved
+    this.#whenRemoved = null
+    then()
   }
 
   #afterRemovals(then: () => void): void {

@@ -7,6 +7,7 @@ import { errno, type IoDriver, openDriver } from 'io-uring-napi'
 import { DriverDisk, OPEN_FILES_MAX } from '../../src/server/disk.ts'
 import { silentLog } from '../../src/server/log.ts'
 import { TRASH_DIRECTORY } from '../../src/server/trash.ts'
+import { Leftovers } from '../../src/state/leftovers.ts'
 import type { DiskResult } from '../../storage/disk.ts'
 import { temporaryDirectory } from '../integration/processes.ts'
 
@@ -104,6 +105,24 @@ for (const kind of ['portable', 'io_uring'] as const) {
       assert.equal(await remove('d'), 'ok', 'not there is as good as removed')
       assert.equal(await write('d/one', 0, 1, 4), 'ok')
       assert.equal(await read('d/one', 0, 1), 'ok')
+    })
+  })
+
+  test(`${kind}: what no state names is found and removed`, options, async () => {
+    await withDisk(kind, async ({ disk, root, write, list }) => {
+      const directory = 'streams/0.5/topics/1.8/partitions/0.8'
+      for (const name of [`${directory}/x.log`, 'streams/0.9/x.log', 'checkpoint.3']) await write(name, 0, 1, 1)
+      mkdirSync(join(root, 'streams/3.2/topics'), { recursive: true })
+      const removed: string[] = []
+      const onRemoved = (name: string, result: DiskResult): void => {
+        assert.equal(result, 'ok')
+        removed.push(name)
+      }
+      await new Promise<void>((done) => new Leftovers(disk, 8, [], onRemoved, done).start())
+      assert.deepEqual(removed, ['streams/0.5', 'streams/3.2'])
+      assert.deepEqual(await list('streams'), ['0.9'])
+      assert.ok(existsSync(join(root, 'checkpoint.3')))
+      assert.equal(disk.inFlight, 0)
     })
   })
 

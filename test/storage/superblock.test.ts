@@ -85,6 +85,7 @@ test('what was formatted is what is opened', () => {
     checkpointDigest: new Uint32Array(4),
     checkpointSize: 0,
     previousCheckpoint: { op: 0, size: 0, digest: new Uint32Array(4) },
+    checkpointTaken: false,
     suffix: [ROOT],
     members: [NOBODY, NOBODY, { ...NOBODY, instance: GEOMETRY.instance }],
     replacement: false,
@@ -116,6 +117,7 @@ test('every field of a version comes back', () => {
     checkpointSize: 2 ** 40 + 9,
     checkpointDigest: Uint32Array.of(1, 2, 3, 4),
     checkpointHeader,
+    checkpointTaken: true,
     suffix: [newHeader({ op: 2 ** 33 + 2 }), reservedHeader(CLUSTER, 2 ** 33 + 1, checksummer), checkpointHeader],
     members: [
       { instance: 1, view: 0, op: 0, committed: false },

@@ -5,6 +5,7 @@ import { request, type SimRequest } from '../../../simulator/identity-requests.t
 import { equalBytes } from '../../../simulator/virtual-disk.ts'
 import { encodeCreateStream } from '../../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../../src/protocol/commands/create-topic.ts'
+import { encodeGetTopic } from '../../../src/protocol/commands/get-topic.ts'
 import { SECTOR_SIZE } from '../../../src/protocol/message.ts'
 import { Operation } from '../../../src/protocol/operations.ts'
 import type { SegmentSpan } from '../../../storage/segment-audit.ts'
@@ -102,6 +103,123 @@ test('what a loss has taken from the others does not come back with their checkp
     expectTransfer(cluster)
     cluster.until(() => cluster.node(2).replica?.status === 'normal', 'its part in the view')
     assert.deepEqual(cluster.world.halts, [])
+  }
+})
+
+/** A topic that stays, and one that comes and goes; batches to what is there. */
+class TwoTopics {
+  readonly cluster: LogCluster
+  #made = 0
+  #passing = false
+  #next: SimRequest[] = []
+
+  constructor(seed: number) {
+    this.cluster = new LogCluster({ seed })
+    this.cluster.world.workload = () => this.#request()
+    this.cluster.world.onAcknowledged = () => {}
+    this.#next.push(request(Operation.createStream, (w) => encodeCreateStream(w, { name: 's' })))
+    this.#create('kept')
+    this.work(12)
+  }
+
+  #request(): SimRequest {
+    const next = this.#next.shift()
+    if (next !== undefined) return next
+    this.#made += 1
+    const partitioning = { kind: 'partition', partition: this.#made % 2 } as const
+    const topic = this.#passing && this.#made % 4 > 1 ? 'passing' : 'kept'
+    const body = sendBody('s', topic, partitioning, [new Uint8Array(6000).fill(this.#made)], this.#made)
+    return { operation: Operation.sendMessages, body }
+  }
+
+  #create(name: string): void {
+    const topic = { stream: 's', partitions: 2, name, options: {} }
+    this.#next.push(request(Operation.createTopic, (w) => encodeCreateTopic(w, topic)))
+  }
+
+  /** In order: one client after the other. */
+  work(requests: number): void {
+    this.cluster.begin(requests, 1)
+    this.cluster.until(() => this.cluster.idle, `the answers to ${requests} requests`)
+  }
+
+  comes(): void {
+    this.#create('passing')
+    this.#passing = true
+  }
+
+  goes(): void {
+    this.#next.push(request(Operation.deleteTopic, (w) => encodeGetTopic(w, { stream: 's', topic: 'passing' })))
+    this.#passing = false
+  }
+
+  /** Of the topic that passes, on the last node. */
+  get files(): number {
+    return this.cluster.segmentFiles(2).filter((name) => name.includes('/topics/1.')).length
+  }
+
+  /** Two checkpoints further whatever a state has named is gone, and all have the same files. */
+  expectSameFiles(): void {
+    const { cluster } = this
+    cluster.settle()
+    this.work(20)
+    cluster.settle()
+    cluster.run(1000)
+    for (const index of [1, 2]) assert.deepEqual(cluster.segmentFiles(index), cluster.segmentFiles(0))
+    assert.deepEqual(cluster.world.halts, [])
+  }
+}
+
+test('what was brought for a checkpoint that was given up for a later one goes', () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const topics = new TwoTopics(seed)
+    const { cluster } = topics
+    cluster.settle()
+    cluster.kill(2)
+    topics.comes()
+    topics.work(LONG)
+    cluster.start(2)
+    cluster.until(() => topics.files > 0, 'some of its segments', TRANSFER_MICROS_MAX)
+    assert.equal(cluster.node(2).replica?.transferredOp, 0)
+    if (seed % 2 === 0) cluster.kill(2)
+    else cluster.isolate(2)
+    topics.goes()
+    topics.work(LONG)
+    cluster.world.network.heal()
+    cluster.start(2)
+    cluster.until(() => (cluster.node(2).replica?.transferredOp ?? 0) > 0, 'the later checkpoint')
+    topics.expectSameFiles()
+  }
+})
+
+test('killed when the checkpoint of another replica has become its own: what was here before goes all the same', () => {
+  for (let steps = 1; steps <= 16; steps++) {
+    const topics = new TwoTopics(steps)
+    const { cluster } = topics
+    topics.comes()
+    topics.work(40)
+    cluster.settle()
+    const before = cluster.node(2).replica?.checkpointOp ?? 0
+    cluster.kill(2)
+    topics.goes()
+    topics.work(LONG)
+    assert.ok(topics.files > 0)
+    const { disk } = cluster.node(2)
+    const observe = disk.afterEvent
+    let seen = 0
+    disk.afterEvent = () => {
+      observe()
+      if (seen === steps || (cluster.node(2).replica?.checkpointOp ?? 0) === before) return
+      seen += 1
+      // Twice: the second time in the middle of what it does about the first.
+      if (seen === 1 || seen === steps) cluster.kill(2)
+    }
+    cluster.start(2)
+    cluster.until(() => seen > 0, 'the checkpoint of another replica', TRANSFER_MICROS_MAX)
+    cluster.start(2)
+    cluster.until(() => seen === steps, 'the second time')
+    cluster.start(2)
+    topics.expectSameFiles()
   }
 })
 
