@@ -451,9 +451,9 @@ export class Partition {
       segment,
       (index) => index.before(offset),
       offset,
-      (position) => {
+      (position, sure) => {
         if (position === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: offset })
-        new PartitionReader(this, this.#env, request, offset, target, at, done).run(segment, position)
+        new PartitionReader(this, this.#env, request, offset, target, at, done, sure).run(segment, position)
       },
     )
   }
@@ -481,20 +481,25 @@ export class Partition {
     this.#cursors.set(offset, { segment, position })
   }
 
-  /** A position in the segment from which to look for what `search` describes; null when the segment cannot be read. */
+  /**
+   * A position in the segment from which to look for what `search` describes; null when the segment cannot be read. Not `sure`: the
+   * disk says that a record begins there, of this state of the segment or of another one.
+   */
   #lookUp(
     segment: Segment,
     search: (index: SegmentIndex) => number,
     offset: number,
-    done: (position: number | null) => void,
+    done: (position: number | null, sure: boolean) => void,
   ): void {
-    if (segment.indexFrom === 0) return done(search(segment.index))
-    if (segment.index.count > 0 && offset >= segment.index.offset(0)) return done(search(segment.index))
-    if (segment.older !== null) return done(search(segment.older))
+    if (segment.indexFrom === 0) return done(search(segment.index), true)
+    if (segment.index.count > 0 && offset >= segment.index.offset(0)) return done(search(segment.index), true)
+    if (segment.older !== null) return done(search(segment.older), false)
+    const { indexFrom } = segment
     this.#loadIndex(segment, (older, complete) => {
-      if (complete) segment.older = older
-      else this.noteDamage(segment, 'index')
-      done(search(older))
+      if (!complete) this.noteDamage(segment, 'index')
+      // Entries that have left memory meanwhile are missing in it.
+      else if (segment.indexFrom === indexFrom) segment.older = older
+      done(search(older), false)
     })
   }
 
@@ -502,12 +507,14 @@ export class Partition {
   #loadIndex(segment: Segment, done: (older: SegmentIndex, complete: boolean) => void): void {
     const { disk, store, checksummer } = this.#env
     const older = new SegmentIndex()
-    const blocks = Math.floor(segment.indexFrom / ENTRIES_PER_BLOCK)
+    // Of a segment that had ended at the start all are there, and the last block is not full.
+    const { indexFrom } = segment
     const step = (block: number): void => {
-      if (block >= blocks) return done(older, true)
+      const entries = Math.min(ENTRIES_PER_BLOCK, indexFrom - block * ENTRIES_PER_BLOCK)
+      if (entries <= 0) return done(older, true)
       store.withBuffer((bytes, release) => {
         disk.read(segment.indexName, block * SECTOR_SIZE, bytes, 0, SECTOR_SIZE, (result) => {
-          const good = result === 'ok' && older.readBlock(bytes, 0, checksummer)
+          const good = result === 'ok' && older.readBlock(bytes, 0, entries, checksummer)
           release()
           if (good) step(block + 1)
           else done(older, false)
@@ -536,9 +543,9 @@ export class Partition {
       segment,
       (entries) => entries.beforeTime(micros),
       offset,
-      (position) => {
+      (position, sure) => {
         if (position === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
-        this.#findTime(segment, position, micros, (found) => {
+        this.#findTime(segment, position, sure, micros, (found) => {
           if (found === null && segment.file.removed) return this.#readFromTime(request, micros, target, at, done)
           if (found === null) {
             this.noteDamage(segment, 'records')
@@ -550,9 +557,16 @@ export class Partition {
     )
   }
 
-  #findTime(segment: Segment, position: number, micros: number, done: (offset: number | null) => void): void {
+  #findTime(
+    segment: Segment,
+    position: number,
+    sure: boolean,
+    micros: number,
+    done: (offset: number | null) => void,
+  ): void {
     const { store } = this.#env
     let at = position
+    let doubted = !sure
     const visit = (bytes: Uint8Array, from: number, to: number, whole: boolean, verify: boolean): 'more' | 'done' => {
       let here = from
       while (to - here >= BATCH_HEADER_SIZE) {
@@ -566,10 +580,11 @@ export class Partition {
         if (length > to - here && !whole) return 'more'
         const bad = length < BATCH_HEADER_SIZE || length > to - here
         // A time that cannot be trusted could hide messages that were asked for.
-        if (bad || (verify && !this.holds(bytes, here, here + length))) {
+        if (bad || ((verify || doubted) && !this.holds(bytes, here, here + length))) {
           done(null)
           return 'done'
         }
+        doubted = false
         if (baseTimestamp(bytes, here) >= micros) {
           // The index leads to a record that is older. One that does not is of another state of the segment.
           done(at === position && position > 0 ? null : baseOffset(bytes, here))
@@ -627,6 +642,8 @@ class PartitionReader {
   #offset: number
   #bytes = 0
   #count = 0
+  /** Where it begins may be in the middle of a record, also in memory, until one was right. */
+  #doubted: boolean
 
   constructor(
     partition: Partition,
@@ -636,8 +653,10 @@ class PartitionReader {
     target: Uint8Array,
     at: number,
     done: (result: ReadResult) => void,
+    sure = true,
   ) {
     this.#partition = partition
+    this.#doubted = !sure
     this.#env = env
     this.#request = request
     this.#offset = offset
@@ -709,10 +728,14 @@ class PartitionReader {
         continue
       }
       if (length < BATCH_HEADER_SIZE) return FAILED
-      if (length > to - here) break
+      if (length > to - here) {
+        if (whole && this.#doubted) return FAILED
+        break
+      }
       const count = messageCount(bytes, here)
       const first = baseOffset(bytes, here)
-      if (verify && !this.#partition.holds(bytes, here, here + length)) return FAILED
+      if ((verify || this.#doubted) && !this.#partition.holds(bytes, here, here + length)) return FAILED
+      this.#doubted = false
       if (first + count <= this.#offset) {
         here += length
         continue

@@ -133,13 +133,12 @@ export class SegmentIndex {
     checksummer.mac(bytes, from + 16, from + SECTOR_SIZE, words, 0)
   }
 
-  /** Appends the entries of a full block. False when the block cannot be trusted. */
-  readBlock(bytes: Uint8Array, from: number, checksummer: Checksummer): boolean {
+  /** Appends the entries of a block that has so many. False when the block cannot be trusted. */
+  readBlock(bytes: Uint8Array, from: number, entries: number, checksummer: Checksummer): boolean {
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset + from, SECTOR_SIZE / 4)
     const sum = new Uint32Array(4)
     checksummer.mac(bytes, from + 16, from + SECTOR_SIZE, sum, 0)
-    const entries = words[4] as number
-    if (!equal128(sum, 0, words, 0) || entries !== ENTRIES_PER_BLOCK) return false
+    if (!equal128(sum, 0, words, 0) || words[4] !== entries) return false
     // One that was written to another block's place is sealed as well.
     const before = this.count === 0 ? -1 : this.position(this.count - 1)
     if (this.count === 0 ? getU64(words, ENTRIES_AT + 16) !== 0 : getU64(words, ENTRIES_AT + 16) <= before) return false

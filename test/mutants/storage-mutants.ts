@@ -167,8 +167,16 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   mutant(
     'stored records are given out without a look',
     'simulator/fault-matrix/segment-matrix',
-    ['storage/partition.ts', 'if (bad || (verify && !this.holds(bytes, here, here + length))) {', 'if (bad) {'],
-    ['storage/partition.ts', 'if (verify && !this.#partition.holds(bytes, here, here + length)) return FAILED', ''],
+    [
+      'storage/partition.ts',
+      'if (bad || ((verify || doubted) && !this.holds(bytes, here, here + length))) {',
+      'if (bad) {',
+    ],
+    [
+      'storage/partition.ts',
+      'if ((verify || this.#doubted) && !this.#partition.holds(bytes, here, here + length)) return FAILED',
+      '',
+    ],
   ),
   mutant('the scrubber stands still while something is damaged', 'simulator/fault-matrix/segment-matrix', [
     REPLICA,

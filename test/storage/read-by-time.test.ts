@@ -1,12 +1,13 @@
 // Reads by time: of a partition that is removed meanwhile, and by an index that is whole and of another state of its segment, as
-// after a loss, when its write was lost.
+// after a loss, when its write was lost, on disk and in memory; how much is read to find a message.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SECTOR_SIZE } from '../../src/protocol/message.ts'
+import type { Disk } from '../../storage/disk.ts'
 import { Partition, type PartitionImage, type ReadFrom, type ReadResult } from '../../storage/partition.ts'
 import type { SegmentStore } from '../../storage/segment-store.ts'
 import { sealedBatch } from '../state/prepares.ts'
-import { aligned, checksummer, newSegmentStore, Rig } from './rig.ts'
+import { aligned, checksummer, newSegmentStore, Rig, WatchedDisk } from './rig.ts'
 
 const DIRECTORY = 'streams/0.1/topics/0.2/partitions/0.3'
 const INDEX = `${DIRECTORY}/00000000000000000000.index`
@@ -98,4 +99,106 @@ test('an index of the same records at other times: no message of that time or la
   writeIndex(rig, other.disk.contents(INDEX))
   const first = firstOf(rig, partition, { kind: 'timestamp', micros: 1005 })
   assert.ok(first === 'failed' || first === 51, `message ${first}, and 51 was right`)
+})
+
+test('an index of another state leads into the middle of a record in memory: an error, and the next read is right', () => {
+  const other = new Rig()
+  filled(other, 96 * 1024, 200)
+  const rig = new Rig()
+  const image = structuredClone(filled(rig, 65536 + 304, 180).image())
+  const right = rig.disk.contents(INDEX).slice(0, SECTOR_SIZE)
+  writeIndex(rig, other.disk.contents(INDEX))
+  const { store, partition } = make(rig, image)
+  const batch = sealedBatch([new Uint8Array(70_000).fill(1)])
+  // As far as the index of the other state leads.
+  for (let i = 180; partition.bytes < 168 * 96 * 1024; i++) {
+    while (!store.canAppend()) rig.step()
+    partition.append(batch, 0, batch.length, i * 10)
+  }
+  rig.settle()
+  for (const offset of [163, 165, 167]) {
+    for (const from of [
+      { kind: 'offset', offset },
+      { kind: 'timestamp', micros: offset * 10 - 5 },
+    ] as const) {
+      const first = firstOf(rig, partition, from)
+      assert.ok(first === 'failed' || first === offset, `got ${first} for ${offset} by ${from.kind}`)
+    }
+  }
+  writeIndex(rig, right)
+  assert.equal(firstOf(rig, partition, { kind: 'offset', offset: 163 }), 163)
+})
+
+test('index entries that leave memory while those before them are read are found on disk from then on', () => {
+  const rig = new Rig()
+  const { disk } = rig
+  const image = structuredClone(filled(rig, 65536 + 304, 180).image())
+  const watched = new WatchedDisk(disk)
+  const store = newSegmentStore(watched, 96 * 1024)
+  let held: (() => void) | null = null
+  // The first read of the index takes long.
+  const slow: Disk = {
+    read: (file, position, bytes, from, length, done) =>
+      watched.read(file, position, bytes, from, length, (result) => {
+        if (held !== null) done(result)
+        else held = () => done(result)
+      }),
+    write: disk.write.bind(disk),
+    sync: disk.sync.bind(disk),
+    remove: disk.remove.bind(disk),
+    list: disk.list.bind(disk),
+  }
+  const env = { store, disk: slow, checksummer, segmentSizeMax: 350 * 66_000, indexBlock: aligned(SECTOR_SIZE) }
+  const partition = new Partition(env, DIRECTORY, 0, image)
+  const batch = sealedBatch([new Uint8Array(65536)])
+  for (let i = 180; partition.files().length === 1; i++) {
+    while (!store.canAppend()) rig.step()
+    partition.append(batch, 0, batch.length, i * 10)
+  }
+  partition.pad()
+  assert.equal(
+    rig.result<string>((done) => store.flush(done)),
+    'ok',
+  )
+  const first = rig.result<ReadResult>((done) => {
+    const from = { kind: 'offset', offset: 5 } as const
+    partition.read({ from, count: 1, bytesMax: 99999 }, aligned(128 * 1024), 16, done)
+    const [ended] = partition.dirtyIndexes()
+    assert.ok(ended !== undefined)
+    partition.writeIndex(ended, (result) => {
+      assert.equal(result, 'ok')
+      held?.()
+    })
+  })
+  assert.equal(first.nextOffset, 6)
+  const before = watched.count('read')
+  assert.equal(firstOf(rig, partition, { kind: 'offset', offset: 330 }), 330)
+  assert.ok(watched.count('read') - before <= 4, `${watched.count('read') - before} reads for one message`)
+})
+
+test('after a restart the last entries of the index of a segment that has ended count as well', () => {
+  const rig = new Rig()
+  const { store } = make(rig)
+  const env = { store, disk: rig.disk, checksummer, segmentSizeMax: 100 * 66_000, indexBlock: aligned(SECTOR_SIZE) }
+  const first = new Partition(env, DIRECTORY, 0)
+  const batch = sealedBatch([new Uint8Array(65536)])
+  for (let i = 0; first.files().length < 2; i++) {
+    while (!store.canAppend()) rig.step()
+    first.append(batch, 0, batch.length, i * 10)
+  }
+  first.pad()
+  assert.equal(
+    rig.result<string>((done) => store.flush(done)),
+    'ok',
+  )
+  for (const dirty of first.dirtyIndexes())
+    assert.equal(
+      rig.result<string>((done) => first.writeIndex(dirty, done)),
+      'ok',
+    )
+  const watched = new WatchedDisk(rig.disk)
+  const again = { ...env, disk: watched, store: newSegmentStore(watched, 96 * 1024) }
+  const second = new Partition(again, DIRECTORY, 0, structuredClone(first.image()))
+  assert.equal(firstOf(rig, second, { kind: 'offset', offset: 95 }), 95)
+  assert.ok(watched.count('read') <= 3, `${watched.count('read')} reads for one message`)
 })
