@@ -344,6 +344,8 @@ export class Replica implements ReplicaPort {
   readonly #digests: CheckpointDigests
   #repairs: RepairRequest[] = []
   #repairReads = 0
+  /** So many changes of who holds a place are on their way to the disk. */
+  #adopting = 0
   #halted = false
   /** It ends in order, and syncs what it has for the last time. */
   #closing = false
@@ -1177,8 +1179,7 @@ export class Replica implements ReplicaPort {
     if (sender.instance === known.instance && !isLater(sender, known)) return true
     if (known.instance === 0 || isLater(sender, known)) {
       if (known.instance !== 0) this.#log.warn('member-replaced', { replica: from, op: sender.op, view: sender.view })
-      this.#forgetPeer(from)
-      this.#superblock.adopt(from, sender, () => {})
+      this.#adopt(from, sender, () => {})
       return false
     }
     if (command === Command.notMember) return true
@@ -1240,15 +1241,31 @@ export class Replica implements ReplicaPort {
       if (!isLater(member, this.#self)) return done()
       return this.#halt('replaced', `op ${member.op} gave the place of replica ${this.index} to another data directory`)
     }
-    if (replica !== this.index && instance !== this.#superblock.state.members[replica]?.instance)
-      this.#forgetPeer(replica)
-    this.#superblock.adopt(replica, member, done)
+    this.#adopt(replica, member, done)
   }
 
-  /** Another directory speaks for this peer from now on: whatever the one before had reached, it is gone. */
+  #adopt(replica: number, member: Member, done: () => void): void {
+    const holder = (): number | undefined => this.#superblock.state.members[replica]?.instance
+    const before = holder()
+    this.#adopting += 1
+    this.#superblock.adopt(replica, member, () => {
+      this.#adopting -= 1
+      // Not before: until it is durable, frames of the one before count.
+      if (before !== member.instance && holder() === member.instance && replica !== this.index)
+        this.#forgetPeer(replica)
+      done()
+      this.#commitPipeline()
+    })
+  }
+
+  /**
+   * Another directory speaks for this peer from now on: whatever the one before had reached, or held of what is not committed yet,
+   * is gone.
+   */
   #forgetPeer(replica: number): void {
     const peer = this.#peers[replica] as Peer
     Object.assign(peer, { op: 0, commit: 0, checkpoint: 0 })
+    for (const entry of this.#pipeline) entry.acks &= ~(1 << replica)
     this.#digests.forget(replica)
   }
 
@@ -1256,6 +1273,12 @@ export class Replica implements ReplicaPort {
   #countsReplacement(header: Header): boolean {
     const known = this.#superblock.state.members[getU64(header, At.prepare.request)]
     return known === undefined || !isLater({ view: headerView(header), op: headerOp(header) }, known)
+  }
+
+  /** Does the directory that loses its place by this op count as long as nothing else becomes durable? */
+  #countsFormer(header: Header): boolean {
+    const known = this.#superblock.state.members[getU64(header, At.prepare.request)]
+    return !this.#countsReplacement(header) && known?.instance !== getU64(header, At.prepare.session)
   }
 
   /** A control frame with the common fields set; null when the pool is drained (the sender tries again on a timer). */
@@ -1627,7 +1650,10 @@ export class Replica implements ReplicaPort {
   /** A backup of my view has executed ops that my pipeline still waits for: it will not acknowledge them again. */
   #learnCommit(commit: number): void {
     if (!this.#isNormalPrimary || commit <= this.commitMax || commit > this.op) return
-    while (this.#pipeline[0] && this.#pipeline[0].op <= commit) this.#pipeline.shift()
+    for (let entry = this.#pipeline[0]; entry && entry.op <= commit; entry = this.#pipeline[0]) {
+      this.#pipeline.shift()
+      if (isReplacement(entry.header)) this.#adoptReplacement(entry.header, true, () => {})
+    }
     this.commitMax = commit
     this.#commitJournal()
     this.#commitPipeline()
@@ -1646,8 +1672,11 @@ export class Replica implements ReplicaPort {
 
   #commitPipeline(): void {
     if (!this.#isNormalPrimary && this.replicaCount > 1) return
+    // Once a place is given away, what its former holder says of later ops does not count; it does here until that is durable.
+    if (this.#adopting > 0) return
     let moved = false
     for (let entry = this.#pipeline[0]; entry && bitCount(entry.acks) >= this.#quorum; entry = this.#pipeline[0]) {
+      if (isReplacement(entry.header) && this.#countsFormer(entry.header)) break
       assert(entry.op === this.commitMax + 1, 'pipeline out of step with commit')
       this.commitMax = entry.op
       this.#pipeline.shift()
@@ -2612,6 +2641,10 @@ export class Replica implements ReplicaPort {
     }
     const view = Math.max(this.view, ...this.#peers.map((peer, r) => (r === this.index ? 0 : peer.view)))
     this.#sendGetView(this.#primaryOf(view), view)
+    // Who was in that view may have been there alone, and be gone: then one that began before it goes on.
+    this.#peers.forEach((peer, r) => {
+      if (peer.leads && peer.view < view) this.#sendGetView(r, Math.max(this.view, peer.view))
+    })
   }
 
   #sendGetView(to: number, view: number): void {

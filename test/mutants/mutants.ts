@@ -214,6 +214,17 @@ export const MUTANTS: readonly Mutant[] = [
     [REPLICA, 'if (sender.instance === known.instance && !isLater(sender, known)) return true', 'return true'],
     [QUORUM, 'return holder === undefined || holder.instance === vote.instance', 'return true'],
   ),
+  mutant(
+    'a primary counts a lost disk until its own disk knows who holds the place',
+    'lost-disk: five replicas',
+    [REPLICA, 'if (this.#adopting > 0) return', ''],
+    [REPLICA, 'if (isReplacement(entry.header) && this.#countsFormer(entry.header)) break', ''],
+  ),
+  mutant('what a lost disk acknowledged counts after its place was given away', 'lost-disk: is not committed yet', [
+    REPLICA,
+    'for (const entry of this.#pipeline) entry.acks &= ~(1 << replica)',
+    '',
+  ]),
   mutant('a replacement takes part at once', 'lost-disk: a replacement joins', [
     REPLICA,
     'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',

@@ -167,6 +167,11 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'this.commitMax = Math.max(this.commitMax, commitMax)\n    for',
     'this.commitMax = commitMax\n    for',
   ]),
+  mutant('who cannot tell where its log ends asks in the latest view alone', 'recovery: whoever leads an earlier one', [
+    REPLICA,
+    'if (peer.leads && peer.view < view) this',
+    'if (peer.leads && peer.view < 0) this',
+  ]),
   mutant('the same nonce in every life', 'recovery: its nonce is another one', [
     REPLICA,
     'this.#nonce[0] = this.#random.below(0x1_0000_0000)\n    this.#nonce[1] = 1 + this.#random.below(0xffff_ffff)',

@@ -2,7 +2,10 @@
 // quorum until a quorum of the others has given it the place, and then what the lost one may still have said is nobody's.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Command } from '../../../src/protocol/frame.ts'
+import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
+import type { Message } from '../../../src/protocol/message.ts'
+import { JOURNAL_FILE } from '../../../storage/journal.ts'
+import { SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
 import { Cluster } from './scenario.ts'
 
 test('a replacement joins, and afterwards carries the cluster like any other', () => {
@@ -108,6 +111,110 @@ test('a vote of the lost disk that is still on its way is nobody’s once its pl
   cluster.heal()
   cluster.restart(a)
   cluster.expectCommit(op, a, b, c)
+  cluster.expectWhole()
+})
+
+/**
+ * c is believed to be lost, and still runs when its replacement asks for its place: here the lost one speaks, until `joins`. `asks`:
+ * what the replacement asks comes to `a`.
+ */
+function bothHolders(cluster: Cluster, a: number, c: number): { asks: () => void; joins: () => void } {
+  const node = cluster.node(c)
+  const { disk } = node
+  cluster.crash(c)
+  const former = { disk: disk.clone(), geometry: node.geometry }
+  const questions = cluster.record({ from: c, to: a, command: Command.getView })
+  const hidden = cluster.drop({ from: c })
+  cluster.replaceDisk(c)
+  cluster.restart(c)
+  cluster.until(() => questions.length > 0, 'the question')
+  const replacement = { disk: disk.clone(), geometry: node.geometry }
+  const become = (directory: typeof former): void => {
+    cluster.crash(c)
+    disk.copyFrom(directory.disk)
+    node.geometry = directory.geometry
+    cluster.forgetSpoken(c)
+    cluster.restart(c)
+    cluster.expectStatus('normal', c)
+  }
+  become(former)
+  hidden()
+  cluster.until(() => cluster.world.converged(), 'agreement')
+  return { asks: () => cluster.replay(questions.slice(0, 1)), joins: () => become(replacement) }
+}
+
+/** A replica makes prepares durable so many milliseconds late, and what its superblock says. */
+function slowDisk(cluster: Cluster, index: number, prepares: number, superblock: number): void {
+  const { journalSlots } = cluster.options
+  cluster.breakDisk(index, {
+    latency: (micros, step) => {
+      if (step?.op !== 'write') return micros
+      if (step.file === SUPERBLOCK_FILE) return superblock * 1000
+      return step.file === JOURNAL_FILE && step.sector >= journalSlots ? Math.max(micros, prepares * 1000) : micros
+    },
+  })
+}
+
+const isPrepare = (op: number) => (message: Message) => getU64(message.words, At.prepare.op) === op
+
+test('what the lost disk acknowledged, and is not committed yet, is nobody’s once its place is given away', () => {
+  // It acknowledges the op after the one that gives its place away. a, which alone holds the op then, must not answer it: b and the
+  // replacement never had it.
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  const client = cluster.clients[0] as (typeof cluster.clients)[number]
+  const given = cluster.request(3) + 1
+  const op = given + 1
+  const { asks, joins } = bothHolders(cluster, a, c)
+  cluster.drop({ to: c, command: Command.prepare }, isPrepare(given))
+  cluster.drop({ to: b, command: Command.prepare }, isPrepare(op))
+  asks()
+  cluster.until(() => cluster.replica(a).op === given, 'the replacement')
+  cluster.until(() => cluster.holds(a, given), 'it in the journal')
+  // a makes the op durable long after the others have done with all that concerns c.
+  slowDisk(cluster, a, 350, 20)
+  const acknowledged = cluster.record({ from: c, to: a, command: Command.prepareOk })
+  client.ask()
+  cluster.until(() => acknowledged.length > 0, 'the acknowledgement')
+  cluster.run(2)
+  cluster.drop({ to: c, command: Command.prepare }, isPrepare(op))
+  joins()
+  assert.equal(cluster.replica(a).commitMax, given)
+  cluster.drop({ from: a })
+  cluster.until(() => cluster.holds(a, op), 'the op in the journal of a')
+  cluster.run(5)
+  assert.ok(!client.idle, 'answered from one copy')
+  cluster.crash(a)
+  cluster.heal()
+  cluster.answered(client)
+  cluster.expectWhole()
+})
+
+test('five replicas: a primary that has not given the place away yet, as a quorum of the others have, waits before it counts the lost disk', () => {
+  const cluster = new Cluster({ replicas: 5 })
+  const [a, b, c, d, e] = cluster.roles() as [number, number, number, number, number]
+  const client = cluster.clients[0] as (typeof cluster.clients)[number]
+  const given = cluster.request(3) + 1
+  const op = given + 1
+  const { asks, joins } = bothHolders(cluster, a, c)
+  cluster.drop({ to: c, command: Command.prepare }, isPrepare(given))
+  for (const to of [b, e]) cluster.drop({ to, command: Command.prepare }, isPrepare(op))
+  // Those who have given its place away do not reach it.
+  for (const from of [b, d, e]) cluster.drop({ from, to: c })
+  slowDisk(cluster, a, 0, 60)
+  const acknowledged = cluster.record({ from: c, to: a, command: Command.prepareOk })
+  asks()
+  cluster.until(() => cluster.replica(a).op === given, 'the replacement')
+  client.ask()
+  cluster.until(() => acknowledged.length > 0 && cluster.holds(a, op) && cluster.holds(d, op), 'the op on three')
+  cluster.run(20)
+  assert.ok(!client.idle, 'the lost disk counts as one of three')
+  cluster.drop({ to: c, command: Command.prepare }, isPrepare(op))
+  joins()
+  // Those that hold it are gone: the others may go on without it.
+  cluster.crash(a, d)
+  cluster.heal()
+  cluster.answered(client)
   cluster.expectWhole()
 })
 

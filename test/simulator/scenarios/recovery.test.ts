@@ -104,6 +104,37 @@ test('recovering_head in an idle cluster: the slot after the head is damaged, an
   }
 })
 
+test('recovering_head: who alone was in a later view is gone: whoever leads an earlier one is asked, too', () => {
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  const op = cluster.request(3)
+  cluster.expectCommit(op, a, b, c)
+  const { view } = cluster.replica(a)
+  // c wishes for the next view, and cannot tell where its log ends when it starts again.
+  cluster.cutBoth(a, c)
+  cluster.cut(b, a)
+  cluster.replica(c).onReplicaDisconnected(a)
+  cluster.run(1)
+  cluster.crash(c)
+  cluster.corruptHeader(c, op + 2)
+  cluster.restart(c)
+  cluster.expectStatus('recovering_head', c)
+  // b joins in, tells c, and is gone.
+  cluster.replica(b).onReplicaDisconnected(a)
+  const saysSo = (): boolean =>
+    cluster
+      .replica(c)
+      .peers()
+      .some((peer) => peer.replica === b && peer.view > view)
+  cluster.until(saysSo, 'a ping of b')
+  cluster.crash(b)
+  cluster.heal()
+  cluster.request()
+  cluster.expectStatus('normal', c)
+  assert.equal(cluster.replica(a).view, view)
+  cluster.expectWhole()
+})
+
 test('a primary that lost the tail of its journal does not lead without it', () => {
   for (const lives of ['crash', 'powerOff'] as const) {
     const cluster = new Cluster()
