@@ -2,7 +2,8 @@
 //
 // A session is born by a committed Register and named by its op. An *exactly-once* session numbers every replicated
 // request 1, 2, 3 … and may have up to `window` of them in flight; the last `window` replies are kept, so a request that is
-// repeated after a timeout, a reconnect or a failover gets its first answer. Other sessions number only metadata requests.
+// repeated after a timeout, a reconnect or a failover gets its first answer. Other sessions number only metadata requests, and
+// one of these that was put off may come behind a later one: its number is open until it is as old as what is forgotten.
 // The table holds `clientsMax` sessions; one more evicts the session whose last op is the oldest (the same on every replica).
 import { assert } from '../src/protocol/assert.ts'
 import { equal128 } from '../src/protocol/frame.ts'
@@ -26,7 +27,7 @@ export interface Session {
   request: number
   /** Op of the last commit for this client: eviction order. */
   lastOp: number
-  /** Oldest first, at most `window`. */
+  /** By number, at most `window`, the highest. */
   readonly replies: StoredReply[]
 }
 
@@ -116,7 +117,7 @@ export class ClientTable {
    * that knew more or less than this one, stays refused: in the log stands the refusal in place of its body.
    */
   lookup(session: Session, request: number, bodyChecksum: Uint32Array | null, at: number): Lookup {
-    if (request > session.request) return 'new'
+    if (this.isOpen(session, request)) return 'new'
     for (const reply of session.replies) {
       if (reply.request !== request) continue
       const same = bodyChecksum === null || reply.status !== 0 || equal128(reply.bodyChecksum, 0, bodyChecksum, at)
@@ -125,16 +126,28 @@ export class ClientTable {
     return 'forgotten'
   }
 
+  /**
+   * Was no request of this number executed? Of an exactly-once session none comes behind a later one. Of another one all that was
+   * executed is remembered down to the lowest number of a full window; below that, nobody knows.
+   */
+  isOpen({ exactlyOnce, request: highest, replies }: Session, request: number): boolean {
+    if (request > highest) return true
+    if (exactlyOnce) return false
+    const isForgotten = replies.length >= this.window && request < (replies[0] as StoredReply).request
+    return !isForgotten && !replies.some((reply) => reply.request === request)
+  }
+
   /** A committed request of a session that still exists. `reply` is null for requests that are not numbered. */
   commit(client: string, session: number, op: number, reply: StoredReply | null): void {
     const entry = this.#sessions.get(client)
     if (!entry || entry.session !== session) return
     entry.lastOp = op
     if (reply === null) return
-    if (reply.request <= entry.request) return
-    entry.request = reply.request
-    entry.replies.push(reply)
-    if (entry.replies.length > this.window) entry.replies.shift()
+    if (!this.isOpen(entry, reply.request)) return
+    entry.request = Math.max(entry.request, reply.request)
+    const { replies } = entry
+    replies.splice(replies.findLastIndex(({ request }) => request < reply.request) + 1, 0, reply)
+    if (replies.length > this.window) replies.shift()
   }
 
   /** Deterministic bytes: sessions in the order of their registration. */

@@ -84,7 +84,7 @@ export class Execution {
     const session = this.clients.get(client)
     const alive = session !== null && session.session === sessionNumber
     const numbered = alive && isNumbered(session, operation)
-    if (!alive || (numbered && number <= session.request)) {
+    if (!alive || (numbered && !this.clients.isOpen(session, number))) {
       // The session ended, or the same request stands twice in the log: it has no effect the second time.
       return
     }

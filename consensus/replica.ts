@@ -60,7 +60,7 @@ import { getMember, isLater, MEMBER_SIZE, type Member, NOBODY, namesMember, putM
 import type { Superblock } from '../storage/superblock.ts'
 import { CheckpointDigests, type DigestsMemory, refill } from './checkpoint-digests.ts'
 import { CheckpointRebuild } from './checkpoint-rebuild.ts'
-import type { ClientTable } from './client-table.ts'
+import type { ClientTable, Session } from './client-table.ts'
 import { ColdStart, type ColdVote, isShown } from './cold-start.ts'
 import { Execution, isFence, isNumbered, isReplacement, stateOf, VsrOperation } from './execution.ts'
 import { FailSlow, Slow, type Waiting } from './fail-slow.ts'
@@ -220,6 +220,7 @@ export interface ReplicaMemory {
   readonly transferredOp: number
   readonly digests: DigestsMemory
   readonly clients: Uint8Array
+  readonly adopting: number
   readonly halted: boolean
 }
 
@@ -1406,14 +1407,16 @@ export class Replica implements ReplicaPort {
       numbered = isNumbered(session, operation)
       if (numbered) {
         const last = Math.max(session.request, this.#lastInFlight(client, sessionNumber))
-        if (number <= session.request) return this.#repeat(request, client, number, this.#bodyChecksum(request))
-        if (number <= last) return 'in-flight'
+        if (!this.clients.isOpen(session, number))
+          return this.#repeat(request, client, number, this.#bodyChecksum(request))
+        if (number <= last && this.#isOnItsWay(session, number)) return 'in-flight'
         if (session.exactlyOnce && number !== last + 1) return 'gap'
         if (number - session.request > this.clients.window && session.exactlyOnce) return this.#busy()
       }
     }
     if (!this.#hasSpace()) return this.#busy()
-    if (numbered) this.#inFlight.set(client, { session: sessionNumber, number })
+    if (numbered && number > this.#lastInFlight(client, sessionNumber))
+      this.#inFlight.set(client, { session: sessionNumber, number })
     this.#prepare(request)
     return 'accepted'
   }
@@ -1426,8 +1429,9 @@ export class Replica implements ReplicaPort {
     const session = this.clients.get(client)
     if (!session || session.session !== sessionNumber) return this.#withoutSession(sessionNumber)
     if (!isNumbered(session, request.bytes[At.request.operation] as number)) return null
-    if (number <= session.request) return this.#repeat(request, client, number, null)
-    return number <= this.#lastInFlight(client, sessionNumber) ? 'in-flight' : null
+    if (!this.clients.isOpen(session, number)) return this.#repeat(request, client, number, null)
+    const last = Math.max(session.request, this.#lastInFlight(client, sessionNumber))
+    return number <= last && this.#isOnItsWay(session, number) ? 'in-flight' : null
   }
 
   /**
@@ -1443,6 +1447,18 @@ export class Replica implements ReplicaPort {
   #lastInFlight(client: string, session: number): number {
     const inFlight = this.#inFlight.get(client)
     return inFlight?.session === session ? inFlight.number : 0
+  }
+
+  /** Does it stand in the log, not executed yet? An exactly-once session leaves no number out. */
+  #isOnItsWay(session: Session, number: number): boolean {
+    if (session.exactlyOnce) return true
+    for (let op = this.op; op > this.commitMin; op--) {
+      const header = this.#journal.header(op)
+      if (header === null || getU64(header, At.prepare.request) !== number) continue
+      const own = getU64(header, At.prepare.session) === session.session
+      if (own && isNumbered(session, headerOperation(header))) return true
+    }
+    return false
   }
 
   #busy(): 'busy' {
@@ -3275,6 +3291,7 @@ export class Replica implements ReplicaPort {
       transferredOp: this.transferredOp,
       digests,
       clients: this.clients.encode(),
+      adopting: this.#adopting,
       halted: this.#halted,
     }
   }
@@ -3342,6 +3359,7 @@ export class Replica implements ReplicaPort {
     this.transferredOp = memory.transferredOp
     this.#digests.resume(memory.digests)
     this.clients.restore(memory.clients)
+    this.#adopting = memory.adopting
     this.#halted = memory.halted
   }
 

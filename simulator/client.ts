@@ -60,6 +60,8 @@ export class SimClient {
   readonly #timeout: number
   readonly #pace: number
   session = 0
+  /** How often the cluster had lost something when it gave the session. */
+  #lossEpoch = 0
   #number = 0
   /** Requests so far: each has another checksum. */
   #made = 0
@@ -69,7 +71,8 @@ export class SimClient {
   #finished = false
   #moving = false
   /** Somebody said that the session is gone: a register finds out whether it is, and what was unanswered waits for that. */
-  #doubted: { readonly session: number; readonly unanswered: readonly Request[] } | null = null
+  #doubted: { readonly session: number; readonly lossEpoch: number; readonly unanswered: readonly Request[] } | null =
+    null
   answered = 0
   resent = 0
 
@@ -178,6 +181,7 @@ export class SimClient {
       const view = new DataView(body.buffer, body.byteOffset, body.length)
       this.session = view.getUint32(8, true) + view.getUint32(12, true) * 0x1_0000_0000
       assert(this.session > 0, 'a registration without a session')
+      this.#lossEpoch = getU32(words, At.reply.lossEpoch)
       this.#resume()
       return
     }
@@ -191,7 +195,8 @@ export class SimClient {
     const doubted = this.#doubted
     if (doubted === null) return
     this.#doubted = null
-    if (doubted.session === this.session) {
+    // After a loss, the next session may have the number of the one before.
+    if (doubted.session === this.session && doubted.lossEpoch === this.#lossEpoch) {
       this.#unanswered.push(...doubted.unanswered)
       this.#tryNext()
       return
@@ -210,7 +215,7 @@ export class SimClient {
     if (!this.#unanswered.some((r) => r.number === number)) return
     if (outcome === 'no-session' && this.session !== 0 && number > 0) {
       // Perhaps by a primary that others have replaced, and that has not heard of it.
-      this.#doubted = { session: this.session, unanswered: this.#unanswered }
+      this.#doubted = { session: this.session, lossEpoch: this.#lossEpoch, unanswered: this.#unanswered }
       this.#unanswered = []
       this.session = 0
       this.#send(this.#request(0, REGISTER, registerBody()))

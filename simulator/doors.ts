@@ -224,13 +224,16 @@ export function requestFrame(asked: Asked): Uint8Array {
 }
 
 /** A reply; null for an eviction. */
-export function parseReply(frame: Uint8Array): { status: number; operation: number; request: number } | null {
+export function parseReply(
+  frame: Uint8Array,
+): { status: number; operation: number; request: number; lossEpoch: number } | null {
   if (frame[At.command] !== Command.reply) return null
   const words = new Uint32Array(frame.buffer, frame.byteOffset, HEADER_SIZE / 4)
   return {
     status: getU32(words, At.reply.status),
     operation: frame[At.reply.operation] as number,
     request: getU64(words, At.reply.request),
+    lossEpoch: getU32(words, At.reply.lossEpoch),
   }
 }
 

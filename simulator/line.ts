@@ -63,6 +63,8 @@ export class Line {
   #node: number
   #client: Uint32Array = new Uint32Array(4)
   session = 0
+  /** How often the cluster had lost something when it gave the session. */
+  lossEpoch = 0
   ready = false
 
   constructor(options: LineOptions, end: LineEnd) {
@@ -134,6 +136,7 @@ export class Line {
     if (operation !== Operation.register) return this.#end.onReply(reply, body)
     if (status !== Status.ok) return this.leave()
     this.session = decodeRegisterReply(new Reader(body)).session
+    this.lossEpoch = reply.lossEpoch
     this.ready = true
     this.#end.onReady()
   }

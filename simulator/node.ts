@@ -5,6 +5,7 @@
 import type { Clock, Log, StateMachine } from '../consensus/ports.ts'
 import { type Halt, Replica } from '../consensus/replica.ts'
 import type { Checksummer } from '../src/protocol/checksum.ts'
+import { markMemory } from '../src/protocol/durability.ts'
 import { At, equal128 } from '../src/protocol/frame.ts'
 import { type Message, MessagePool, SECTOR_SIZE } from '../src/protocol/message.ts'
 import type { ReplicaHost, SubmitOutcome } from '../src/state/replica-port.ts'
@@ -206,7 +207,10 @@ export class SimNode {
       const replica: Replica = new Replica({
         bus: {
           sendToReplica: (to, message) => this.#world.sendToReplica(process, to, message),
-          sendToClient: (client, message) => this.#world.sendToClient(process, client, message),
+          sendToClient: (client, message) => {
+            if (machine.lossEpoch > 0) markMemory(message, machine.lossEpoch)
+            this.#world.sendToClient(process, client, message)
+          },
         },
         clock,
         random: this.random,

@@ -54,6 +54,7 @@ export class Session {
   #reads = 0
   /** Its number; 0 before the first login. */
   number = 0
+  #lossEpoch = 0
 
   constructor(options: SessionOptions) {
     const { exactlyOnce, client } = options
@@ -127,10 +128,12 @@ export class Session {
   }
 
   #onReady(): void {
-    const { session } = this.#line
-    if (session !== this.number) {
+    const { session, lossEpoch } = this.#line
+    // After a loss, the next session may have the number of the one before.
+    if (session !== this.number || lossEpoch !== this.#lossEpoch) {
       // What was asked in the session before was executed, or never will be.
       this.number = session
+      this.#lossEpoch = lossEpoch
       this.#writes = 0
       if (this.#request > 0) this.#lose()
       this.#options.onSession()

@@ -161,7 +161,7 @@ export class GroupLife {
     if (from === to) return
     const { operation, op, session, granted } = cause
     const what = `offset ${to} of partition ${partition} after ${from} by op ${op} of session ${session}`
-    const auto = operation === Operation.storeGroupOffset
+    const auto = operation === Operation.storePolledOffset
     if (before.members.length === 0 && !this.#sessions.has(session)) {
       this.#moved.add(partition)
       return this.#options.mark('stored-by-outsider')

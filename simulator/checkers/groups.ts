@@ -16,7 +16,7 @@ import { At, getU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../../src/protocol/message.ts'
 import { Operation } from '../../src/protocol/operations.ts'
 import type { ConsumerGroup } from '../../src/state/consumer-group.ts'
-import { decodeGroupOffset } from '../../src/state/group-entries.ts'
+import { decodePolledOffset } from '../../src/state/group-entries.ts'
 import type { StateMachine, StateMachineOptions } from '../../src/state/state-machine.ts'
 import { Violation } from '../violation.ts'
 import { type Cause, GroupLife, type GroupLifeOptions, type Since } from './group-life.ts'
@@ -57,10 +57,10 @@ export class GroupChecker {
     const operation = prepare.bytes[At.prepare.operation] as number
     const session = getU64(prepare.words, At.prepare.session)
     const timestamp = getU64(prepare.words, At.prepare.timestamp)
-    if (operation !== Operation.storeGroupOffset) {
+    if (operation !== Operation.storePolledOffset) {
       this.#look(machine, { operation, op, timestamp, session, granted: null })
     } else {
-      const entry = decodeGroupOffset(new Reader(prepare.bytes, HEADER_SIZE, prepare.size))
+      const entry = decodePolledOffset(new Reader(prepare.bytes, HEADER_SIZE, prepare.size))
       this.#look(machine, { operation, op, timestamp, session: entry.session, granted: entry.granted })
     }
   }

@@ -77,7 +77,7 @@ export function localKey(parts: Parts, ids: Ids): string {
       .join(' '),
     `${r.digests.disputed},${members([r.self])}`,
     r.nonce.join(),
-    `${r.wish},${r.behind},${r.stateLost},${r.transferredOp},${r.halted},${parts.nonces}`,
+    `${r.wish},${r.behind},${r.stateLost},${r.transferredOp},${r.adopting},${r.halted},${parts.nonces}`,
     r.digests.own.join(),
     r.clients.join(),
     parts.ledger.join(),

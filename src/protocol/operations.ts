@@ -12,7 +12,7 @@ export const Operation = {
   completeConsumerGroupRevocation: 67,
   truncatePartition: 68,
   createRoot: 71,
-  storeGroupOffset: 72,
+  storePolledOffset: 72,
   // Ours, and for clients.
   endAccessLogin: 73,
   // Metadata.

@@ -489,11 +489,12 @@ export class Dispatcher implements ReplicaHost {
   }
 
   /**
-   * A primary that has not executed all that its predecessor may have acknowledged does not know whether it has to refuse. False:
-   * the request was answered with 58.
+   * A primary that has not executed all that its predecessor may have acknowledged does not know whether it has to refuse, and
+   * neither does another node that is not as far as the client's login. False: the request was answered with 58.
    */
   #mayRefuse(door: Door, message: Message): boolean {
-    if (!this.#replica.isPrimary || this.#replica.caughtUp) return true
+    const { isPrimary, caughtUp, commitMin } = this.#replica
+    if (isPrimary ? caughtUp : door.registeredAt <= commitMin) return true
     this.#status(door, this.#answeredAs(message, echoOf(message)), Status.transientNotAccepted)
     message.unref()
     return false
@@ -834,8 +835,9 @@ export class Dispatcher implements ReplicaHost {
     if (message.size > SECTOR_SIZE) return this.#refuseRead(door, message, Status.invalidCommand)
     const outcome = this.#replica.confirm((confirmed) => {
       if (door.gone) return message.unref()
-      if (confirmed) this.#serve(door, message, code)
-      else this.#refuseRead(door, message, Status.transientNotAccepted)
+      // Meanwhile its user may have gone, or its token ended.
+      if (confirmed && this.#stillWelcome(door, message)) this.#serve(door, message, code)
+      else if (!confirmed) this.#refuseRead(door, message, Status.transientNotAccepted)
     })
     if (outcome !== 'accepted') this.#refuseRead(door, message, Status.transientNotAccepted)
   }

@@ -29,7 +29,7 @@ import type { Upstream, UpstreamEvents, UpstreamLink } from './upstream.ts'
 const FORWARDED_MAX = 64
 /** Without an answer for so long, the way is given up. Clients wait for 30 s. */
 export const FORWARD_MS = 10_000
-/** A login is answered once this node knows the session too, and whose it is; or after this. */
+/** A login is answered once this node knows the session too, whose it is, and by which token; or after this. */
 const WELCOME_MS = 1000
 /** Of a heartbeat that is sent along: no request has it, so nobody takes the answer for his. */
 const PING_NUMBER = Number.MAX_SAFE_INTEGER
@@ -227,7 +227,7 @@ export class Forwards {
   #welcome(): void {
     const { clock, replica } = this.#options
     for (const [door, { reply, client, token, session, registeredAt, user, dueAt }] of this.#welcomes) {
-      if (replica.commitMin < session && clock.monotonicMs() < dueAt) continue
+      if (replica.commitMin < registeredAt && clock.monotonicMs() < dueAt) continue
       this.#welcomes.delete(door)
       this.#desk.bind(door, getKey(client, 0), client)
       door.session = session

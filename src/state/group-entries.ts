@@ -1,10 +1,10 @@
-// Ops about consumer groups that the primary puts into the log by itself.
+// Ops about consumers and their groups that the primary puts into the log by itself.
 //
-//   remove member, 66              complete revocation, 67        store group offset, 72
-//   | size | field    |            | size | field          |      | size | field                               |
-//   |   8  | session  |            |   8  | group: its op  |      |   8  | session of the member that polled   |
-//                                  |   4  | partition      |      |   8  | its grant                           |
-//                                  |   8  | its grant      |      |  ... | as store consumer offset            |
+//   remove member, 66              complete revocation, 67        store polled offset, 72
+//   | size | field    |            | size | field          |      | size | field                                            |
+//   |   8  | session  |            |   8  | group: its op  |      |   8  | session of the member that polled; 0: no member  |
+//                                  |   4  | partition      |      |   8  | its grant; of no member: op of the partition     |
+//                                  |   8  | its grant      |      |  ... | as store consumer offset                         |
 import type { Reader, Writer } from '../protocol/bytes.ts'
 import {
   decodeStoreConsumerOffset,
@@ -44,18 +44,20 @@ export function decodeRevocation(reader: Reader): Revocation {
   return entry
 }
 
-/** The auto-commit of a member's poll. */
-export interface GroupOffset {
+/** The auto-commit of a poll. */
+export interface PolledOffset {
+  /** Of the member; 0: a single consumer's. */
   readonly session: number
+  /** By which the partition is the member's; for a single consumer, the op that made the partition. */
   readonly granted: number
   readonly request: StoreConsumerOffset
 }
 
-export function encodeGroupOffset(writer: Writer, { session, granted, request }: GroupOffset): void {
+export function encodePolledOffset(writer: Writer, { session, granted, request }: PolledOffset): void {
   writer.u64(session).u64(granted)
   encodeStoreConsumerOffset(writer, request)
 }
 
-export function decodeGroupOffset(reader: Reader): GroupOffset {
+export function decodePolledOffset(reader: Reader): PolledOffset {
   return { session: reader.u64(), granted: reader.u64(), request: decodeStoreConsumerOffset(reader) }
 }

@@ -250,7 +250,11 @@ export class Logins {
       // Counted where it was guessed, also by a node that must not say so.
       this.throttle.failed(door.connection.address, login.username, hash)
       this.#confirm(door, message, () => {
-        if (this.#hashOf(login.username) !== hash) return this.#begin({ ...pending, verifying: false })
+        if (this.#hashOf(login.username) !== hash) {
+          // Unless the next one of this connection waits already.
+          if (this.#pending.has(door)) return this.#desk.refuse(door, message, Status.transientNotAccepted)
+          return this.#begin({ ...pending, verifying: false })
+        }
         this.#options.log.warn('login-refused', { address: door.connection.address, username: login.username })
         this.#desk.evict(door, message, EvictionReason.invalidCredentials)
       })
@@ -260,8 +264,12 @@ export class Logins {
   /** Who it is, is known. */
   #decide(door: Door, message: Message, login: Login, user: User, token: string | AccessGrant | null = null): void {
     if (user.status === 'active') return this.#desk.admit(door, message, { login, user, token })
-    this.#options.log.warn('login-refused', { address: door.connection.address, username: user.name, why: 'inactive' })
-    this.#desk.evict(door, message, EvictionReason.userInactive)
+    this.#confirm(door, message, () => {
+      const { log, state } = this.#options
+      if (state.identity.isActive(user.id)) return this.#desk.refuse(door, message, Status.transientNotAccepted)
+      log.warn('login-refused', { address: door.connection.address, username: user.name, why: 'inactive' })
+      this.#desk.evict(door, message, EvictionReason.userInactive)
+    })
   }
 
   // ---- the first user --------------------------------------------------------------------------------------------------

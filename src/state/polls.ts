@@ -14,7 +14,6 @@ import {
   POLL_PREFIX_SIZE,
   type PollMessages,
 } from '../protocol/commands/poll-messages.ts'
-import { encodeStoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import { Consistency } from '../protocol/consistency.ts'
 import { Status } from '../protocol/errors.ts'
 import { At, clearHeader, getU32, setU32, setU64 } from '../protocol/frame.ts'
@@ -24,7 +23,7 @@ import { readResult } from '../protocol/result.ts'
 import { ruleOfCode } from './access.ts'
 import { authorize } from './authorize.ts'
 import type { Door } from './door.ts'
-import { encodeGroupOffset } from './group-entries.ts'
+import { encodePolledOffset } from './group-entries.ts'
 import type { GroupWatch } from './group-watch.ts'
 import type { ReplicaPort } from './replica-port.ts'
 import { echoOf, type RequestEcho, writeReplyHeader } from './replies.ts'
@@ -58,8 +57,8 @@ const POLL_COUNT_MAX = 1_000_000
 /** What a poll has taken out of a partition. */
 interface Taken {
   readonly partition: number
-  /** By which grant, for a member of a group. */
-  readonly granted: number | null
+  /** By which grant, for a member of a group; else the op that made the partition. */
+  readonly granted: number
   readonly offset: number
 }
 
@@ -202,7 +201,7 @@ export class Polls {
             door,
             echo,
             request,
-            { partition: found.id, granted, offset: nextOffset - 1 },
+            { partition: found.id, granted: granted ?? found.op, offset: nextOffset - 1 },
             compact,
           )
         if (!door.gone) door.send(compact)
@@ -243,13 +242,12 @@ export class Polls {
     clearHeader(message)
     const writer = new Writer(message.bytes, HEADER_SIZE)
     const store = { consumer, stream, topic, partition, offset, ack: 'quorum' } as const
-    if (granted === null) encodeStoreConsumerOffset(writer, store)
-    else encodeGroupOffset(writer, { session: door.session, granted, request: store })
+    encodePolledOffset(writer, { session: consumer.kind === 'group' ? door.session : 0, granted, request: store })
     setU32(message.words, At.size, HEADER_SIZE + writer.length)
     this.#tokens = (this.#tokens + 1) % 2 ** 20
     const token = this.#tokenBase + this.#tokens
     setU64(message.words, At.request.request, token)
-    message.bytes[At.request.operation] = granted === null ? Operation.storeConsumerOffset : Operation.storeGroupOffset
+    message.bytes[At.request.operation] = Operation.storePolledOffset
     this.#autoCommits.set(token, { door, echo, reply })
     const outcome = this.#waitingCommits.length > 0 ? 'busy' : this.#options.replica.submit(message)
     if (outcome === 'busy') this.#waitingCommits.push({ token, message })

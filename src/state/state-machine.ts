@@ -83,7 +83,7 @@ import {
 import { ConsumerGroup } from './consumer-group.ts'
 import { decode, encode } from './encode.ts'
 import { isWithin, unused } from './garbage.ts'
-import { decodeGroupOffset, decodeMemberEnd, decodeRevocation } from './group-entries.ts'
+import { decodeMemberEnd, decodePolledOffset, decodeRevocation } from './group-entries.ts'
 import { Groups } from './groups.ts'
 import { Identity, type IdentityImage } from './identity.ts'
 import { Leftovers } from './leftovers.ts'
@@ -328,8 +328,8 @@ export class StateMachine implements StateMachinePort {
         const { groupOp, partition, granted } = decodeRevocation(reader)
         return this.groups.byOp(groupOp)?.completeRevocation(partition, granted, op)
       }
-      case Operation.storeGroupOffset:
-        return this.#storeGroupOffset(reader)
+      case Operation.storePolledOffset:
+        return this.#storePolledOffset(reader)
       case Operation.createRoot: {
         const { name, hash } = decodeRoot(reader)
         return identity.createRoot(name, hash, timestamp)
@@ -573,12 +573,16 @@ export class StateMachine implements StateMachinePort {
     offsets.set(key, request.offset)
   }
 
-  /** What a member has polled: good only as long as the partition is its own by the same grant. */
-  #storeGroupOffset(reader: Reader): void {
-    const { session, granted, request } = decodeGroupOffset(reader)
+  /**
+   * What was polled: by a member, good only as long as the partition is its own by the same grant; by a single consumer, as long as
+   * it is the same partition. The messages of another one in its place, after a purge say, nobody has got.
+   */
+  #storePolledOffset(reader: Reader): void {
+    const { session, granted, request } = decodePolledOffset(reader)
     const { group, partition } = found(this.offsetPlace(request))
-    const share = group?.shares[partition.id]
-    if (share?.granted !== granted) throw refusal(Status.consumerGroupPartitionNotOwned)
+    if (group === null && partition.op !== granted) throw refusal(Status.partitionNotFound)
+    if (group !== null && group.shares[partition.id]?.granted !== granted)
+      throw refusal(Status.consumerGroupPartitionNotOwned)
     this.#storeOffset(request, session)
   }
 

@@ -142,6 +142,47 @@ test('a commit twice, or of a request that is not numbered, changes the last op 
   assert.equal(lookup(table, session, 1), 'reply of op 2')
 })
 
+test('without exactly-once a number that was left out is open, until it is as old as what is forgotten', () => {
+  const table = new ClientTable(options)
+  const session = table.register(A, 1, 1, false)
+  const commit = (request: number, op: number): void => table.commit(A, 1, op, reply(request, op))
+  commit(2, 2)
+  commit(5, 3)
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6].map((request) => lookup(table, session, request)),
+    ['new', 'reply of op 2', 'new', 'new', 'reply of op 3', 'new'],
+  )
+  commit(3, 4)
+  commit(3, 5)
+  assert.equal(session.request, 5)
+  assert.deepEqual(
+    session.replies.map(({ request, op }) => [request, op]),
+    [
+      [2, 2],
+      [3, 4],
+      [5, 3],
+    ],
+  )
+  commit(6, 6)
+  assert.deepEqual(
+    [1, 2, 4].map((request) => lookup(table, session, request)),
+    ['forgotten', 'reply of op 2', 'new'],
+  )
+  commit(1, 7)
+  commit(4, 8)
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6].map((request) => lookup(table, session, request)),
+    ['forgotten', 'forgotten', 'reply of op 4', 'reply of op 8', 'reply of op 3', 'reply of op 6'],
+  )
+  const restored = new ClientTable(options)
+  restored.restore(table.encode())
+  assert.deepEqual(restored.get(A), session)
+  // Of an exactly-once session, none comes behind a later one.
+  const strict = table.register(B, 9, 1, true)
+  table.commit(B, 9, 10, reply(2, 10))
+  assert.equal(lookup(table, strict, 1), 'forgotten')
+})
+
 test('logout ends the session that it names, and no other', () => {
   const table = new ClientTable(options)
   table.register(A, 1, 1, true)

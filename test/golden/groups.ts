@@ -103,7 +103,7 @@ export const GROUP_GOLDENS = [
     entries.decodeRevocation,
     entries.encodeRevocation,
   ),
-  golden<entries.GroupOffset>(
+  golden<entries.PolledOffset>(
     'the auto-commit of a member, as it stands in the log',
     // session, grant, then as store consumer offset: consumer, stream, topic, partition, offset, ack
     `2a00000000000000 3000000000000000 02 ${BILLING} ${STREAM_3} ${LOGS} 01 03000000 0700000000000000 01`,
@@ -119,7 +119,7 @@ export const GROUP_GOLDENS = [
         ack: 'quorum',
       },
     },
-    entries.decodeGroupOffset,
-    entries.encodeGroupOffset,
+    entries.decodePolledOffset,
+    entries.encodePolledOffset,
   ),
 ]

@@ -93,7 +93,7 @@ export const MUTANTS: readonly Mutant[] = [
     { first: 21, of: 50 },
     [
       REPLICA,
-      "if (number <= session.request) return this.#repeat(request, client, number, this.#bodyChecksum(request))\n        if (number <= last) return 'in-flight'",
+      "if (!this.clients.isOpen(session, number))\n          return this.#repeat(request, client, number, this.#bodyChecksum(request))\n        if (number <= last && this.#isOnItsWay(session, number)) return 'in-flight'",
       '',
     ],
     [REPLICA, "if (session.exactlyOnce && number !== last + 1) return 'gap'", ''],
@@ -108,8 +108,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   mutant('answers are not kept in checkpoints', { first: 8, of: 100 }, [
     'consensus/client-table.ts',
-    'entry.replies.push(reply)',
-    'if (op % 4 !== 0) entry.replies.push(reply)',
+    'replies.splice(replies.findLastIndex(',
+    'if (op % 4 !== 0) replies.splice(replies.findLastIndex(',
   ]),
   mutant('a checkpoint counts before its segments are flushed', { first: 37, of: 100 }, [
     REPLICA,

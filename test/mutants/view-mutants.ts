@@ -228,7 +228,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant('the session table changes when a request is prepared', 20, [
     REPLICA,
-    'if (numbered) this.#inFlight.set(client, { session: sessionNumber, number })',
+    'if (numbered && number > this.#lastInFlight(client, sessionNumber))\n      this.#inFlight.set(client, { session: sessionNumber, number })',
     'const entry = this.clients.get(client)\n    if (numbered && entry) entry.request = number',
   ]),
   mutant('requests of a session overtake one another', { first: 17, of: 30 }, [

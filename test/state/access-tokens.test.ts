@@ -141,6 +141,21 @@ test('a changed password, a user that is switched off or deleted: their tokens a
   }
 })
 
+test('a token that ends while a read of its client waits for a majority is not made anew', () => {
+  const { rig, root } = rigWithAlice()
+  const token = tokenOf(rig.client().login(false, ALICE))
+  const client = rig.client().login(false, { token })
+  rig.replica.hold = true
+  client.post({ code: Code.issueAccessToken, consistency: Consistency.linearizable })
+  rig.replica.hold = false
+  const change = written((w) => encodeChangePassword(w, { user: 'alice', current: '', next: 'other' }))
+  assert.equal(root.write(Operation.changePassword, change).outcome, 0)
+  for (const done of rig.replica.confirming.splice(0)) done(true)
+  rig.settle()
+  assert.equal(client.answers.at(-1)?.evicted, EvictionReason.invalidToken)
+  rig.assertNoLeaks()
+})
+
 test('a token that was got with a personal access token ends with that', () => {
   const { rig } = rigWithAlice()
   const alice = rig.client().login(false, ALICE)

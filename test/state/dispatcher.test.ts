@@ -7,6 +7,7 @@ import { decodeClusterMetadataReply } from '../../src/protocol/commands/cluster-
 import { encodeCreateConsumerGroup } from '../../src/protocol/commands/create-consumer-group.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
+import { encodeDeleteTopic } from '../../src/protocol/commands/delete-topic.ts'
 import {
   decodeGetConsumerOffsetReply,
   encodeGetConsumerOffset,
@@ -15,6 +16,7 @@ import { encodeGetStream } from '../../src/protocol/commands/get-stream.ts'
 import { encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
 import { decodeListStreamsReply } from '../../src/protocol/commands/list-streams.ts'
 import { decodePollReply, encodePollMessages, type PollMessages } from '../../src/protocol/commands/poll-messages.ts'
+import { encodePurgeTopic } from '../../src/protocol/commands/purge-topic.ts'
 import { EXACTLY_ONCE_CONTEXT, encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
 import { encodeSendMessagesPrefix } from '../../src/protocol/commands/send-messages.ts'
 import { decodeStatsReply } from '../../src/protocol/commands/stats.ts'
@@ -744,6 +746,35 @@ test('next follows the stored offset; auto-commit stores it before the messages 
   assert.deepEqual(polled(client.read(Code.pollMessages, other)).payloads, ['a'])
   assert.deepEqual(polled(client.read(Code.pollMessages, other)).payloads, ['b'])
   rig.assertNoLeaks()
+})
+
+test('an auto-commit that comes behind a purge, or a topic made anew, skips none of the messages that are there then', () => {
+  const place = written((w) => encodePurgeTopic(w, { stream: 's', topic: 't' }))
+  const gone = written((w) => encodeDeleteTopic(w, { stream: 's', topic: 't' }))
+  for (const ops of [
+    [[Operation.purgeTopic, place]],
+    [
+      [Operation.deleteTopic, gone],
+      [Operation.createTopic, createTopic('s', 't', 2)],
+    ],
+  ] as const) {
+    const rig = new Rig()
+    const client = ready(rig)
+    const consumer = rig.client().login()
+    client.write(Operation.sendMessages, send('ab'.split('').map(text)))
+    const auto = poll({ autoCommit: true })
+    rig.replica.hold = true
+    for (const [operation, body] of ops) client.post({ operation, request: client.next(operation), body })
+    client.post({ operation: Operation.sendMessages, request: client.number, body: send('cde'.split('').map(text)) })
+    // It is read before these are executed, and what it stores is executed behind them.
+    consumer.post({ code: Code.pollMessages, body: auto })
+    rig.settle()
+    rig.replica.release()
+    rig.replica.hold = false
+    assert.deepEqual(polled(consumer.answers.at(-1) as Answer).payloads, ['a', 'b'])
+    assert.deepEqual(polled(consumer.read(Code.pollMessages, auto)).payloads, ['c', 'd', 'e'])
+    rig.assertNoLeaks()
+  }
 })
 
 test('an auto-commit poll without room waits; when another leads by then, its messages are not lost', () => {

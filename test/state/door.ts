@@ -1,7 +1,7 @@
 // A dispatcher between test clients and a replica that executes at once (or when told to), with the real session table and
 // the real state machine on a virtual disk.
 import assert from 'node:assert/strict'
-import { ClientTable, type StoredReply } from '../../consensus/client-table.ts'
+import { ClientTable, type Session, type StoredReply } from '../../consensus/client-table.ts'
 import type { ExecuteResult } from '../../consensus/ports.ts'
 import { SeededRandom } from '../../simulator/random.ts'
 import { Scheduler } from '../../simulator/scheduler.ts'
@@ -81,11 +81,12 @@ export class FakeReplica implements ReplicaPort {
       if (!session || session.session !== getU64(w, At.request.session)) return 'no-session'
       if (operation !== Operation.logout && (session.exactlyOnce || operation < 160)) {
         const last = Math.max(session.request, this.#inFlight.get(client) ?? 0)
-        if (number <= session.request) return this.#repeat(message, client, number, this.#bodyChecksum(message))
-        if (number <= last) return 'in-flight'
+        if (!this.clients.isOpen(session, number))
+          return this.#repeat(message, client, number, this.#bodyChecksum(message))
+        if (this.#isOnItsWay(session, number)) return 'in-flight'
         if (session.exactlyOnce && number !== last + 1) return 'gap'
         if (this.space === 0) return 'busy'
-        this.#inFlight.set(client, number)
+        this.#inFlight.set(client, Math.max(number, this.#inFlight.get(client) ?? 0))
       }
     }
     if (this.space === 0) return 'busy'
@@ -105,8 +106,16 @@ export class FakeReplica implements ReplicaPort {
     const session = this.clients.get(client)
     if (!session || session.session !== getU64(w, At.request.session)) return 'no-session'
     if (!session.exactlyOnce && (message.bytes[At.request.operation] as number) >= 160) return null
-    if (number <= session.request) return this.#repeat(message, client, number, null)
-    return number <= (this.#inFlight.get(client) ?? 0) ? 'in-flight' : null
+    if (!this.clients.isOpen(session, number)) return this.#repeat(message, client, number, null)
+    return this.#isOnItsWay(session, number) ? 'in-flight' : null
+  }
+
+  #isOnItsWay({ client, session, exactlyOnce }: Session, number: number): boolean {
+    if (exactlyOnce) return number <= (this.#inFlight.get(client) ?? 0)
+    return this.held.some(({ message: { words, bytes } }) => {
+      const own = getU64(words, At.request.session) === session && getU64(words, At.request.request) === number
+      return own && (bytes[At.request.operation] as number) < 160
+    })
   }
 
   #repeat(message: Message, client: string, number: number, checksum: Uint32Array | null): SubmitOutcome {
@@ -156,7 +165,7 @@ export class FakeReplica implements ReplicaPort {
     }
     const entry = this.clients.get(client)
     const numbered = entry !== null && (entry.exactlyOnce || operation < 160)
-    if (entry === null || entry.session !== session || (numbered && number <= entry.request)) return
+    if (entry === null || entry.session !== session || (numbered && !this.clients.isOpen(entry, number))) return
     const bodyChecksum = this.#bodyChecksum(message)
     const rejected = operation === REJECTED
     const answered = rejected ? (message.bytes[HEADER_SIZE + 4] as number) : operation

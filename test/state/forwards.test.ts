@@ -3,8 +3,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SeededRandom } from '../../simulator/random.ts'
 import { encodeCreateConsumerGroup } from '../../src/protocol/commands/create-consumer-group.ts'
+import {
+  decodeCreatePersonalAccessTokenReply,
+  encodeCreatePersonalAccessToken,
+} from '../../src/protocol/commands/create-personal-access-token.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
+import { encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
 import { decodeListClientsReply } from '../../src/protocol/commands/list-clients.ts'
 import { decodeListStreamsReply } from '../../src/protocol/commands/list-streams.ts'
 import { decodeMeReply } from '../../src/protocol/commands/me.ts'
@@ -13,10 +18,11 @@ import { decodeSyncConsumerGroupReply } from '../../src/protocol/commands/sync-c
 import { Consistency } from '../../src/protocol/consistency.ts'
 import { EvictionReason, Status } from '../../src/protocol/errors.ts'
 import { Code, Operation } from '../../src/protocol/operations.ts'
+import { readResult } from '../../src/protocol/result.ts'
 import { FORWARDED_HIGH } from '../../src/state/door.ts'
 import { FORWARD_MS } from '../../src/state/forwards.ts'
 import { MEMBER_SILENCE_MS } from '../../src/state/group-watch.ts'
-import { type Answer, Rig, type TestClient } from './door.ts'
+import { type Answer, Rig, type TestClient, type Who } from './door.ts'
 import type { FakeLink } from './fake-upstream.ts'
 import { sendBody, text, written } from './prepares.ts'
 import type { Ask } from './request-frame.ts'
@@ -25,6 +31,7 @@ const createStream = (name: string): Uint8Array => written((w) => encodeCreateSt
 const createTopic = written((w) => encodeCreateTopic(w, { stream: 's', name: 't', partitions: 2, options: {} }))
 const group = written((w) => encodeCreateConsumerGroup(w, { stream: 's', topic: 't', name: 'g' }))
 const place = written((w) => w.u8(2).text8('s').u8(2).text8('t').u8(2).text8('g'))
+const ALICE = { username: 'alice', password: 'secret' }
 const send = (payload: string): Uint8Array => sendBody(0, 0, { kind: 'partition', partition: 0 }, [text(payload)])
 const poll = (id: 'consumer' | 'group'): Uint8Array =>
   written((w) =>
@@ -160,6 +167,48 @@ test('a login is answered once this node knows the session', () => {
   backup.settle()
   assert.equal(other.answers.length, 1)
   for (const each of [client, other]) each.disconnect()
+  assertNoLeaks(nodes)
+})
+
+test('a node that is not as far as a login puts nobody out by what it knows of the user and the token', () => {
+  const nodes = two()
+  const { leader, backup } = nodes
+  const root = leader.client(600).login()
+  const user = written((w) => encodeCreateUser(w, { ...ALICE, name: 'alice', status: 'active', permissions: null }))
+  assert.equal(root.write(Operation.createUser, user).outcome, 0)
+  const alice = leader.client(601).login(false, ALICE)
+  const name = written((w) => encodeCreatePersonalAccessToken(w, { name: 'mine', lifetime: 0 }))
+  const made = alice.write(Operation.createPersonalAccessToken, name).body
+  assert.equal(readResult(made), 0)
+  const token = decodeCreatePersonalAccessTokenReply(made)
+  backup.replica.commitMin = 0
+  const login = (client: TestClient, who: Who): void => {
+    const body = client.loginBody(who)
+    client.post({ operation: Operation.register, request: 0, session: 0, body })
+    backup.settle()
+    assert.equal(client.answers.length, 0)
+  }
+  const welcome = (client: TestClient): void => {
+    const { body } = client.answers.at(-1) as Answer
+    body.skip(8)
+    client.session = body.u64()
+  }
+  const clients = [backup.client(500), backup.client(501)] as const
+  login(clients[0], ALICE)
+  login(clients[1], { token })
+  backup.now += 1000
+  backup.settle()
+  for (const client of clients) {
+    welcome(client)
+    assert.equal(client.read(Code.clusterMetadata).status, Status.transientNotAccepted)
+    assert.equal(client.closedByServer, false)
+    client.disconnect()
+  }
+  // The session is older, the token is new.
+  backup.replica.commitMin = alice.session
+  login(backup.client(601), { token })
+  backup.replica.commitMin = leader.replica.commitMin
+  backup.settle()
   assertNoLeaks(nodes)
 })
 

@@ -440,7 +440,7 @@ test('what is asked of groups that are not there, or of partitions that are not 
   for (const operation of [
     Operation.removeConsumerGroupMember,
     Operation.completeConsumerGroupRevocation,
-    Operation.storeGroupOffset,
+    Operation.storePolledOffset,
   ])
     assert.equal(root.write(operation, new Uint8Array(8)).status, Status.invalidCommand, 'not for clients')
   rig.assertNoLeaks()

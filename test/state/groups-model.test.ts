@@ -21,7 +21,7 @@ import { At, setU32, setU64 } from '../../src/protocol/frame.ts'
 import { Operation } from '../../src/protocol/operations.ts'
 import { readResult } from '../../src/protocol/result.ts'
 import type { ConsumerGroup } from '../../src/state/consumer-group.ts'
-import { encodeGroupOffset, encodeMemberEnd, encodeRevocation } from '../../src/state/group-entries.ts'
+import { encodeMemberEnd, encodePolledOffset, encodeRevocation } from '../../src/state/group-entries.ts'
 import { StateMachine } from '../../src/state/state-machine.ts'
 import { allocate, Rig } from '../storage/rig.ts'
 import { checksummer, prepare, sendBody, text, written } from './prepares.ts'
@@ -202,7 +202,7 @@ class Run {
     const { offset, granted } = given
     const request = { ...PLACE, consumer: { kind: 'group', id: 'g' }, partition, offset, ack: 'quorum' } as const
     const status = auto
-      ? this.#do(0, Operation.storeGroupOffset, (w) => encodeGroupOffset(w, { session, granted, request }))
+      ? this.#do(0, Operation.storePolledOffset, (w) => encodePolledOffset(w, { session, granted, request }))
       : this.#do(session, Operation.storeConsumerOffset, (w) => encodeStoreConsumerOffset(w, request))
     // While nobody owns anything, whoever may poll the topic may move the group, but for those whose time is over.
     const free = share === undefined && !this.#removed.has(session)

@@ -402,6 +402,43 @@ test('users that are deleted, or not active, are out at their next request, and 
   rig.assertNoLeaks()
 })
 
+test('who is switched off, as far as a node knows that does not lead, is told to come again', () => {
+  const { rig, root } = withAlice(globalRights('readStreams'))
+  const off = update({ user: 'alice', name: null, status: 'inactive' })
+  assert.equal(root.write(Operation.updateUser, off).outcome, 0)
+  rig.replica.depose()
+  const reader = rig.client()
+  const login = { operation: Operation.register, request: 0, session: 0, consistency: Consistency.any }
+  assert.equal(reader.ask({ ...login, body: reader.loginBody(ALICE) }).status, Status.transientNotAccepted)
+  assert.equal(reader.closedByServer, false)
+  rig.assertNoLeaks()
+})
+
+test('two logins of one connection, the first tried again because the password was changed: both are answered', () => {
+  const { rig, root } = withAlice(globalRights('readStreams'))
+  const client = rig.client()
+  const body = client.loginBody({ ...ALICE, password: 'other' })
+  const login = (): void => client.post({ operation: Operation.register, request: 0, session: 0, body })
+  login()
+  rig.replica.hold = true
+  rig.settle()
+  rig.replica.hold = false
+  assert.equal(rig.replica.confirming.length, 1)
+  const change = written((w) => encodeChangePassword(w, { user: 'alice', current: '', next: 'other' }))
+  assert.equal(root.write(Operation.changePassword, change).outcome, 0)
+  login()
+  for (const done of rig.replica.confirming.splice(0)) done(true)
+  rig.settle()
+  assert.deepEqual(
+    client.answers.map(({ evicted, status }) => [evicted, status]),
+    [
+      [null, Status.transientNotAccepted],
+      [null, 0],
+    ],
+  )
+  rig.assertNoLeaks()
+})
+
 test('an op of a user who is gone by the time that it executes has no effect', () => {
   const { rig, root } = withAlice(globalRights('manageStreams'))
   const alice = rig.client().login(false, ALICE)

@@ -103,3 +103,37 @@ test('exactly once: what was executed is not refused because there is no buffer 
   assert.equal(first, Status.transientNotAccepted)
   assert.equal(ask(1), Status.ok)
 })
+
+test('not exactly once: what was not taken, and comes again behind a later one, is executed, once', () => {
+  const rig = new Rig()
+  const client = rig.client().login(false)
+  const create = (name: string): Uint8Array => written((w) => encodeCreateStream(w, { name }))
+  const post = (request: number, name: string): void =>
+    client.post({ operation: Operation.createStream, request, body: create(name) })
+  const before = client.answers.length
+  const got = (): number[][] => client.answers.slice(before).map(({ request, outcome }) => [request, outcome])
+  const names = (): string[] => rig.state.streams.map(({ name }) => name)
+  rig.replica.hold = true
+  rig.replica.caughtUp = false
+  // Perhaps the name is wrong; who does not know yet says 58.
+  post(1, 'e\u0301')
+  assert.deepEqual(got(), [[1, Status.transientNotAccepted]])
+  post(2, 'b')
+  rig.replica.caughtUp = true
+  post(1, 'a')
+  post(1, 'a')
+  rig.replica.release(1)
+  // It stands in the log, behind the one that was executed.
+  post(1, 'a')
+  rig.replica.release()
+  const answers = [
+    [1, Status.transientNotAccepted],
+    [2, 0],
+    [1, 0],
+  ]
+  assert.deepEqual(got(), answers)
+  rig.replica.hold = false
+  post(1, 'a')
+  assert.deepEqual(got(), [...answers, [1, 0]])
+  assert.deepEqual(names(), ['b', 'a'])
+})

@@ -5,7 +5,7 @@ import { GroupChecker } from '../../../simulator/checkers/groups.ts'
 import { Violation } from '../../../simulator/violation.ts'
 import { At, setU64 } from '../../../src/protocol/frame.ts'
 import { Operation } from '../../../src/protocol/operations.ts'
-import { encodeGroupOffset } from '../../../src/state/group-entries.ts'
+import { encodePolledOffset } from '../../../src/state/group-entries.ts'
 import type { StateMachine } from '../../../src/state/state-machine.ts'
 import { prepare, written } from '../../state/prepares.ts'
 
@@ -50,17 +50,17 @@ class Place {
     this.op += 1
     change()
     const message = prepare(this.op, operation, this.#body(operation, session))
-    setU64(message.words, At.prepare.session, operation === Operation.storeGroupOffset ? 0 : session)
+    setU64(message.words, At.prepare.session, operation === Operation.storePolledOffset ? 0 : session)
     this.checker.executed(this.machine, message)
   }
 
   granted = 0
 
   #body(operation: number, session: number): Uint8Array {
-    if (operation !== Operation.storeGroupOffset) return new Uint8Array(0)
+    if (operation !== Operation.storePolledOffset) return new Uint8Array(0)
     const consumer = { kind: 'group', id: 'g' } as const
     const request = { consumer, stream: 's', topic: 't', partition: 0, offset: 0, ack: 'quorum' } as const
-    return written((w) => encodeGroupOffset(w, { session, granted: this.granted, request }))
+    return written((w) => encodePolledOffset(w, { session, granted: this.granted, request }))
   }
 
   owns(owner: number, heir: number | null, granted: number): void {
@@ -170,7 +170,7 @@ test('stores of others than the owner, of former members and by earlier grants a
   violates(/polled by grant 1 of 2/, () => {
     const place = new Place().begin()
     place.granted = 1
-    place.store(7, 0, Operation.storeGroupOffset)
+    place.store(7, 0, Operation.storePolledOffset)
   })
   const place = new Place().begin()
   place.do(Operation.removeConsumerGroupMember, 0, () => place.nobody())
@@ -204,7 +204,7 @@ test('an auto-commit goes back only if its member begins where it was in an earl
     const life = place.checker.asking('g')?.life
     life?.pollsFrom(0, 7, known === 'present' ? place.op : earlier)
     if (known === 'answered') life?.polledFrom(0, 7)
-    place.store(7, 3, Operation.storeGroupOffset)
+    place.store(7, 3, Operation.storePolledOffset)
     return place
   }
   assert.ok(again('earlier').marks.includes('stored-by-earlier-grant'))
@@ -216,7 +216,7 @@ test('what an auto-commit stored was delivered, or its answer was lost', () => {
   const commit = (): Place => {
     const place = new Place().begin()
     place.granted = 2
-    place.store(7, 9, Operation.storeGroupOffset)
+    place.store(7, 9, Operation.storePolledOffset)
     return place
   }
   violates(/nobody ever got it/, () => commit().finish())

@@ -176,6 +176,39 @@ test('requests without a number bar no numbered one’s way under the next prima
   cluster.expectWhole()
 })
 
+test('without exactly-once a number that a later one has overtaken is executed once, through a view change', () => {
+  const cluster = new Cluster()
+  // Not in order.
+  cluster.world.history.isNumbered = () => false
+  const client = cluster.newcomer({ exactlyOnce: false })
+  client.register()
+  cluster.answered(client)
+  const [a, b] = cluster.roles()
+  const { op } = cluster.replica(a)
+  cluster.drop({ command: Command.prepareOk })
+  // The first one was not taken when it came.
+  client.number = 1
+  client.ask()
+  client.number = 0
+  client.ask()
+  cluster.run(5)
+  client.resend()
+  assert.equal(cluster.replica(a).op, op + 2)
+  cluster.disconnect(a)
+  cluster.expectPrimary(b)
+  client.resend()
+  cluster.run(50)
+  assert.equal(cluster.replica(b).op, op + 2, 'a request repeated became an op again')
+  cluster.heal()
+  cluster.answered(client)
+  assert.deepEqual([client.answers.get(2)?.op, client.answers.get(1)?.op], [op + 1, op + 2])
+  assert.deepEqual(
+    client.refusals.filter((refusal) => refusal !== 'not-primary'),
+    [],
+  )
+  cluster.expectWhole()
+})
+
 test('a full table, resends and new clients through views and restarts: the same sessions everywhere', () => {
   const cluster = new Cluster({ clientsMax: CLIENTS_MAX, checkpointInterval: 4, journalSlots: 24 })
   for (let round = 0; round < 10; round++) {
