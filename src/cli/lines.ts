@@ -1,7 +1,5 @@
 // Lines of a byte stream, as bytes: a message need not be text. Bounded by the longest line, whatever the input is.
 
-import { deferred } from './deferred.ts'
-
 /** A line longer than this cannot be a message of any cluster: the largest frame is 64 MiB. */
 export const LINE_SIZE_MAX = 64 * 1024 * 1024
 const NEWLINE = 10
@@ -50,12 +48,16 @@ function join(parts: readonly Uint8Array[], size: number): Uint8Array {
 /** Passes chunks on until the signal is aborted, also while the input is silent. */
 export async function* until<T>(stop: AbortSignal, input: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = input[Symbol.asyncIterator]()
-  const stopped = deferred<null>()
-  const onAbort = (): void => stopped.resolve(null)
+  let wake = (): void => {}
+  const onAbort = (): void => wake()
   stop.addEventListener('abort', onAbort, { once: true })
   try {
     while (!stop.aborted) {
-      const next = await Promise.race([iterator.next(), stopped.promise])
+      // Not a race with a promise that outlives it: that would keep every chunk there ever was.
+      const next = await new Promise<IteratorResult<T> | null>((resolve, reject) => {
+        wake = () => resolve(null)
+        iterator.next().then(resolve, reject)
+      })
       if (next === null || next.done === true) return
       yield next.value
     }

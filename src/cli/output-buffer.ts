@@ -8,6 +8,8 @@ export class OutputBuffer {
   #chunk = Buffer.allocUnsafe(2 * FLUSH_SIZE)
   #used = 0
   #scheduled = false
+  /** Until whoever reads has taken what it was given. */
+  #blocked: Promise<unknown> | undefined
 
   constructor(out: CliIo['out']) {
     this.#out = out
@@ -30,15 +32,26 @@ export class OutputBuffer {
         void this.flush()
       })
     }
+    // What the turn of the event loop has flushed may be more than is read.
+    return this.#blocked
   }
 
+  /** A promise means "not written yet", also of what went out before. */
   flush(): void | Promise<unknown> {
-    if (this.#used === 0) return
+    if (this.#used === 0) return this.#blocked
     const bytes = this.#chunk.subarray(0, this.#used)
     // The stream keeps what it was given until it is written.
     this.#chunk = Buffer.allocUnsafe(2 * FLUSH_SIZE)
     this.#used = 0
-    return this.#out(bytes)
+    const written = this.#out(bytes)
+    if (written !== undefined) {
+      this.#blocked = written
+      const goOn = (): void => {
+        if (this.#blocked === written) this.#blocked = undefined
+      }
+      written.then(goOn, goOn)
+    }
+    return written
   }
 
   #append(bytes: Uint8Array): void {

@@ -190,6 +190,11 @@ export interface StoreOptions {
    * promise rejects with `log-truncated`: other messages stand there now.
    */
   readonly seen?: number
+  /**
+   * The `life` of the poll that brought the message. When the partition was purged since, nothing is stored, and the promise
+   * rejects with status 4100: other messages stand there now.
+   */
+  readonly life?: number
 }
 
 export interface PollOptions extends Place, ReadOptions {
@@ -211,6 +216,8 @@ export interface Polled {
   readonly currentOffset: number
   readonly messages: PolledMessage[]
   readonly lossEpoch: number
+  /** Another number once the partition was purged, or made anew: what was known of its offsets is of no use any more. */
+  readonly life: number
 }
 
 export interface MemberPollOptions extends GroupPlace {
@@ -400,10 +407,10 @@ export class Client {
     operation: number,
     write: (writer: Writer) => void,
     decode: (reader: Reader) => T,
-    seen?: number,
+    { seen, life }: StoreOptions = {},
   ): Promise<T> {
     const body = encodeArguments(write)
-    return decodeReply(await this.#with(false, (session) => session.write(operation, [body], seen)), decode)
+    return decodeReply(await this.#with(false, (session) => session.write(operation, [body], seen, life)), decode)
   }
 
   // ---- the cluster ---------------------------------------------------------------------------------------------------
@@ -632,10 +639,11 @@ export class Client {
   }
 
   /** Of a group: as a member that owns the partition, or while nobody does. */
-  async storeOffset(place: ConsumerPlace | GroupPlace, offset: number, { seen }: StoreOptions = {}): Promise<void> {
+  async storeOffset(place: ConsumerPlace | GroupPlace, offset: number, options: StoreOptions = {}): Promise<void> {
+    const { seen } = options
     const write = (w: Writer): void => encodeStoreConsumerOffset(w, { ...offsetRequest(place), offset, ack: 'quorum' })
     try {
-      await this.#write(Operation.storeConsumerOffset, write, NOTHING, seen)
+      await this.#write(Operation.storeConsumerOffset, write, NOTHING, options)
     } catch (error) {
       if (!(error instanceof TruncatedError) || seen === undefined) throw error
       // The log keeps that it was refused, not from which offset on: a poll is told.
@@ -798,7 +806,8 @@ export class Client {
   #polled(reader: Answer): Polled {
     const reply = decodeReply(reader, decodePollReply)
     const messages = readVerified(reader.bytes, reply.recordsFrom, reply.recordsTo, reply.partition, this.#checksummer)
-    return { partition: reply.partition, currentOffset: reply.currentOffset, messages, lossEpoch: reader.lossEpoch }
+    const { partition, currentOffset } = reply
+    return { partition, currentOffset, messages, lossEpoch: reader.lossEpoch, life: reader.life }
   }
 
   /** How many messages a poll brings: for benchmarks, which do not look at them. Checksums are verified. */

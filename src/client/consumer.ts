@@ -3,10 +3,14 @@
 // The next poll is on its way while the messages of the last one are being used; never more than that is held. A consumer
 // keeps its place as an offset, so after a failover it goes on with exactly the next message. With a name, its place is
 // stored in the cluster: after the messages of a poll were used, at `commit`, and at the end.
+//
+// A purge begins the partition anew, at offset 0: so does its consumer then, for all that stands there is what it has not read.
 import type { PolledMessage } from '../protocol/batch.ts'
 import type { PollFrom } from '../protocol/commands/poll-messages.ts'
 import type { Consistency } from '../protocol/consistency.ts'
+import { Status } from '../protocol/errors.ts'
 import type { Identifier } from '../protocol/identifier.ts'
+import { compareLives, type Life } from '../protocol/life.ts'
 import type { Client, Polled, ReadOptions } from './client.ts'
 import { GalgoError } from './errors.ts'
 import type { Environment } from './transport.ts'
@@ -44,6 +48,7 @@ export class Consumer implements AsyncIterable<PolledMessage> {
   readonly #options: ConsumerOptions
   readonly #autoCommit: boolean
   readonly #reads: ReadOptions
+  readonly #aborted = (): void => this.#stop()
   #closed = false
   #closing: (() => void)[] = []
   /** Offset of the last message that was used, and of the last that is stored. */
@@ -51,6 +56,11 @@ export class Consumer implements AsyncIterable<PolledMessage> {
   #stored = -1
   /** Loss epoch of the last poll: what was read since is not there any more when a later loss reaches below it. */
   #seen: number | undefined
+  /** Of the partition, of the messages that are being used. */
+  #life: Life | undefined
+  /** Offset of the last message of this life that was handed out. */
+  #given = -1
+  #restarted = false
 
   constructor(client: Client, environment: Environment, options: ConsumerOptions) {
     this.#client = client
@@ -63,9 +73,6 @@ export class Consumer implements AsyncIterable<PolledMessage> {
       throw new GalgoError('invalid-argument', 'autoCommit needs a name under which the offset is stored')
     if (options.from === 'next' && options.name === undefined)
       throw new GalgoError('invalid-argument', 'from "next" needs a name under which the offset is stored')
-    const aborted = (): void => this.#stop()
-    options.signal?.addEventListener('abort', aborted, { once: true })
-    if (options.signal?.aborted === true) this.#stop()
   }
 
   /** How often the cluster had lost something at the last poll: to be kept with an offset that is kept. */
@@ -98,12 +105,18 @@ export class Consumer implements AsyncIterable<PolledMessage> {
   async #store(offset: number): Promise<void> {
     const { stream, topic, partition = 0, name } = this.#options
     if (name === undefined || offset <= this.#stored) return
+    // Of a message of before a purge, which has removed what was stored by then.
+    if (this.#restarted && offset > this.#given) return
     const before = this.#stored
     this.#stored = offset
     const seen = this.#seen === undefined ? {} : { seen: this.#seen }
+    const life = this.#life === undefined ? {} : { life: this.#life.life }
     try {
-      await this.#client.storeOffset({ stream, topic, partition, consumer: name }, offset, seen)
+      await this.#client.storeOffset({ stream, topic, partition, consumer: name }, offset, { ...seen, ...life })
     } catch (error) {
+      // Purged since it was read, and the stored offset with it: as if that had come just after this.
+      const purged = error instanceof GalgoError && error.status === Status.invalidOffset
+      if (purged && offset <= this.#given) return
       // It may be asked for again, and is not to be taken for stored then.
       if (this.#stored === offset) this.#stored = before
       throw error
@@ -111,17 +124,30 @@ export class Consumer implements AsyncIterable<PolledMessage> {
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<PolledMessage> {
-    const { count = Number.POSITIVE_INFINITY, follow = false } = this.#options
+    const { count = Number.POSITIVE_INFINITY, follow = false, signal } = this.#options
     let left = count
-    let from = await this.#start()
     let idle = IDLE_MS_MIN
     let next: Promise<Polled | null> | null = null
+    // A signal outlives consumers: it knows of this one only as long as there is something to end.
+    signal?.addEventListener('abort', this.#aborted, { once: true })
+    if (signal?.aborted === true) this.#stop()
     try {
+      let from: PollFrom | null = await this.#unlessStopped(this.#start())
+      if (from === null) return
       while (left > 0 && !this.#closed) {
         const polled: Polled | null = await (next ?? this.#poll(from, left))
         next = null
         if (polled === null) return
-        const last = polled.messages[polled.messages.length - 1]
+        const life = compareLives(this.#life, polled)
+        if (life === 'later') {
+          this.#restart(polled)
+          if (from.kind === 'offset') from = { kind: 'offset', offset: 0 }
+          continue
+        }
+        if (life === 'same') this.#note(polled)
+        // A node that is behind a purge has nothing that is still there.
+        const messages: readonly PolledMessage[] = life === 'same' ? polled.messages : []
+        const last = messages[messages.length - 1]
         if (last === undefined) {
           if (!follow) return
           await this.#pause(idle)
@@ -130,14 +156,15 @@ export class Consumer implements AsyncIterable<PolledMessage> {
         }
         idle = IDLE_MS_MIN
         from = { kind: 'offset', offset: last.offset + 1 }
-        const further = left - polled.messages.length
+        const further = left - messages.length
         if (further > 0 && (follow || last.offset < polled.currentOffset)) {
           next = this.#poll(from, further)
           // Handled where it is awaited; until then it must not count as unhandled.
           next.catch(() => {})
         }
-        for (const message of polled.messages) {
+        for (const message of messages) {
           if (this.#closed) return
+          this.#given = message.offset
           yield message
           this.#used = message.offset
           left -= 1
@@ -147,20 +174,27 @@ export class Consumer implements AsyncIterable<PolledMessage> {
         if (next === null && !follow) return
       }
     } finally {
+      signal?.removeEventListener('abort', this.#aborted)
       if (this.#autoCommit && this.#used > this.#stored) await this.#store(this.#used).catch(ignoreClosed)
     }
+  }
+
+  #note({ lossEpoch, life }: Life): void {
+    if (life !== 0) this.#life = { lossEpoch, life }
+  }
+
+  #restart(shown: Life): void {
+    this.#note(shown)
+    this.#restarted = true
+    this.#given = -1
+    this.#used = -1
+    this.#stored = -1
   }
 
   /** null once this consumer is closed. */
   async #poll(from: PollFrom, left: number): Promise<Polled | null> {
     const { stream, topic, partition = 0, batchSize = 1000, name } = this.#options
     const count = Math.min(batchSize, left)
-    let wake = (): void => {}
-    const stopped = new Promise<null>((resolve) => {
-      wake = () => resolve(null)
-    })
-    if (this.#closed) wake()
-    else this.#closing.push(wake)
     const polling = this.#client.poll({
       stream,
       topic,
@@ -171,11 +205,23 @@ export class Consumer implements AsyncIterable<PolledMessage> {
       ...(this.#seen === undefined ? {} : { seen: this.#seen }),
       ...(name === undefined ? {} : { consumer: name }),
     })
+    const polled = await this.#unlessStopped(polling)
+    if (polled !== null) this.#seen = polled.lossEpoch
+    return polled
+  }
+
+  /** null once this consumer is closed: whoever does not answer then is not waited for. */
+  async #unlessStopped<T>(asking: Promise<T>): Promise<T | null> {
+    let wake = (): void => {}
+    const stopped = new Promise<null>((resolve) => {
+      wake = () => resolve(null)
+    })
+    if (this.#closed) wake()
+    else this.#closing.push(wake)
     try {
-      const polled = await Promise.race([polling, stopped])
-      if (polled === null) polling.catch(() => {})
-      else this.#seen = polled.lossEpoch
-      return polled
+      const answer = await Promise.race([asking, stopped])
+      if (answer === null) asking.catch(() => {})
+      return answer
     } finally {
       this.#closing = this.#closing.filter((other) => other !== wake)
     }

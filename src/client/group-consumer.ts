@@ -16,6 +16,7 @@ import type { GroupRequest } from '../protocol/commands/get-consumer-group.ts'
 import type { PollFrom } from '../protocol/commands/poll-messages.ts'
 import { Status } from '../protocol/errors.ts'
 import type { Identifier } from '../protocol/identifier.ts'
+import { compareLives, type Life } from '../protocol/life.ts'
 import type { Client } from './client.ts'
 import { GalgoError, TruncatedError } from './errors.ts'
 import { groupLag } from './group-lag.ts'
@@ -64,6 +65,8 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   readonly #next = new Map<number, number>()
   /** Used and not stored: the last offset by partition. */
   readonly #used = new Map<number, number>()
+  /** By partition: which life of it was read last. */
+  readonly #lives = new Map<number, Life>()
   readonly #reach: GroupReach
 
   constructor(client: Client, environment: Environment, options: GroupConsumerOptions) {
@@ -74,8 +77,6 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
     this.#place = { stream, topic, group }
     this.#reach = new GroupReach(client, { stream, topic })
     this.#autoCommit = options.autoCommit ?? true
-    options.signal?.addEventListener('abort', this.#aborted, { once: true })
-    if (options.signal?.aborted === true) this.#stop()
   }
 
   /** Those that are its own, as it knows. */
@@ -94,15 +95,16 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   }
 
   /**
-   * Stores this message's offset for the group. Rejects with status 5009 when its partition belongs to another member by now, and
-   * with a TruncatedError when the message may be lost.
+   * Stores this message's offset for the group. Rejects with status 5009 when its partition belongs to another member by now, with
+   * 4100 when it was purged, and with a TruncatedError when the message may be lost.
    */
   async commit({ partition, offset }: Pick<PolledMessage, 'partition' | 'offset'>): Promise<void> {
     const { stream, topic, group } = this.#place
     const { epoch } = this.#reach
     const seen = epoch === undefined ? {} : { seen: epoch }
+    const { life = 0 } = this.#lives.get(partition) ?? {}
     try {
-      await this.#client.storeOffset({ stream, topic, partition, group }, offset, seen)
+      await this.#client.storeOffset({ stream, topic, partition, group }, offset, { ...seen, life })
     } catch (error) {
       if (!(error instanceof TruncatedError)) throw error
       throw this.#truncated(await this.#reach.find()) ?? error
@@ -128,7 +130,6 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   #stop(): void {
     this.#closed = true
     this.#pinger?.cancel()
-    this.#options.signal?.removeEventListener('abort', this.#aborted)
     for (const wake of this.#closing) wake()
   }
 
@@ -156,9 +157,12 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<PolledMessage> {
-    const { count = Number.POSITIVE_INFINITY, follow = false, batchSize = 1000 } = this.#options
+    const { count = Number.POSITIVE_INFINITY, follow = false, batchSize = 1000, signal } = this.#options
     let left = count
     let idle = IDLE_MS_MIN
+    // A signal outlives consumers: it knows of this one only as long as there is something to end.
+    signal?.addEventListener('abort', this.#aborted, { once: true })
+    if (signal?.aborted === true) this.#stop()
     try {
       while (left > 0 && !this.#closed) {
         await this.#sync()
@@ -186,6 +190,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
         }
       }
     } finally {
+      signal?.removeEventListener('abort', this.#aborted)
       await this.#leave()
     }
   }
@@ -201,17 +206,29 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
         this.#syncedAt = Number.NEGATIVE_INFINITY
         return null
       }
-      const lost = this.#truncated(await this.#reach.look(polled.lossEpoch))
+      const { lossEpoch, life } = polled
+      const lived = compareLives(this.#lives.get(partition), polled)
+      // A primary that was replaced and has not noticed: nothing of this is there any more.
+      if (lived === 'earlier') return []
+      if (lived === 'later') this.#forget(partition)
+      if (life !== 0) this.#lives.set(partition, { lossEpoch, life })
+      const lost = this.#truncated(await this.#reach.look(lossEpoch))
       if (lost !== null) throw lost
-      // The topic was purged: what was to come next will never be.
-      if (polled.messages.length === 0 && this.#reach.endsAt(partition, polled.currentOffset + 1))
-        this.#next.delete(partition)
+      // What came after an offset of before the purge may not be all.
+      if (lived === 'later' && next !== undefined) return await this.#poll(partition, count)
       return polled.messages
     } catch (error) {
       if (!isLost(error)) throw error
       this.#syncedAt = Number.NEGATIVE_INFINITY
       return null
     }
+  }
+
+  /** The partition was purged: what was to come next will never be. */
+  #forget(partition: number): void {
+    this.#next.delete(partition)
+    this.#used.delete(partition)
+    this.#reach.forget(partition)
   }
 
   /** What is lost is not gone on from. */
@@ -230,8 +247,8 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
       try {
         await this.commit({ partition, offset })
       } catch (error) {
-        // Too late: whoever owns the partition now reads these messages again.
-        if (!isLost(error)) throw error
+        // Too late: whoever owns the partition now reads these messages again, or it was purged, and there is nothing to store.
+        if (!isLost(error) && !hasStatus(error, Status.invalidOffset)) throw error
         this.#syncedAt = Number.NEGATIVE_INFINITY
       }
     }

@@ -27,10 +27,9 @@ export class GroupReach {
     this.#next.set(partition, Math.max(this.#next.get(partition) ?? 0, offset + 1))
   }
 
-  /** A poll brought nothing, and the partition ends here. True when it ends below what was used: it was purged. */
-  endsAt(partition: number, offset: number): boolean {
-    if (offset >= (this.#next.get(partition) ?? 0)) return false
-    return this.#next.delete(partition)
+  /** The partition was purged. */
+  forget(partition: number): void {
+    this.#next.delete(partition)
   }
 
   /** An answer told of this epoch. Answers what of the messages that were used may be lost since, once. */

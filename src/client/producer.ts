@@ -55,6 +55,8 @@ class Batch {
   readonly prefixLength: number
   readonly builder: BatchBuilder
   readonly waiters: Waiter[] = []
+  /** Those who wait until it is answered, one way or the other. */
+  readonly flushers: (() => void)[] = []
   sealed = false
   timer: Timer | null = null
 
@@ -75,6 +77,7 @@ export class Producer {
   readonly #options: Required<ProducerOptions>
   readonly #open = new Map<number | 'balanced', Batch>()
   readonly #sealed: Batch[] = []
+  readonly #unanswered = new Set<Batch>()
   readonly #buffers: Uint8Array[] = []
   readonly #idSeed: Uint32Array
   #idCount = 0
@@ -85,7 +88,6 @@ export class Producer {
   readonly #placing = new Set<Promise<void>>()
   #closed = false
   #readyWaiters: (() => void)[] = []
-  #idleWaiters: (() => void)[] = []
 
   constructor(client: Client, environment: Environment, checksummer: Checksummer, options: ProducerOptions) {
     this.#client = client
@@ -150,10 +152,18 @@ export class Producer {
     return this.#flushPlaced()
   }
 
+  /** What is sent from now on is not waited for: it may never end. */
   #flushPlaced(): Promise<void> {
     for (const batch of this.#open.values()) this.#seal(batch)
-    if (this.#inFlight === 0 && this.#sealed.length === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#idleWaiters.push(resolve))
+    let left = this.#unanswered.size
+    if (left === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      const answered = (): void => {
+        left -= 1
+        if (left === 0) resolve()
+      }
+      for (const { flushers } of this.#unanswered) flushers.push(answered)
+    })
   }
 
   /** Flushes; later sends are rejected. */
@@ -273,6 +283,7 @@ export class Producer {
     batch.timer?.cancel()
     if (this.#open.get(batch.target) === batch) this.#open.delete(batch.target)
     this.#sealed.push(batch)
+    this.#unanswered.add(batch)
     this.#pump()
   }
 
@@ -286,7 +297,7 @@ export class Producer {
   }
 
   async #deliver(batch: Batch): Promise<void> {
-    const { builder, bytes, prefixLength, waiters } = batch
+    const { builder, bytes, prefixLength, waiters, flushers } = batch
     putU32(bytes, prefixLength - 4, builder.count)
     builder.seal(this.#checksummer)
     try {
@@ -305,7 +316,8 @@ export class Producer {
     this.#inFlight -= 1
     this.#pump()
     if (this.#buffered < this.#options.bufferedBytes) wake(this.#readyWaiters)
-    if (this.#inFlight === 0 && this.#sealed.length === 0) wake(this.#idleWaiters)
+    this.#unanswered.delete(batch)
+    wake(flushers)
   }
 }
 

@@ -68,6 +68,8 @@ interface Pending {
   readonly consistency: Consistency
   /** What the reader has seen, for polls: the epoch plus 1; 0 when it does not say. */
   readonly seen: number
+  /** Of the partition, in which the reader has read what it stores the offset of; 0 when it does not say. */
+  readonly life: number
   readonly parts: readonly Uint8Array[]
   readonly deadline: number
   readonly resolve: (body: Answer) => void
@@ -83,11 +85,14 @@ export class Answer extends Reader {
   readonly durability: Durability
   /** How often the cluster had lost what it may have acknowledged. */
   readonly lossEpoch: number
+  /** Of a poll: which life of its partition was read. */
+  readonly life: number
 
   constructor(frame: Uint8Array) {
     super(frame, HEADER_SIZE)
     this.durability = frame[At.reply.durability] === 1 ? 'memory' : 'disk'
     this.lossEpoch = u32At(frame, At.reply.lossEpoch)
+    this.life = u32At(frame, At.reply.life + 4) * 0x1_0000_0000 + u32At(frame, At.reply.life)
   }
 }
 
@@ -195,10 +200,10 @@ export class Session {
 
   /**
    * Asks for an operation that goes through the log. `parts` are the body; they must not change before the answer.
-   * Resolves with what follows the result section. `seen`: as of `read`.
+   * Resolves with what follows the result section. `seen`: as of `read`; `life`: of the partition whose offset is stored.
    */
-  write(operation: number, parts: readonly Uint8Array[], seen?: number): Promise<Answer> {
-    return this.#request(operation, 0, 'primary', seen === undefined ? 0 : seen + 1, parts)
+  write(operation: number, parts: readonly Uint8Array[], seen?: number, life = 0): Promise<Answer> {
+    return this.#request(operation, 0, 'primary', seen === undefined ? 0 : seen + 1, parts, life)
   }
 
   /** Asks for a command that only reads. `seen`: the loss epoch of what the reader has seen, if it says. */
@@ -212,6 +217,7 @@ export class Session {
     consistency: Consistency,
     seen: number,
     parts: readonly Uint8Array[],
+    life = 0,
   ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#state === 'closed' || this.#closing !== null) return reject(asUnsent(closed()))
@@ -223,6 +229,7 @@ export class Session {
         code,
         consistency,
         seen,
+        life,
         parts,
         deadline,
         resolve,
@@ -277,6 +284,7 @@ export class Session {
       code: 0,
       consistency: 'primary',
       seen: 0,
+      life: 0,
       parts: [],
       deadline: Number.POSITIVE_INFINITY,
       resolve: end,
@@ -451,8 +459,8 @@ export class Session {
     if (pending.sentOver === 0) pending.sentOver = this.#attempt
     let size = 0
     for (const part of pending.parts) size += part.length
-    const { operation, number, code, consistency, seen, parts } = pending
-    this.#wire?.send(this.#header(operation, number, code, consistency, size, seen), ...parts)
+    const { operation, number, code, consistency, seen, life, parts } = pending
+    this.#wire?.send(this.#header(operation, number, code, consistency, size, seen, life), ...parts)
   }
 
   #header(
@@ -462,6 +470,7 @@ export class Session {
     consistency: Consistency,
     bodySize: number,
     seen = 0,
+    life = 0,
   ): Uint8Array {
     const words = new Uint32Array(HEADER_SIZE / 4)
     const bytes = new Uint8Array(words.buffer)
@@ -474,6 +483,7 @@ export class Session {
     setU32(words, At.request.code, code)
     setU32(words, At.request.consistency, Consistency[consistency])
     setU32(words, At.request.lossEpoch, seen)
+    setU64(words, At.request.life, life)
     return bytes
   }
 

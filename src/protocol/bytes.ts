@@ -54,6 +54,12 @@ export function putU64(bytes: Uint8Array, at: number, value: number): void {
   putU32(bytes, at + 4, Math.floor(value / TWO_32))
 }
 
+/** What a program computes may be no number at all, and would be written as 0. */
+export function checkWhole(value: number, what: string): number {
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  throw new ProtocolError(Status.invalidCommand, `${what} is a whole number from 0, not ${value}`)
+}
+
 export class Reader {
   readonly bytes: Uint8Array
   readonly to: number

@@ -15,9 +15,11 @@
 //
 //   Request (5), byte-compatible with Iggy: client 128/16, request_checksum 144/16, timestamp 160/8, request 168/8,
 //     operation 176/1, session 184/8, user_id 192/4, code 196/4 (of NonReplicated),
-//     consistency 200/4, loss_epoch 204/4 (ours; Iggy's clients leave them 0: src/protocol/consistency.ts, durability.ts)
+//     consistency 200/4, loss_epoch 204/4, life 208/8 (ours; Iggy's clients leave them 0: src/protocol/consistency.ts,
+//     durability.ts, life.ts)
 //   Reply (8): request_checksum 128/16, context 144/16, client 160/16, op 176/8, commit 184/8, timestamp 192/8,
-//     request 200/8, operation 208/1, status 216/4, and ours 220/1, 224/4, 232/8 (src/protocol/durability.ts)
+//     request 200/8, operation 208/1, status 216/4, and ours 220/1, 224/4, 232/8 (src/protocol/durability.ts),
+//     240/8 (src/protocol/life.ts)
 //   Eviction (13): client 128/16, server_protocol_version 144/4, server_protocol_version_min 148/4, reason 255/1
 //
 //   Prepare (6), ours: a Request becomes a Prepare in its own buffer; body and body offset stay.
@@ -124,6 +126,7 @@ export const At = {
     code: 196,
     consistency: 200,
     lossEpoch: 204,
+    life: 208,
   },
   reply: {
     requestChecksum: 128,
@@ -138,6 +141,7 @@ export const At = {
     durability: 220,
     lossEpoch: 224,
     truncatedFrom: 232,
+    life: 240,
   },
   eviction: { client: 128, protocolVersion: 144, protocolVersionMin: 148, reason: 255 },
   prepare: {

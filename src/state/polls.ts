@@ -195,6 +195,7 @@ export class Polls {
         const writer = new Writer(reply.bytes, HEADER_SIZE, at)
         encodePollReplyPrefix(writer, found.id, Math.max(0, found.log.nextOffset - 1), count)
         writeReplyHeader(reply, echo, Status.ok, POLL_PREFIX_SIZE + bytes)
+        setU64(reply.words, At.reply.life, found.op)
         const compact = this.#compact(reply)
         if (request.autoCommit && count > 0 && !door.gone)
           return this.#autoCommit(

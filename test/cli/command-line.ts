@@ -9,7 +9,7 @@ export interface Ran {
 }
 
 export interface Surroundings {
-  readonly input?: string
+  readonly input?: string | AsyncIterable<string>
   readonly environment?: Readonly<Record<string, string>>
   readonly stop?: AbortSignal
 }
@@ -24,7 +24,7 @@ export async function galgo(argv: readonly string[], around: Surroundings = {}):
     err: (text) => {
       err += text
     },
-    input: once(around.input ?? ''),
+    input: typeof around.input === 'object' ? around.input : once(around.input ?? ''),
     inputIsTerminal: false,
     outputIsTerminal: false,
     errorIsTerminal: false,

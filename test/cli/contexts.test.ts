@@ -149,3 +149,20 @@ test('a file that is none is said to be, with what to do', async (t) => {
   // Without a home there are simply none.
   assert.equal((await galgo(['context', 'list', '--format', 'json'], {})).out, '[]\n')
 })
+
+test('a context that is created while another one waits for its password is kept', async (t) => {
+  const { file, good } = user(t)
+  await good('context list')
+  const environment = { XDG_CONFIG_HOME: join(file, '..', '..') }
+  const input = (async function* () {
+    await good('context create local --servers c:3 --use')
+    yield 'secret\n'
+  })()
+  const { exitCode } = await galgo(['context', 'create', 'prod', '--servers', 'a:1', '--store-secret'], {
+    input,
+    environment,
+  })
+  assert.equal(exitCode, 0)
+  const { current, contexts } = JSON.parse(readFileSync(file, 'utf8'))
+  assert.deepEqual([current, Object.keys(contexts)], ['local', ['local', 'prod']])
+})

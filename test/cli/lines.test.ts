@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { lines, until } from '../../src/cli/lines.ts'
 
@@ -63,4 +65,28 @@ test('without an abort everything passes', async () => {
   const seen: number[] = []
   for await (const chunk of until(new AbortController().signal, chunks(1, 2, 3))) seen.push(chunk)
   assert.deepEqual(seen, [1, 2, 3])
+})
+
+test('what has passed is not kept', async () => {
+  const kept = new Set<number>()
+  const registry = new FinalizationRegistry<number>((i) => kept.delete(i))
+  const input = (async function* () {
+    for (let i = 0; i < 100; i++) {
+      const chunk = { i }
+      kept.add(i)
+      registry.register(chunk, i)
+      yield chunk
+    }
+  })()
+  const passing = until(new AbortController().signal, input)
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  for (let i = 0; i < 90; i++) await passing.next()
+  // A collection, and what is called after it, take their turns.
+  for (let i = 0; i < 20 && kept.size > 10; i++) {
+    collect()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(kept.size <= 10, `${kept.size} of 90 chunks are kept`)
+  await passing.return(undefined)
 })

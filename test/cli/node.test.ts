@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { unzipSync } from 'fflate'
-import { TestCluster, temporaryDirectory, withClient } from '../integration/processes.ts'
+import { TestCluster, temporaryDirectory, until, withClient } from '../integration/processes.ts'
 import { galgo, type Ran, type Surroundings } from './command-line.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -253,6 +253,26 @@ suite('commands against a node', () => {
     stop.abort()
     const { exitCode, err } = await following
     assert.equal(exitCode, 0, err)
+  })
+
+  test('follow goes on with what comes after a purge', async () => {
+    await run('topic create shop purged')
+    await run('produce shop purged', { input: 'a\nb\n' })
+    const following = run('consume shop purged --follow --consumer c --count 4')
+    await until('both are used', async () => (await run('offset get shop purged --consumer c')).out !== '' || undefined)
+    await run('topic purge shop purged')
+    await run('produce shop purged', { input: 'c\nd\n' })
+    assert.equal((await following).out, 'a\nb\nc\nd\n')
+    assert.match((await run('offset get shop purged --consumer c')).out, /stored offset +1\n/)
+  })
+
+  test('produce does not wait for more to fail', async () => {
+    const input = (async function* () {
+      yield 'x\n'
+      await new Promise(() => {})
+    })()
+    const { exitCode, err } = await run('produce shop nothing', { input })
+    assert.equal(exitCode, 3, err)
   })
 
   test('missing places', async () => {

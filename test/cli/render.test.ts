@@ -76,6 +76,35 @@ test('small writes leave together, large ones at once', async () => {
   assert.equal(written.at(-1), 'c')
 })
 
+test('a reader that takes nothing is waited for, however little is written at a time', async () => {
+  let written = 0
+  const waiting: (() => void)[] = []
+  const output = new OutputBuffer((bytes) => {
+    written += bytes.length
+    return new Promise<void>((resolve) => waiting.push(resolve))
+  })
+  let done = 0
+  const writing = (async () => {
+    for (; done < 20; done++) {
+      await output.write(Buffer.alloc(1000))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })()
+  const turns = async (): Promise<void> => {
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  await turns()
+  assert.ok(written <= 2000, `${written} bytes are held for somebody who reads nothing`)
+  // Nor is it said to be written.
+  assert.notEqual(output.flush(), undefined)
+  for (let i = 0; i < 40; i++) {
+    for (const read of waiting.splice(0)) read()
+    await turns()
+  }
+  await writing
+  assert.equal(written, 20_000)
+})
+
 const node = (replica: number, change: Partial<NodeStatus> = {}): NodeStatus => ({
   cluster: '0'.repeat(32),
   replica,

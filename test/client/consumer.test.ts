@@ -1,5 +1,6 @@
 // Consumers: every message once and in order, no more fetched than is used, and an end that is one.
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { type Client, type ConsumerOptions, GalgoError, type PolledMessage, TruncatedError } from '../../src/index.ts'
 import { Status } from '../../src/protocol/errors.ts'
@@ -98,6 +99,30 @@ test('an AbortSignal ends a consumer that waits for an answer that does not come
   assert.deepEqual(await cluster.result(offsets(client, { signal: aborted.signal })), [])
 })
 
+test('nor one that waits to hear where to begin', async () => {
+  const { cluster, client } = await filled(1)
+  cluster.hold = true
+  for (const options of [{ name: 'billing' }, { from: 'last' }] as const) {
+    const stop = new AbortController()
+    const reading = offsets(client, { ...options, signal: stop.signal })
+    await settle()
+    stop.abort()
+    let ended: number[] | undefined
+    void reading.then((seen) => {
+      ended = seen
+    })
+    await cluster.run(10)
+    assert.deepEqual(ended, [])
+  }
+})
+
+test('a signal that outlives its consumers does not keep them', async () => {
+  const { cluster, client } = await filled(1)
+  const { signal } = new AbortController()
+  await cluster.result(offsets(client, { signal }))
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
+})
+
 test('a failover goes unnoticed', async () => {
   const { cluster, client } = await filled(10)
   const reader = client.consumer({ ...PLACE, batchSize: 10 })[Symbol.asyncIterator]()
@@ -154,6 +179,20 @@ test('what was not stored as it claims is not handed out', async () => {
   assert.deepEqual(seen, upTo(10))
 })
 
+test('a place that is no number is refused, not taken for the beginning', async () => {
+  const { cluster, client } = await filled(1)
+  const wrong = async (asking: () => Promise<unknown>): Promise<void> => {
+    const isRefused = (error: unknown): boolean => error instanceof GalgoError && error.code === 'invalid-argument'
+    await assert.rejects(cluster.result(asking()), isRefused)
+  }
+  for (const offset of [Number.NaN, -1, 0.5, 2 ** 60]) {
+    await wrong(() => offsets(client, { from: { offset } }))
+    await wrong(() => client.storeOffset({ ...PLACE, partition: 0, consumer: 'c' }, offset))
+  }
+  await wrong(() => offsets(client, { from: { time: new Date('tomorrow') } }))
+  await wrong(() => offsets(client, { from: { time: new Date(-1) } }))
+})
+
 test('options that contradict each other are said to', async () => {
   const { client } = await filled(0)
   assert.throws(() => client.consumer({ ...PLACE, autoCommit: true }), /needs a name/)
@@ -192,4 +231,114 @@ test('a consumer says in which epoch it has read, and hears when what it has rea
   assert.equal(asked[0], 0)
   assert.ok(asked.slice(1).every((seen) => seen === 4))
   assert.equal(consumer.lossEpoch, 3)
+})
+
+/** Reads on until told to stop; what was read, and how it ended. */
+function following(client: Client, options: Partial<ConsumerOptions> = {}) {
+  const consumer = client.consumer({ ...PLACE, follow: true, ...options })
+  const read: number[] = []
+  const ended = (async (): Promise<unknown> => {
+    try {
+      for await (const { offset } of consumer) read.push(offset)
+      return null
+    } catch (error) {
+      return error
+    }
+  })()
+  return { consumer, read, ended }
+}
+
+for (const before of [1, 10])
+  for (const after of [1, 5, 10, 25])
+    test(`following a partition that is purged: what comes after ${before} is not skipped, be it ${after}`, async () => {
+      const { cluster, client } = await filled(1, before)
+      const { consumer, read, ended } = following(client)
+      await cluster.run(1000)
+      assert.deepEqual(read, upTo(before))
+      cluster.purge()
+      fill(cluster, 1, after)
+      await cluster.run(1000)
+      assert.deepEqual(read.splice(0), [...upTo(before), ...upTo(after)])
+      // Also when it is seen empty, and by every next purge.
+      cluster.purge()
+      await cluster.run(1000)
+      fill(cluster, 1, after)
+      await cluster.run(1000)
+      assert.deepEqual(read, upTo(after))
+      await cluster.result(consumer.close())
+      assert.equal(await cluster.result(ended), null)
+    })
+
+test('a partition that is purged while it is read to its end is read to its end', async () => {
+  const { cluster, client } = await filled(3)
+  const read: number[] = []
+  const reading = (async () => {
+    for await (const { offset } of client.consumer({ ...PLACE, batchSize: 10 })) {
+      read.push(offset)
+      if (read.length !== 15) continue
+      cluster.purge()
+      fill(cluster, 1, 5)
+    }
+  })()
+  await cluster.result(reading)
+  // The third poll was not under way yet.
+  assert.deepEqual(read, [...upTo(20), ...upTo(5)])
+})
+
+test('a node that is behind a purge, or behind what was read, has nothing to show', async () => {
+  const { cluster, client } = await filled(1)
+  const { consumer, read, ended } = following(client, { consistency: 'any' })
+  await cluster.run(100)
+  const [old] = cluster.batches
+  cluster.purge()
+  fill(cluster, 2, 10)
+  await cluster.run(100)
+  assert.deepEqual(read.splice(0), [...upTo(10), ...upTo(20)])
+  const [purged, life] = [cluster.batches[0], cluster.life]
+  cluster.batches[0] = purged?.slice(0, 1) as Uint8Array[]
+  await cluster.run(1000)
+  cluster.batches[0] = [...(old as Uint8Array[]), ...(old as Uint8Array[]), ...(old as Uint8Array[])]
+  cluster.life = 1
+  await cluster.run(1000)
+  assert.deepEqual(read, [])
+  cluster.batches[0] = purged as Uint8Array[]
+  cluster.life = life
+  fill(cluster, 1, 1)
+  await cluster.run(1000)
+  assert.deepEqual(read, [20])
+  await cluster.result(consumer.close())
+  assert.equal(await cluster.result(ended), null)
+})
+
+test('a name: a purge while messages are used does not fail, and nothing of before it is stored', async () => {
+  for (const after of [0, 5, 30]) {
+    const { cluster, client } = await filled(2)
+    const consumer = client.consumer({ ...PLACE, name: 'billing', follow: true })
+    const read: number[] = []
+    let kept: PolledMessage | undefined
+    const stored: (number | undefined)[] = []
+    const reading = (async (): Promise<unknown> => {
+      try {
+        for await (const message of consumer) {
+          read.push(message.offset)
+          if (read.length === 18) {
+            kept = message
+            cluster.purge()
+            fill(cluster, after === 0 ? 0 : 1, after)
+          }
+          if (read.length > 20) stored.push(cluster.offsets.get('billing'))
+          if (read.length === 22) await consumer.commit(kept as PolledMessage)
+        }
+        return null
+      } catch (error) {
+        return error
+      }
+    })()
+    await cluster.run(1000)
+    assert.deepEqual(read, [...upTo(20), ...upTo(after)])
+    assert.deepEqual([...new Set(stored)], after === 0 ? [] : [undefined])
+    await cluster.result(consumer.close())
+    assert.equal(await cluster.result(reading), null)
+    assert.equal(cluster.offsets.get('billing'), after === 0 ? undefined : after - 1)
+  }
 })

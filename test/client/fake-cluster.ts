@@ -33,6 +33,8 @@ export interface Asked {
   readonly consistency: number
   /** The loss epoch that was seen, plus 1. */
   readonly seen: number
+  /** The life of the partition that was read, for stores. */
+  readonly life: number
   readonly body: Uint8Array
 }
 
@@ -74,6 +76,8 @@ export class FakeCluster {
   /** Batches by partition, as they are stored. */
   readonly batches: Uint8Array[][] = []
   readonly offsets = new Map<string, number>()
+  /** The op that made or purged the partitions last. */
+  life = 1
   /** Answers in place of the usual ones: frames, nothing at all, or the end of the connection. */
   override: (asked: Asked, connection: Connection) => Uint8Array[] | 'close' | undefined = () => undefined
   /** Durability is `memory`, and something was lost so often. */
@@ -82,7 +86,7 @@ export class FakeCluster {
   hold = false
   readonly #held: (() => void)[] = []
   readonly #sessions = new Map<string, Session>()
-  #ops = 0
+  #ops = 1
   #now = 1000
   #timers: { at: number; action: () => void }[] = []
   #ids = 0
@@ -187,6 +191,13 @@ export class FakeCluster {
     return offset
   }
 
+  /** Empty partitions take the place of those that were, and stored offsets go too. */
+  purge(): void {
+    this.batches.length = 0
+    this.offsets.clear()
+    this.life = ++this.#ops
+  }
+
   #connect(index: number, events: WireEvents): { send: (...parts: Uint8Array[]) => void; close: () => void } {
     const node = this.nodes[index] as FakeNode
     const connection: Connection = { node, events, open: true, pending: new Uint8Array(0) }
@@ -239,6 +250,7 @@ export class FakeCluster {
       request: getU64(words, At.request.request),
       consistency: getU32(words, At.request.consistency),
       seen: getU32(words, At.request.lossEpoch),
+      life: getU64(words, At.request.life),
       body: frame.slice(HEADER_SIZE),
     }
     this.asked.push(asked)
@@ -323,7 +335,10 @@ export class FakeCluster {
     writer.u32(0)
     if (operation === Operation.storeConsumerOffset) {
       const reader = new Reader(body)
-      this.offsets.set(offsetKey(readOffsetRequest(reader)), reader.u64())
+      const request = readOffsetRequest(reader)
+      const offset = reader.u64()
+      if (asked.life !== 0 && asked.life !== this.life) return replyFrame(asked, Status.invalidOffset)
+      this.offsets.set(offsetKey(request), offset)
     }
     return replyFrame(asked, 0, writer.written())
   }
@@ -331,6 +346,7 @@ export class FakeCluster {
   #read(asked: Asked): Uint8Array {
     const reader = new Reader(asked.body)
     const writer = new Writer()
+    const reply = (): Uint8Array => replyFrame(asked, 0, writer.written())
     if (asked.code === Code.clusterMetadata) {
       const node = (index: number): Parameters<typeof encodeClusterMetadataReply>[1]['nodes'][number] => ({
         name: `node-${index}`,
@@ -351,8 +367,11 @@ export class FakeCluster {
         encodeGetConsumerOffsetReply(writer, { partition: 0, currentOffset: 0, storedOffset: stored })
     } else if (asked.code === Code.pollMessages) {
       this.#poll(reader, writer)
+      const polled = reply()
+      setU64(new Uint32Array(polled.buffer, 0, HEADER_SIZE / 4), At.reply.life, this.life)
+      return polled
     }
-    return replyFrame(asked, 0, writer.written())
+    return reply()
   }
 
   #next(partition: number): number {

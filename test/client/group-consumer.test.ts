@@ -1,5 +1,6 @@
 // Group consumers: what they store, and what they hear of a loss.
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { type Client, type PolledMessage, TruncatedError } from '../../src/index.ts'
 import { Reader, Writer } from '../../src/protocol/bytes.ts'
@@ -208,3 +209,59 @@ test('a member that stores offsets itself goes on after what another one has sto
   assert.deepEqual(offsets.slice(0, 10), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   assert.deepEqual(offsets.slice(10), [15, 16, 17, 18, 19, 20, 21, 22, 23, 24])
 })
+
+test('a signal that outlives its members does not keep them', async () => {
+  const { cluster, client } = await ready()
+  const { signal } = new AbortController()
+  assert.equal(await read(cluster, client.groupConsumer({ ...PLACE, signal }), () => {}), null)
+  assert.equal(getEventListeners(signal, 'abort').length, 0)
+})
+
+test('a purge while messages are used ends nothing, and what comes after it is not skipped', async () => {
+  for (const after of [0, 5, 30]) {
+    const { cluster, client } = await ready()
+    const consumer = client.groupConsumer({ ...PLACE, count: 30 + after })
+    const offsets: number[] = []
+    const error = await read(
+      cluster,
+      (async function* () {
+        for await (const message of consumer) {
+          if (message.partition === 0) offsets.push(message.offset)
+          yield message
+        }
+      })(),
+      (count) => {
+        if (count !== 5) return
+        const rest = cluster.batches.slice(1)
+        cluster.purge()
+        // The other partitions are as they were, for all that this test wants to know.
+        cluster.batches.push([], ...rest)
+        for (let i = 0; i < after; i++) cluster.store(0, sealedBatch([Uint8Array.of(i)]))
+      },
+    )
+    assert.equal(error, null, String(error))
+    assert.deepEqual(offsets, [...Array(10).keys(), ...Array(after).keys()])
+  }
+})
+
+for (const after of [1, 5, 30])
+  test(`a member that stores offsets itself begins again after a purge, be it followed by ${after}`, async () => {
+    const { cluster, client } = await ready()
+    const consumer = client.groupConsumer({ ...PLACE, autoCommit: false, follow: true })
+    const offsets: number[] = []
+    const reading = (async (): Promise<unknown> => {
+      try {
+        for await (const { partition, offset } of consumer) if (partition === 0) offsets.push(offset)
+        return null
+      } catch (error) {
+        return error
+      }
+    })()
+    await cluster.run(3000)
+    cluster.purge()
+    for (let i = 0; i < after; i++) cluster.store(0, sealedBatch([Uint8Array.of(i)]))
+    await cluster.run(3000)
+    assert.deepEqual(offsets, [...Array(10).keys(), ...Array(after).keys()])
+    await cluster.result(consumer.close())
+    assert.equal(await cluster.result(reading), null)
+  })

@@ -1,8 +1,9 @@
 // Producers: which messages share a batch, how many batches are on their way, and what each send is told.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { GalgoError, type Producer, type ProducerOptions, type Stored } from '../../src/index.ts'
+import { type Client, GalgoError, Producer, type ProducerOptions, type Stored } from '../../src/index.ts'
 import { messageCount, readMessages } from '../../src/protocol/batch.ts'
+import { createChecksummer } from '../../src/protocol/checksum.ts'
 import { Operation } from '../../src/protocol/operations.ts'
 import { FakeCluster, settle } from './fake-cluster.ts'
 
@@ -178,4 +179,36 @@ test('ids: the given one, else another for each message', async () => {
   const ids = readMessages(batch, 0, batch.length, 0).map(({ id }) => id)
   assert.equal(ids[0], given)
   assert.equal(new Set(ids).size, 3)
+})
+
+test('a flush does not wait for what is sent after it', async () => {
+  const cluster = new FakeCluster(1)
+  /** Each batch is answered 10 ms after it was sent. */
+  const client = {
+    sendEncoded: () =>
+      new Promise<Stored>((resolve) => {
+        const stored = { partition: 0, offset: 0, durability: 'disk', lossEpoch: 0 } as const
+        cluster.environment.after(10, () => resolve(stored))
+      }),
+  } as unknown as Client
+  const options = { stream: 's', topic: 't', partition: 0, lingerMs: 0 }
+  const producer = new Producer(client, cluster.environment, createChecksummer(), options)
+  let sending = true
+  const send = (): void => {
+    if (!sending) return
+    void producer.send({ payload: 'x' })
+    cluster.environment.after(2, send)
+  }
+  send()
+  await cluster.run(50)
+  let flushed = false
+  void producer.flush().then(() => {
+    flushed = true
+  })
+  await cluster.run(5)
+  assert.equal(flushed, false)
+  await cluster.run(50)
+  assert.equal(flushed, true)
+  sending = false
+  await cluster.result(producer.close())
 })

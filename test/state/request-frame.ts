@@ -13,6 +13,8 @@ export interface Ask {
   readonly consistency?: number
   /** The loss epoch that was seen, plus 1. */
   readonly seen?: number
+  /** Of the partition, in which was read what is stored. */
+  readonly life?: number
   /** Instead of the true one. */
   readonly size?: number
   readonly command?: number
@@ -34,6 +36,7 @@ export function requestFrame(ask: Ask): Uint8Array {
   setU32(words, At.request.code, code)
   setU32(words, At.request.consistency, ask.consistency ?? 0)
   setU32(words, At.request.lossEpoch, ask.seen ?? 0)
+  setU64(words, At.request.life, ask.life ?? 0)
   frame.set(body, HEADER_SIZE)
   return frame
 }

@@ -62,6 +62,8 @@ Examples:
     .action(
       action(async (name: string, flags: CreateFlags) => {
         checkContextName(name)
+        // First: it may take a while to come, and other commands may change the contexts meanwhile.
+        const secret = await secretOf(flags)
         const before = loadContexts(io)
         if (Object.hasOwn(before.contexts, name) && flags.replace !== true)
           throw new CliError(
@@ -75,7 +77,7 @@ Examples:
           ...(tls === true ? { tls } : {}),
           ...(tlsCa === undefined ? {} : { tlsCa }),
           ...(username === undefined ? {} : { username }),
-          ...(await secretOf(flags)),
+          ...secret,
         }
         const after = {
           current: flags.use === true ? name : before.current,

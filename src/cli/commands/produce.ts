@@ -62,8 +62,10 @@ Examples:
             batchSize: flags.batch,
             lingerMs: flags.linger,
           })
+          const failed = new AbortController()
+          const input = lines(until(AbortSignal.any([io.stop, failed.signal]), io.input))
           try {
-            return await sendAll(producer, lines(until(io.stop, io.input)), flags)
+            return await sendAll(producer, input, flags, () => failed.abort())
           } finally {
             await producer.close()
           }
@@ -82,11 +84,15 @@ export interface Tally {
   readonly partitions: Map<number, { messages: number; first: number; last: number }>
 }
 
-/** Sends every line, keeps a bounded number on their way, and answers when all are acknowledged. */
+/**
+ * Sends every line, keeps a bounded number on their way, and answers when all are acknowledged. `stopReading` ends the input: who
+ * waits for its next line would not hear that one before it failed.
+ */
 export async function sendAll(
   producer: Pick<Producer, 'send' | 'flush'>,
   input: AsyncIterable<Uint8Array>,
   flags: Pick<ProduceFlags, 'key' | 'header'>,
+  stopReading: () => void = () => {},
 ): Promise<Tally> {
   const tally: Tally = { messages: 0, bytes: 0, skipped: 0, partitions: new Map() }
   const waiting: { sent: Promise<unknown>; size: number }[] = []
@@ -112,6 +118,7 @@ export async function sendAll(
       ({ partition, offset }) => note(tally, partition, offset, line.length),
       (error: unknown) => {
         failure ??= asError(error)
+        stopReading()
       },
     )
     waiting.push({ sent, size: line.length })

@@ -12,7 +12,7 @@
 //   |   8  | its value: offset, or µs           |
 //   |   4  | number of messages                 |
 //   |   1  | auto-commit: 0, 1                  |
-import { ProtocolError, type Reader, type Writer } from '../bytes.ts'
+import { checkWhole, ProtocolError, type Reader, type Writer } from '../bytes.ts'
 import { type Consumer, readConsumer, readPartition, writeConsumer, writePartition } from '../consumer.ts'
 import { Status } from '../errors.ts'
 import { type Identifier, readIdentifier, writeIdentifier } from '../identifier.ts'
@@ -45,10 +45,10 @@ export interface PollMessages {
 function writeFrom(writer: Writer, from: PollFrom): void {
   switch (from.kind) {
     case 'offset':
-      writer.u8(1).u64(from.offset)
+      writer.u8(1).u64(checkWhole(from.offset, 'an offset'))
       return
     case 'timestamp':
-      writer.u8(2).u64(from.micros)
+      writer.u8(2).u64(checkWhole(from.micros, 'a time, in microseconds since 1970,'))
       return
     case 'first':
       writer.u8(3).u64(0)

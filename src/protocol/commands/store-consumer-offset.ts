@@ -5,7 +5,7 @@
 //   |  ... | as get consumer offset      |
 //   |   8  | offset                      |
 //   |   1  | ack: 0 none, 1 quorum       |
-import { ProtocolError, type Reader, type Writer } from '../bytes.ts'
+import { checkWhole, ProtocolError, type Reader, type Writer } from '../bytes.ts'
 import { Status } from '../errors.ts'
 import { type OffsetRequest, readOffsetRequest, writeOffsetRequest } from './get-consumer-offset.ts'
 
@@ -29,7 +29,7 @@ export function readAck(reader: Reader): Ack {
 
 export function encodeStoreConsumerOffset(writer: Writer, request: StoreConsumerOffset): void {
   writeOffsetRequest(writer, request)
-  writer.u64(request.offset)
+  writer.u64(checkWhole(request.offset, 'an offset'))
   writeAck(writer, request.ack)
 }
 
