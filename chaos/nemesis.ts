@@ -168,13 +168,15 @@ export class Nemesis {
     const what = `node ${node.index}${this.#role(node)}`
     this.#lower(node, injection)
     const how = await node.stop()
-    // Somebody may have killed it meanwhile.
-    if (how !== 'exit code 0' && how !== 'SIGKILL') this.#options.onUncleanStop(node, how)
+    // Somebody may have killed it meanwhile, or it has no room for what it had to finish.
+    const full = node.failure === 'disk-full' && this.onDiskFull(node)
+    if (how !== 'exit code 0' && how !== 'SIGKILL' && !full) this.#options.onUncleanStop(node, how)
     return { what, end: () => this.#lift(node, injection) }
   }
 
   #pause(node: NodeProcess, injection: Injection): { what: string | null; end: End } {
-    if (!node.running) return { what: null, end: () => {} }
+    // A stop has its time, of which a pause would take what is left.
+    if (!node.running || (this.#down[node.index] as Set<Injection>).size > 0) return { what: null, end: () => {} }
     const paused = this.#paused[node.index] as Set<Injection>
     const what = `node ${node.index}${this.#role(node)}`
     paused.add(injection)

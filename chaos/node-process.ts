@@ -18,6 +18,8 @@ export interface NodeOptions {
   readonly log: string
   readonly cluster: string
   readonly compileCache: string
+  /** How long a clean stop may take. */
+  readonly stopMs?: number
   /** It listens on these ports now. */
   readonly onReady: (ports: { client: number; http: number }) => void
   /** It ended, or could not start, and nobody asked for that. `code` is that of a ServerError, when it said so. */
@@ -117,16 +119,27 @@ export class NodeProcess {
     this.#child?.kill('SIGKILL')
   }
 
-  /** SIGTERM; answers how it ended: 'exit code 0' when all is well. */
+  /** The code of the ServerError that it ended with; null when it said none. */
+  get failure(): string | null {
+    return this.#failure?.code ?? null
+  }
+
+  /** SIGTERM; answers how it ended: 'exit code 0' when all is well, 'SIGKILL' when somebody killed it meanwhile. */
   async stop(): Promise<string> {
     const child = this.#child
     if (child === null) return 'exit code 0'
     this.#expected = true
     child.kill('SIGTERM')
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      child.kill('SIGKILL')
+    }, this.#options.stopMs ?? STOP_MS)
     const how = await this.#exited
     clearTimeout(timer)
-    return how
+    // Our own SIGKILL is not that of a fault: it would have gone on for ever.
+    if (late) return 'no end in time'
+    return this.#failure === null ? how : `${how}: ${this.#failure.message}`
   }
 
   pause(): void {

@@ -30,11 +30,19 @@ export class SmallDisk {
       // No blocks for root alone: a node that runs as root shall not find room that others would not.
       run('mkfs.ext4', ['-q', '-F', '-m', '0', image])
       run('mount', ['-o', 'loop', image, path])
-      return new SmallDisk(path, image)
     } catch (error) {
       rmSync(image, { force: true })
-      const why = error instanceof Error ? (error.message.split('\n').at(-1) ?? error.message) : String(error)
-      return { reason: `no loop device could be mounted here (${why.trim()})` }
+      return { reason: `no loop device could be mounted here (${lastLine(error)})` }
+    }
+    const disk = new SmallDisk(path, image)
+    try {
+      // One that takes no reservation would be called full with all its room left.
+      run('fallocate', ['-l', `${BLOCK}`, disk.#filler(0)])
+      rmSync(disk.#filler(0))
+      return disk
+    } catch (error) {
+      disk.close()
+      return { reason: `no room can be reserved here (${lastLine(error)})` }
     }
   }
 
@@ -110,6 +118,11 @@ export class SmallDisk {
     run('rm', ['-rf', this.path])
     run('mv', [copy, this.path])
   }
+}
+
+function lastLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error)
+  return (text.split('\n').at(-1) ?? text).trim()
 }
 
 function run(program: string, args: readonly string[]): void {

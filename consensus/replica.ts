@@ -828,18 +828,22 @@ export class Replica implements ReplicaPort {
    */
   #onJournalFault(what: string): void {
     if (!this.#lazy) return this.#halt('disk', what)
-    if (this.#halted && !this.#closing) return
-    this.#halted = true
-    this.#closing = false
+    if (!this.#stops()) return
     const end = (): void => this.#end('disk', what)
     this.#superblock.onFault = end
     this.#superblock.update({ lossy: true }, end)
   }
 
   #halt(reason: Halt, what: string): void {
-    if (this.#halted) return
+    if (this.#stops()) this.#end(reason, what)
+  }
+
+  /** False: it has stopped before. One that ends in order is not done with that. */
+  #stops(): boolean {
+    if (this.#halted && !this.#closing) return false
     this.#halted = true
-    this.#end(reason, what)
+    this.#closing = false
+    return true
   }
 
   #end(reason: Halt, what: string): void {
@@ -2739,7 +2743,10 @@ export class Replica implements ReplicaPort {
     this.#journal.drain(() => {
       // All that is executed is on this disk now, and has to be there after whatever comes next.
       const durableOp = Math.max(this.#superblock.durableOpAsked, this.#executedAndHeld())
-      this.#superblock.update({ clean: true, durableOp }, done)
+      this.#superblock.update({ clean: true, durableOp }, () => {
+        this.#closing = false
+        done()
+      })
     })
   }
 

@@ -3,7 +3,7 @@
 import { ConsumerHistory } from '../../simulator/checkers/consumer-history.ts'
 import type { SeededRandom } from '../../simulator/random.ts'
 import type { Client, Consistency } from '../../src/index.ts'
-import { connected, type Load, outcomeOf, pause, STREAM, TOPIC } from './context.ts'
+import { connected, type Load, pause, STREAM, TOPIC, topicOutcomeOf } from './context.ts'
 import { anyConsistency, poll } from './readers.ts'
 
 const COUNT_MAX = 400
@@ -75,7 +75,7 @@ async function begin(
     load.counters.resumed += 1
     return true
   } catch (error) {
-    outcomeOf(error)
+    topicOutcomeOf(load, error, consistency === 'linearizable')
     await pause(100, load.stop)
     return false
   }
@@ -95,6 +95,6 @@ async function store(
     stored()
     load.counters.offsetsStored += 1
   } catch (error) {
-    outcomeOf(error)
+    topicOutcomeOf(load, error, true)
   }
 }

@@ -59,11 +59,49 @@ export class Counters {
   }
 }
 
+/** What no fault of ours can bring about: bytes that a client of the load never sends, and rights that it always has. */
+const IMPOSSIBLE = new Set<number>([
+  Status.invalidCommand,
+  Status.invalidFormat,
+  Status.featureUnavailable,
+  Status.invalidIdentifier,
+  Status.unauthorized,
+  Status.invalidMessagesCount,
+  Status.invalidMessagePayloadLength,
+  Status.invalidMessageChecksum,
+  Status.commandLengthError,
+  Status.invalidMessagesSize,
+  Status.tooSmallMessage,
+  Status.invalidBatchChecksum,
+  Status.invalidReservedField,
+  Status.logTruncated,
+])
+
+/** The topic of the load is made before it begins, and never removed. */
+const GONE = new Set<number>([
+  Status.resourceNotFound,
+  Status.streamIdNotFound,
+  Status.streamNameNotFound,
+  Status.topicIdNotFound,
+  Status.topicNameNotFound,
+  Status.partitionNotFound,
+  Status.noPartitions,
+])
+
+/** As `outcomeOf`, of a request to the topic of the load. `current`: a node that is behind may not answer it. */
+export function topicOutcomeOf(load: Pick<Load, 'anomalies'>, error: unknown, current: boolean): 'refused' | 'unknown' {
+  const outcome = outcomeOf(error)
+  if (current && error instanceof GalgoError && GONE.has(error.status ?? 0))
+    load.anomalies.add('catalog', `what was made before the load began is gone: ${error.message}`)
+  return outcome
+}
+
 /** What an error says about the request that it answers. */
 export function outcomeOf(error: unknown): 'refused' | 'unknown' {
   if (!(error instanceof GalgoError)) throw error
   switch (error.code) {
     case 'refused':
+      if (IMPOSSIBLE.has(error.status ?? 0)) throw error
       // Repeated so late that its answer is no longer kept: it was carried out, but where?
       return error.status === Status.requestAlreadyApplied ? 'unknown' : 'refused'
     case 'timeout':

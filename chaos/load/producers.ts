@@ -2,7 +2,7 @@
 // then, as programs do.
 import type { SeededRandom } from '../../simulator/random.ts'
 import type { Client } from '../../src/index.ts'
-import { connected, type Load, outcomeOf, pause, STREAM, TOPIC } from './context.ts'
+import { connected, type Load, pause, STREAM, TOPIC, topicOutcomeOf } from './context.ts'
 import { payloadOf, valueOf } from './values.ts'
 
 const IN_FLIGHT_MAX = 6
@@ -45,7 +45,7 @@ async function send(load: Load, client: Client, name: string, partition: number,
     append?.ok(stored.offset)
     counters.acknowledge(values.length)
   } catch (error) {
-    if (outcomeOf(error) === 'refused') {
+    if (topicOutcomeOf(load, error, true) === 'refused') {
       append?.fail()
       counters.refused += values.length
     } else counters.unknown += values.length

@@ -3,7 +3,7 @@
 import type { LogHistory } from '../../simulator/checkers/log-history.ts'
 import type { SeededRandom } from '../../simulator/random.ts'
 import type { Client, Consistency, Polled } from '../../src/index.ts'
-import { connected, type Load, outcomeOf, pause, STREAM, TOPIC } from './context.ts'
+import { connected, type Load, pause, STREAM, TOPIC, topicOutcomeOf } from './context.ts'
 import { readValue } from './values.ts'
 
 const COUNT_MAX = 200
@@ -54,7 +54,7 @@ export async function poll(load: Load, client: Client, question: Question): Prom
     const place = { stream: STREAM, topic: TOPIC, partition }
     polled = await client.poll({ ...place, from: { kind: 'offset', offset: from }, count, consistency })
   } catch (error) {
-    outcomeOf(error)
+    topicOutcomeOf(load, error, consistency === 'linearizable')
     return null
   }
   const records = polled.messages.map(({ offset, payload }) => ({ offset, value: readValue(payload) }))
@@ -77,7 +77,7 @@ async function askEnd(load: Load, client: Client, partition: number, consistency
     if (end !== undefined) asking?.ok(end, { linearizable: consistency === 'linearizable' })
     load.counters.ends += 1
   } catch (error) {
-    outcomeOf(error)
+    topicOutcomeOf(load, error, consistency === 'linearizable')
   }
 }
 

@@ -27,11 +27,20 @@ function say(message: FromNode, said: () => void = () => {}): void {
 
 let node: GalgoNode | null = null
 let stopping = false
+let failed = false
+
+/** Says once what ended the node, and ends the process with it. */
+function fail(error: unknown): void {
+  if (failed) return
+  failed = true
+  const code = error instanceof ServerError ? error.code : 'node-stopped'
+  say({ kind: 'failed', code, message: messageOf(error) }, () => process.exit(1))
+}
 
 function stop(): void {
   stopping = true
   if (node === null) process.exit(0)
-  node.stop().catch(() => process.exit(1))
+  node.stop().catch(fail)
 }
 
 async function start({ flags, expected }: NodeOrder): Promise<void> {
@@ -45,8 +54,7 @@ async function start({ flags, expected }: NodeOrder): Promise<void> {
     await node.ended.finally(() => log.close())
     process.exit(0)
   } catch (error) {
-    const code = error instanceof ServerError ? error.code : 'node-stopped'
-    say({ kind: 'failed', code, message: messageOf(error) }, () => process.exit(1))
+    fail(error)
   }
 }
 

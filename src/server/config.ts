@@ -416,7 +416,9 @@ function explain(source: string, tree: Record<string, unknown>, error: z.ZodErro
     (node, part) => (node as Record<PropertyKey, unknown> | undefined)?.[part],
     tree,
   )
-  return `${source}: the key "${path}" is ${JSON.stringify(is)}: ${issue.message}`
+  // This goes to logs that others read.
+  const value = issue.path[0] === 'root' ? 'not usable' : JSON.stringify(is)
+  return `${source}: the key "${path}" is ${value}: ${issue.message}`
 }
 
 /** The known key with the smallest edit distance, if it is near enough to be a slip of the finger. */

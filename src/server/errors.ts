@@ -58,8 +58,11 @@ export function listenError(error: unknown, address: string, purpose: string, se
         { cause: error },
       )
     case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
+    case 'EAFNOSUPPORT':
     case 'EAI_AGAIN':
+    case 'EHOSTUNREACH': // a name that the drivers could not resolve
+    case 'EINVAL': // a link-local address without its interface
+    case 'ENOTFOUND':
       return new ServerError(
         'address-unavailable',
         `cannot listen for ${purpose} on ${address}: this machine has no such address; choose another with ${setting}`,

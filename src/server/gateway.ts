@@ -177,8 +177,10 @@ export class Gateway {
       { ...TLS, ...this.#options.pair, handshakeTimeout: this.#handshakeMs, noDelay: true },
       (socket) => {
         socket.on('error', () => {})
-        const inner = this.#dialLoopback({ transport: 1, secure: true, address: remoteOf(socket) })
+        const address = remoteOf(socket)
+        const inner = this.#dialLoopback({ transport: 1, secure: true, address })
         if (inner === null) return void socket.destroy()
+        this.#endUnread(socket, address)
         socket.pipe(inner).pipe(socket)
         inner.once('close', () => endSoon(socket))
         socket.once('close', () => inner.destroy())
@@ -228,6 +230,7 @@ export class Gateway {
     this.#websockets.handleUpgrade(request, socket, head, (websocket) => {
       const inner = this.#dialLoopback({ transport: 4, secure, address })
       if (inner === null) return websocket.terminate()
+      this.#endUnread(request.socket, address)
       const { limits } = this.#options.config
       const { frameSizeMax } = target
       const bridge = new WebSocketBridge(
@@ -242,6 +245,18 @@ export class Gateway {
   #allows(origin: string): boolean {
     const origins = this.#options.config.websocket?.origins ?? []
     return origins.includes('*') || origins.includes(origin)
+  }
+
+  /**
+   * Who does not take what waits here is let go. The replica thread has a rule of its own, but when it ends the connection, nobody
+   * here hears of it: what it sent before is not read while the client does not make room for it.
+   */
+  #endUnread(socket: Socket, address: string): void {
+    socket.setTimeout(this.#options.config.limits.sendTimeoutMs, () => {
+      if (socket.writableLength === 0) return
+      this.#log.warn('client-does-not-read', { address, queued: socket.writableLength })
+      socket.destroy()
+    })
   }
 
   /** A connection to the replica thread that speaks for this client. */

@@ -14,12 +14,11 @@ let usage = { process: 0, machine: 0 }
 export function hostFacts(data: string): HostFacts {
   measure()
   const { bavail, blocks, bsize } = statfsSync(data)
-  const memory = process.memoryUsage()
   return {
     processId: process.pid,
     cpuUsage: usage.process,
     totalCpuUsage: usage.machine,
-    memoryUsage: memory.rss,
+    memoryUsage: residentBytes(),
     totalMemory: totalmem(),
     availableMemory: freemem(),
     runTime: Date.now() * 1000 - STARTED_MICROS,
@@ -35,6 +34,15 @@ export function hostFacts(data: string): HostFacts {
     threads: threads(),
     freeDiskSpace: bavail * bsize,
     totalDiskSpace: blocks * bsize,
+  }
+}
+
+/** Reading it takes a descriptor, which there may be none of: then the most that it ever was. */
+function residentBytes(): number {
+  try {
+    return process.memoryUsage.rss()
+  } catch {
+    return process.resourceUsage().maxRSS * 1024
   }
 }
 

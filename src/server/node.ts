@@ -198,11 +198,12 @@ export class GalgoNode {
           { cause: error },
         )
       })
-      worker.on('exit', () => {
+      worker.on('exit', (code) => {
         this.#worker = null
         for (const answer of this.#statusWaiting.values()) answer(null)
         this.#statusWaiting.clear()
-        if (!this.#stopping) {
+        // Also while it stops: what it had to finish then is not finished, and whoever asked for the stop hears of it.
+        if (!this.#stopping || code !== 0) {
           this.#failure ??= new ServerError(
             'node-stopped',
             `the replica thread of ${config.data} ended unexpectedly; start the node again`,
@@ -274,7 +275,7 @@ export class GalgoNode {
     }
   }
 
-  /** Finishes what is under way, for a bounded time. */
+  /** Finishes what is under way, for a bounded time. Rejects, as `ended` does, with what went wrong meanwhile. */
   async stop(): Promise<void> {
     const worker = this.#worker
     if (this.#stopping || worker === null) return this.#ended.promise
@@ -283,7 +284,14 @@ export class GalgoNode {
     this.#gateway?.quiesce()
     await this.#rest?.close()
     worker.postMessage({ kind: 'stop' } satisfies ToWorker)
-    const timer = setTimeout(() => void worker.terminate(), this.#config.limits.stopTimeoutMs + STOP_GRACE_MS)
+    const limitMs = this.#config.limits.stopTimeoutMs + STOP_GRACE_MS
+    const timer = setTimeout(() => {
+      this.#failure ??= new ServerError(
+        'node-stopped',
+        `the replica thread of ${this.#config.data} did not stop within ${limitMs} ms and was ended; what it still had to write is missing, as after a crash`,
+      )
+      void worker.terminate()
+    }, limitMs)
     try {
       await this.#ended.promise
     } finally {
@@ -300,7 +308,7 @@ export class GalgoNode {
     await this.#rest?.close()
     await http?.close()
     this.#lock.release()
-    if (this.#failure === null || this.#stopping) this.#ended.resolve()
+    if (this.#failure === null) this.#ended.resolve()
     else this.#ended.reject(this.#failure)
   }
 

@@ -93,6 +93,7 @@ export class ReplicaNode {
   #ticks = 0
   #opened = false
   #stopping = false
+  #halted = false
   #role: Role = { view: 0, status: 'recovering', primary: null, isPrimary: false }
 
   /** Opens the directory, listens, recovers, joins. Throws a ServerError. */
@@ -100,7 +101,7 @@ export class ReplicaNode {
     const { config } = options
     const driver = await openRing(config)
     try {
-      if (config.cpus.length > 0) driver.setAffinity(config.cpus)
+      bindTo(config, driver)
       return await ReplicaNode.#build(options, driver)
     } catch (error) {
       await driver.close()
@@ -355,6 +356,7 @@ export class ReplicaNode {
   }
 
   #onHalt(reason: Halt, what: string): void {
+    this.#halted = true
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#relays?.stop()
     this.#peers.stop()
@@ -422,27 +424,32 @@ export class ReplicaNode {
     this.#clients.quiesce()
     this.#relays?.quiesce()
     const replica = this.#replica
+    // Each of three steps has a share of the time, and what those before it have left.
+    const { stopTimeoutMs } = this.#options.config.limits
+    const began = this.#driver.now()
+    const until = (share: number, condition: () => boolean): Promise<void> =>
+      this.#until(condition, began + share * stopTimeoutMs)
     const executed = (): boolean => !replica.isPrimary || replica.commitMin === replica.op
-    await this.#until(() => executed() && this.#journal.busy === 0)
+    await until(1 / 3, () => executed() && this.#journal.busy === 0)
     this.#clients.closeAll()
     this.#relays?.closeAll()
-    await this.#until(() => this.#clients.size === 0 && (this.#relays?.size ?? 0) === 0)
+    await until(2 / 3, () => this.#clients.size === 0 && (this.#relays?.size ?? 0) === 0)
     let closed = false
     replica.close(() => {
       closed = true
     })
-    await this.#until(() => closed)
+    await until(1, () => closed || this.#halted)
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#relays?.stop()
     this.#peers.stop()
     this.#secrets.drop()
     this.#disk.close()
     await this.#driver.close()
+    if (!closed) throw new Error('what was acknowledged could not be made durable in time; start the node again')
   }
 
-  /** Looks again every tick; gives up after half of the time that a stop may take. */
-  async #until(condition: () => boolean): Promise<void> {
-    const deadline = this.#driver.now() + this.#options.config.limits.stopTimeoutMs / 2
+  /** Looks again every tick. */
+  async #until(condition: () => boolean, deadline: number): Promise<void> {
     if (condition()) return
     await new Promise<void>((done) => {
       const timer = setInterval(() => {
@@ -461,6 +468,19 @@ async function openRing(config: NodeConfig): Promise<IoDriver> {
     throw new ServerError(
       'bad-config',
       `the driver "${config.driver}" does not run here: ${messageOf(error)}; use --driver auto`,
+      { cause: error },
+    )
+  }
+}
+
+function bindTo({ cpus }: NodeConfig, driver: IoDriver): void {
+  if (cpus.length === 0) return
+  try {
+    driver.setAffinity(cpus)
+  } catch (error) {
+    throw new ServerError(
+      'bad-config',
+      `this process cannot run on the CPUs ${cpus.join(',')}: ${messageOf(error)}; name CPUs that this machine or container has with --cpu, or leave it at "auto"`,
       { cause: error },
     )
   }

@@ -247,8 +247,8 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a last sync that is refused is not waited for', 'refused-syncs: in a stop in order', [
     REPLICA,
-    'if (this.#halted && !this.#closing) return\n    this.#halted = true\n    this.#closing = false',
-    'if (this.#halted) return\n    this.#halted = true',
+    'if (this.#halted && !this.#closing) return false',
+    'if (this.#halted) return false',
   ]),
   mutant('what a refused sync was about is not written again', 'refused-syncs: no later sync covers', [
     REPLICA,

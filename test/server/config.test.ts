@@ -83,6 +83,15 @@ test('what is missing or impossible is said in one sentence', () => {
   assert.match(refusal(MINIMAL, { GALGO_LIMITS_CONNECTIONS: '0' }), /limits\.connections/)
 })
 
+test('what is wrong with a password is said without the password', () => {
+  const long = 'x'.repeat(101)
+  const said = refusal(MINIMAL, { GALGO_ROOT_PASSWORD: long })
+  assert.match(said, /"root\.password"/)
+  assert.ok(!said.includes(long))
+  for (const toml of ['[root]\npassword = 12345678', 'root = "12345678"'])
+    withFile(toml, (config) => assert.doesNotMatch(refusal({ ...MINIMAL, config }), /12345678/))
+})
+
 test('an unknown key names its nearest neighbour; broken TOML its line', () => {
   withFile('data = "d"\nadresses = ["a:1"]\n', (path) =>
     assert.match(refusal({ config: path }), /unknown key "adresses"; did you mean "addresses"\?/),

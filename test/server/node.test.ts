@@ -4,7 +4,7 @@ import { mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { lockDirectory } from 'io-uring-napi'
+import { lockDirectory, openDriver } from 'io-uring-napi'
 import { freePorts } from '../../chaos/ports.ts'
 import { loadConfig } from '../../src/server/config.ts'
 import { ServerError, type ServerErrorCode } from '../../src/server/errors.ts'
@@ -32,13 +32,14 @@ interface StartOptions {
   readonly addresses?: string
   readonly client?: string
   readonly http?: string
+  readonly cpu?: string
   readonly expected?: Expected
 }
 
 async function start(data: string, options: StartOptions = {}): Promise<GalgoNode> {
   const addresses = options.addresses ?? '127.0.0.1:1'
-  const { client = '127.0.0.1:0', http = 'off' } = options
-  const config = loadConfig({ data, addresses, client, http, logLevel: 'silent' }, {})
+  const { client = '127.0.0.1:0', http = 'off', cpu } = options
+  const config = loadConfig({ data, addresses, client, http, cpu, logLevel: 'silent' }, {})
   return await GalgoNode.open({ config, log: silentLog, expected: options.expected ?? null })
 }
 
@@ -174,6 +175,29 @@ test('a busy port names the address and the flag', async () => {
     await refused(start(data, { addresses }), 'port-in-use', /replicas on .*--addresses/)
     await new Promise((closed) => server.close(closed))
   })
+})
+
+test('a name that nobody knows is said to be none of this machine, for clients as for HTTP', async () => {
+  await withDirectory(async (data) => {
+    await format(data)
+    await refused(start(data, { client: 'no..host:1' }), 'address-unavailable', /clients on no\.\.host:1: .*--client/)
+    await refused(start(data, { http: 'no..host:1' }), 'address-unavailable', /HTTP on no\.\.host:1: .*--http/)
+  })
+})
+
+test('CPUs that are not there are the configuration’s fault', async (t) => {
+  const driver = await openDriver({ kind: 'portable' })
+  try {
+    driver.setAffinity([1023])
+    return t.skip('nothing binds threads here')
+  } catch {
+    await withDirectory(async (data) => {
+      await format(data)
+      await refused(start(data, { cpu: '1023' }), 'bad-config', /CPUs 1023: .*--cpu/)
+    })
+  } finally {
+    await driver.close()
+  }
 })
 
 test('the directory of another cluster, another replica, or of a cluster of another size', async () => {
