@@ -25,8 +25,9 @@ export class JournalSlotChecker implements Watcher {
     if (this.#events % this.#every === 0) this.#look(node)
   }
 
-  #look({ index, journal, disk, geometry, opened }: SimNode): void {
-    if (journal === null || !opened) return
+  #look({ index, journal, disk, geometry, opened, replica }: SimNode): void {
+    // One that has stopped over a refused sync says nothing of what it believed.
+    if (journal === null || !opened || replica?.halted === true) return
     const { journalSlots, frameSizeMax } = geometry
     // With durability `memory`, written counts.
     const lazy = geometry.durability === 'memory'

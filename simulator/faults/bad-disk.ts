@@ -22,6 +22,9 @@ export interface CrashPoint {
   readonly crash: () => void
 }
 
+/** How a sync is refused. */
+export type Refusal = Exclude<SyncFate & string, 'ok'>
+
 export class BadDisk implements DiskBreaker {
   readonly #node: SimNode
   readonly #world: World
@@ -41,12 +44,21 @@ export class BadDisk implements DiskBreaker {
   #hangsUntil = 0
   /** It said that it failed: the machine has to be looked at. */
   failed = false
+  /** What becomes of what a refused sync covered, one of these. */
+  readonly #refusals: readonly Refusal[]
 
-  constructor(node: SimNode, world: World, atlas: Atlas, random: SeededRandom) {
+  constructor(
+    node: SimNode,
+    world: World,
+    atlas: Atlas,
+    random: SeededRandom,
+    refusals: readonly Refusal[] = ['failed'],
+  ) {
     this.#node = node
     this.#world = world
     this.#atlas = atlas
     this.#random = random
+    this.#refusals = refusals
     node.disk.breaker = this
   }
 
@@ -99,7 +111,7 @@ export class BadDisk implements DiskBreaker {
   sync(step: DiskStep): SyncFate {
     if (this.#spring(step, ['sync-error']) !== null) {
       this.failed = true
-      return 'failed'
+      return this.#refusals.length > 1 ? this.#random.pick(this.#refusals) : 'failed'
     }
     if (this.lying.size === 0) return 'ok'
     return {

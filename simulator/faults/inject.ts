@@ -7,7 +7,7 @@ import type { SimNode } from '../node.ts'
 import { SeededRandom } from '../random.ts'
 import type { SwarmShape } from '../shape.ts'
 import type { World } from '../world.ts'
-import { BadDisk } from './bad-disk.ts'
+import { BadDisk, type Refusal } from './bad-disk.ts'
 import { clockFaults, clockJumps } from './clocks.ts'
 import { brokenDisks, type Choose, honestDisks } from './disks.ts'
 import type { Ending } from './ending.ts'
@@ -48,8 +48,10 @@ export function injectFaults({ world, random, rates, schedule, machines, shape, 
     const fate = added.fates[i] ?? null
     return fate === null ? [] : [{ index, fate }]
   })
+  // From memory it was acknowledged, and a kill may come before the replica has said that it is gone.
+  const refusals: readonly Refusal[] = honest || shape.steady === true ? ['failed'] : ['failed', 'forgotten', 'dropped']
   const disks = world.nodes.map(
-    (node) => new BadDisk(node, world, atlas, new SeededRandom(world.options.seed, 600 + node.index)),
+    (node) => new BadDisk(node, world, atlas, new SeededRandom(world.options.seed, 600 + node.index), refusals),
   )
   const weather = new Weather(world, new SeededRandom(world.options.seed, 6))
   const site: Site = { world, machines, atlas, all, every: (...args) => schedule.every(...args) }
