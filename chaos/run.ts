@@ -120,8 +120,9 @@ class Run {
     try {
       await this.#play()
     } catch (error) {
-      // What failed first says more than what failed because of it.
-      this.#failure ??= asFailure(error)
+      // What failed first says more than what failed because of it; whoever stops the run ends what waits in it.
+      const stopped = this.#options.stop.aborted && error instanceof Error && error.name === 'AbortError'
+      if (!stopped) this.#failure ??= asFailure(error)
     }
     const { anomalies } = this.#load ?? {}
     // A broken promise weighs more than whatever else came of it.

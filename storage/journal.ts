@@ -503,6 +503,8 @@ export class Journal {
   /** A prepare that was good does not verify any more. */
   #markCorrupt(slot: number, header: Header): void {
     this.#hasPrepareOnDisk[slot] = 0
+    // The slot of an op below the checkpoint is that of a later one, which may never have been here.
+    if (headerOp(header) <= this.#checkpointOp) return
     if (this.#known[slot] === 1 && sameHeader(this.#headers[slot] as Header, header)) {
       this.#dirty[slot] = 1
       this.#faulty[slot] = 1

@@ -13,7 +13,7 @@ let usage = { process: 0, machine: 0 }
 /** CPU shares are those since the last call that was at least a second ago. `data` is on the disk whose space counts. */
 export function hostFacts(data: string): HostFacts {
   measure()
-  const { bavail, blocks, bsize } = statfsSync(data)
+  const { bavail, blocks, bsize } = space(data)
   return {
     processId: process.pid,
     cpuUsage: usage.process,
@@ -34,6 +34,15 @@ export function hostFacts(data: string): HostFacts {
     threads: threads(),
     freeDiskSpace: bavail * bsize,
     totalDiskSpace: blocks * bsize,
+  }
+}
+
+/** Zeros when the directory cannot be found: what becomes of the node then is its disk's to say. */
+function space(data: string): { bavail: number; blocks: number; bsize: number } {
+  try {
+    return statfsSync(data)
+  } catch {
+    return { bavail: 0, blocks: 0, bsize: 0 }
   }
 }
 

@@ -11,6 +11,7 @@ import { Certificate, type KeyPair } from './certificates.ts'
 import { makeChecksummer } from './checksummer.ts'
 import type { NodeConfig } from './config.ts'
 import { assertFormatted, lockData } from './data-directory.ts'
+import { withinDescriptors } from './descriptors.ts'
 import { makeArchive } from './diagnostics.ts'
 import { messageOf, ServerError } from './errors.ts'
 import { Gateway } from './gateway.ts'
@@ -65,7 +66,7 @@ export class GalgoNode {
 
   /** Resolves once the node takes part in its cluster or tries to; throws a ServerError when it cannot start. */
   static async open(options: NodeOptions): Promise<GalgoNode> {
-    const config = { ...options.config, data: resolve(options.config.data) }
+    const config = withinDescriptors({ ...options.config, data: resolve(options.config.data) }, options.log)
     assertFormatted(config.data)
     const node = new GalgoNode(config, options, lockData(config.data))
     try {

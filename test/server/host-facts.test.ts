@@ -28,6 +28,7 @@ test('memory, start and disk are those of this process', () => {
   assert.equal(facts.processId, process.pid)
   assert.ok(facts.memoryUsage > 0 && facts.memoryUsage < facts.totalMemory)
   assert.ok(facts.freeDiskSpace <= facts.totalDiskSpace)
+  assert.equal(hostFacts('/there/is/none').totalDiskSpace, 0)
   assert.ok(Math.abs(Date.now() * 1000 - facts.startTime - facts.runTime) < 1e6)
 })
 

@@ -350,6 +350,15 @@ test('a prepare that rots is noticed when it is read, is faulty until it is writ
   }
 })
 
+test('a prepare below the checkpoint that rots says nothing of the op whose slot it is by now', () => {
+  const bench = open(formatted())
+  const header = written(bench, { op: 2 })
+  bench.journal.checkpointDurable(2)
+  bench.rig.disk.corrupt(JOURNAL_FILE, prepareAt(2) / SECTOR_SIZE)
+  assert.equal(readBack(bench, header), null)
+  assert.ok(!bench.journal.readable(header) && !bench.journal.isFaulty(2 + SLOTS) && bench.journal.clean)
+})
+
 test('a header alone is written again from the prepare that is there', () => {
   const rig = formatted()
   const header = written(open(rig), { op: 1, bodySize: LARGE })
