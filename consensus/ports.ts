@@ -52,13 +52,16 @@ export interface StateMachine {
   readonly lossEpoch: number
   /** The op with which a snapshot's state was told of the first loss after `epoch`; 0 when it was told of none. */
   lossAfter(snapshot: Uint8Array, epoch: number): number
+  /** Was the state told of a loss by one of the ops above `after`, up to `last`? */
+  lossWithin(after: number, last: number): boolean
   /** The state after the last executed op, as bytes that are the same on every replica. Pads segment tails first. */
   snapshot(): Uint8Array
   /** Takes the place of whatever the state was. The files that the snapshot refers to are on this disk, durable. */
   restore(snapshot: Uint8Array): void
   /**
-   * The state at `op` was just restored, and is another replica's: files of a state before it, or of a checkpoint that was given up
-   * for it, may be on the disk, and nobody names them. They are gone before the next `flush` is done.
+   * The durable checkpoint at `op`, which is part of the state, is another replica's or follows a loss: files of a state before it, of
+   * a checkpoint that was given up for it, or of ops that were lost may be on the disk, and nobody names them. They are gone before
+   * the next `flush` is done. What only the checkpoint names, for it was dropped since, stays.
    */
   removeLeftovers(op: number): void
   /**

@@ -301,7 +301,8 @@ export class Replica implements ReplicaPort {
   #stalledSince = 0
   readonly #lazy: boolean
   readonly #boot: Uint32Array
-  readonly #acceptLoss: boolean
+  /** Said at the start, of those that are away then: it says nothing any more once the cluster goes on. */
+  #acceptLoss: boolean
   /** A log is being put together after a power cut, here. */
   #cold: ColdStart | null = null
   /** Since when it would be my turn to do so. */
@@ -350,6 +351,8 @@ export class Replica implements ReplicaPort {
   #halted = false
   /** It ends in order, and syncs what it has for the last time. */
   #closing = false
+  /** A sync was refused: it notes that something may be lost, and ends with that. */
+  #marking = false
   #wasPrimary = false
 
   constructor(options: ReplicaOptions) {
@@ -629,14 +632,16 @@ export class Replica implements ReplicaPort {
 
   /** `rebuilt`: it was made again a moment ago. */
   #openCheckpoint(rebuilt: boolean, done: () => void): void {
-    const { checkpointOp, checkpointSize, checkpointDigest, checkpointTaken } = this.#superblock.state
+    const { checkpointOp, checkpointSize, checkpointDigest, checkpointTaken, previousCheckpoint } =
+      this.#superblock.state
     this.#checkpoints.read(checkpointOp, checkpointSize, checkpointDigest, (snapshot) => {
       if (snapshot !== null) {
         this.#checkpoints.sync(checkpointOp, (synced) => {
           if (this.#halted) return
           if (synced !== 'ok') return this.#halt('disk', `checkpoint ${checkpointOp} could not be synced: ${synced}`)
           this.#execution.restore(snapshot)
-          if (checkpointTaken) this.#stateMachine.removeLeftovers(checkpointOp)
+          if (checkpointTaken || this.#coversLoss(checkpointOp, previousCheckpoint.op))
+            this.#stateMachine.removeLeftovers(checkpointOp)
           this.#digests.note(checkpointOp, checkpointDigest, 0)
           done()
         })
@@ -829,7 +834,11 @@ export class Replica implements ReplicaPort {
   #onJournalFault(what: string): void {
     if (!this.#lazy) return this.#halt('disk', what)
     if (!this.#stops()) return
-    const end = (): void => this.#end('disk', what)
+    this.#marking = true
+    const end = (): void => {
+      this.#marking = false
+      this.#end('disk', what)
+    }
     this.#superblock.onFault = end
     this.#superblock.update({ lossy: true }, end)
   }
@@ -1828,6 +1837,7 @@ export class Replica implements ReplicaPort {
   }
 
   #heardPrimary(): void {
+    this.#acceptLoss = false
     this.#resetElection()
     if (this.#wish === this.view + 1) this.#wish = 0
   }
@@ -2113,6 +2123,7 @@ export class Replica implements ReplicaPort {
           },
           () => {
             if (this.#halted) return
+            if (this.#coversLoss(op, previous)) this.#stateMachine.removeLeftovers(op)
             this.#noteCheckpoint(op, digest, previous)
             this.#checkpointing = false
             this.#failSlow.checkpointEnds(this.#clock.monotonicMs())
@@ -2131,6 +2142,15 @@ export class Replica implements ReplicaPort {
       if (flushed !== 'ok' || !this.#lazy) return done(flushed)
       this.#journal.flush(() => done('ok'))
     })
+  }
+
+  /**
+   * Is this checkpoint the first, after the one at `previous`, that counts all op numbers that a loss can have taken? A journal holds
+   * no more beyond the log that is left. What the lost ops have made on this disk can be told from what later ones make only then.
+   */
+  #coversLoss(op: number, previous: number): boolean {
+    const { slots } = this.#journal
+    return this.#stateMachine.lossWithin(previous - slots, op - slots)
   }
 
   /** The superblock names the checkpoint at `op`: it and the one before are kept, what only older ones needed may go. */
@@ -2508,6 +2528,7 @@ export class Replica implements ReplicaPort {
       return
     }
     this.status = 'normal'
+    this.#acceptLoss = false
     this.#wish = 0
     this.#inFlight.clear()
     for (const entry of this.#pipeline) {
@@ -2737,6 +2758,8 @@ export class Replica implements ReplicaPort {
 
   /** Ends in order: everything that was acknowledged is durable, and known to be. Nothing may be asked of the replica after that. */
   close(done: () => void): void {
+    // It halts when the mark is there: that is no end in order.
+    if (this.#marking) return
     if (!this.#lazy || this.#halted || this.status === 'recovering') return done()
     this.#halted = true
     this.#closing = true

@@ -49,6 +49,10 @@ export class Ledger implements StateMachine {
     return losses.slice(epoch).find((op) => op > 0) ?? 0
   }
 
+  lossWithin(after: number, last: number): boolean {
+    return this.#losses.some((op) => op > after && op <= last)
+  }
+
   snapshot(): Uint8Array {
     return new Uint8Array(Uint32Array.of(this.#hash, this.#count, ...this.#losses).buffer)
   }

@@ -125,6 +125,7 @@ export class HistoryChecker {
       endSession: (session, op) => machine.endSession(session, op),
       fence: (epoch, op) => machine.fence(epoch, op),
       lossAfter: (snapshot, epoch) => machine.lossAfter(snapshot, epoch),
+      lossWithin: (after, last) => machine.lossWithin(after, last),
       get lossEpoch() {
         return machine.lossEpoch
       },

@@ -1,6 +1,6 @@
-// Files that no state will ever name: what a transfer brought for a checkpoint that was given up for a later one, and what the state
-// before another replica's checkpoint had, when a kill came before it was removed. They are looked for on the disk, and go, one
-// directory and one file at a time.
+// Files that no state will ever name: what a transfer brought for a checkpoint that was given up for a later one, what the state
+// before another replica's checkpoint had, when a kill came before it was removed, and what ops that were lost have made. They are
+// looked for on the disk, and go, one directory and one file at a time.
 //
 // Directories carry the op that made them, and segments their first offset: what came after the state is not touched, nor is
 // anything whose name is of another form. What the state does not name and is older is never made again, so it may go at any time.
@@ -17,21 +17,24 @@ export class Leftovers {
   readonly #disk: Disk
   readonly #op: number
   readonly #places = new Map<string, Place>()
+  readonly #dropped: ReadonlySet<string>
   readonly #onRemoved: (name: string, result: DiskResult) => void
   readonly #done: () => void
   /** Directories to look into. */
   readonly #ahead = ['streams']
 
-  /** `streams`: the state at `op`, as it is now. */
+  /** `streams`: the state at `op`, as it is now; `dropped`: what goes with a later checkpoint, or goes already. */
   constructor(
     disk: Disk,
     op: number,
     streams: readonly StreamEntry[],
+    dropped: ReadonlySet<string>,
     onRemoved: (name: string, result: DiskResult) => void,
     done: () => void,
   ) {
     this.#disk = disk
     this.#op = op
+    this.#dropped = dropped
     this.#onRemoved = onRemoved
     this.#done = done
     for (const stream of streams) {
@@ -77,8 +80,9 @@ export class Leftovers {
   }
 
   #remove(names: readonly string[]): void {
+    const left = names.filter((name) => !this.#dropped.has(name))
     const step = (i: number): void => {
-      const name = names[i]
+      const name = left[i]
       if (name === undefined) return this.#next()
       this.#disk.remove(name, (result) => {
         this.#onRemoved(name, result)

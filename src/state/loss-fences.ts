@@ -47,13 +47,17 @@ export class LossFences {
     return this.#losses.find(([of]) => of > epoch)?.[1] ?? 0
   }
 
+  /** Did an op of those above `after`, up to `last`, tell of a loss? As far as it is remembered. */
+  lossWithin(after: number, last: number): boolean {
+    return this.#losses.some(([, op]) => op > after && op <= last)
+  }
+
   /** The first offset of the partition that may not be what a reader of an earlier epoch has seen; null when all is. */
   since(directory: string, epoch: number): number | null {
-    const fences = this.#fences.get(directory)
-    if (fences === undefined || epoch >= this.#epoch) return null
-    const index = fences.findIndex(([of]) => of > epoch)
-    if (index < 0) return null
-    return index === 0 && fences.length === FENCES_MAX ? 0 : (fences[index] as readonly [number, number])[1]
+    if (epoch >= this.#epoch) return null
+    const loss = this.#losses.find(([of]) => of > epoch)?.[0]
+    // No fence of it is known: too many came since, or the partition was made since, in the place of one that was lost with its topic.
+    return this.#fences.get(directory)?.find(([of]) => of === loss)?.[1] ?? 0
   }
 
   encode(): LossFencesImage {

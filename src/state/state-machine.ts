@@ -279,6 +279,10 @@ export class StateMachine implements StateMachinePort {
     return fences.lossAfter(epoch)
   }
 
+  lossWithin(after: number, last: number): boolean {
+    return this.fences.lossWithin(after, last)
+  }
+
   get lossEpoch(): number {
     return this.fences.epoch
   }
@@ -858,7 +862,8 @@ export class StateMachine implements StateMachinePort {
   removeLeftovers(op: number): void {
     this.#removing += 1
     const onRemoved = (name: string, result: DiskResult): void => this.#noteRemoved(name, result)
-    new Leftovers(this.#disk, op, this.#streams, onRemoved, () => this.#removed()).start()
+    const dropped = new Set([...this.#garbage, ...this.#condemned].flatMap(({ names }) => names))
+    new Leftovers(this.#disk, op, this.#streams, dropped, onRemoved, () => this.#removed()).start()
   }
 
   #removeCondemned(): void {

@@ -250,6 +250,11 @@ export const MUTANTS: readonly Mutant[] = [
     'if (this.#halted && !this.#closing) return false',
     'if (this.#halted) return false',
   ]),
+  mutant('who marks itself after a refused sync may stop before', 'refused-syncs: just before a stop in order', [
+    REPLICA,
+    'if (this.#marking) return',
+    '',
+  ]),
   mutant('what a refused sync was about is not written again', 'refused-syncs: no later sync covers', [
     REPLICA,
     '{ lossy, again: lossy && sameBoot }',
@@ -265,6 +270,11 @@ export const MUTANTS: readonly Mutant[] = [
     'const enough = this.#acceptLoss ? this.#quorum : this.replicaCount',
     'const enough = this.#quorum',
   ]),
+  mutant('what the operator has given up once is given up for ever', 'memory: what the operator has given up', [
+    REPLICA,
+    'this.#acceptLoss = false\n    this.#resetElection()',
+    'this.#resetElection()',
+  ]),
   mutant('who goes away while a log is put together is waited for', 'memory: one more goes away', [
     REPLICA,
     'if (this.#cold !== null && this.#acceptLoss && this.#coldPresent < this.#cold.needed) this.#cold = null',
@@ -274,6 +284,11 @@ export const MUTANTS: readonly Mutant[] = [
     'consensus/cold-start.ts',
     "if (head < needed) return { kind: 'missing', op: head + 1 }",
     '',
+  ]),
+  mutant('what lost ops have made stays when it was about to go', 'segments: though killed when it begins to', [
+    REPLICA,
+    'if (checkpointTaken || this.#coversLoss(checkpointOp, previousCheckpoint.op))',
+    'if (checkpointTaken)',
   ]),
   mutant('a loss is not told', 'memory: all lose power', [
     REPLICA,

@@ -118,7 +118,7 @@ for (const kind of ['portable', 'io_uring'] as const) {
         assert.equal(result, 'ok')
         removed.push(name)
       }
-      await new Promise<void>((done) => new Leftovers(disk, 8, [], onRemoved, done).start())
+      await new Promise<void>((done) => new Leftovers(disk, 8, [], new Set(), onRemoved, done).start())
       assert.deepEqual(removed, ['streams/0.5', 'streams/3.2'])
       assert.deepEqual(await list('streams'), ['0.9'])
       assert.ok(existsSync(join(root, 'checkpoint.3')))

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { encodeDeleteSegments } from '../../src/protocol/commands/delete-segments.ts'
+import { encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
 import { Operation } from '../../src/protocol/operations.ts'
 import { StateMachine } from '../../src/state/state-machine.ts'
 import { allocate, Rig } from '../storage/rig.ts'
@@ -153,6 +154,27 @@ test('what later ops write or drop while they are looked for stays, and no check
     assert.ok(node.names.includes(segment(2)), 'the checkpoint before counts it')
     assert.ok(node.names.includes(segment(5)))
     assert.equal(most, 1, 'one after the other')
+  }
+})
+
+test('what was dropped since the checkpoint stays: it counts it', () => {
+  for (const what of ['segments', 'purge', 'topic'] as const) {
+    const node = new Node()
+    const counted = node.names.filter((name) => name.startsWith('streams/'))
+    node.put(segment(0))
+    if (what === 'segments') node.deleteSegments(2)
+    const place = written((w) => encodeGetTopic(w, { stream: 0, topic: 0 }))
+    if (what === 'purge') node.execute(Operation.purgeTopic, place)
+    if (what === 'topic') node.execute(Operation.deleteTopic, place)
+    node.machine.removeLeftovers(8)
+    node.rig.settle()
+    for (const name of counted) assert.ok(node.names.includes(name), `${what}: ${name}`)
+    // With its topic it goes later.
+    assert.equal(node.names.includes(segment(0)), what !== 'segments')
+    node.checkpoint()
+    node.machine.checkpointDurable(16)
+    node.rig.settle()
+    assert.ok(!node.names.includes(segment(0)) && !node.names.includes(segment(2)), what)
   }
 })
 

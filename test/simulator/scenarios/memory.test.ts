@@ -186,6 +186,43 @@ test('all lose power and one stays away: the others wait for what it may hold, u
   assert.equal(cluster.world.loss.epoch, 1)
 })
 
+test('what the operator has given up is no word about the next loss: one that stays away then is waited for', () => {
+  const cases = [0, 1, 2].flatMap((away) => [true, false].map((needed) => ({ away, needed })))
+  for (const { away, needed } of cases) {
+    const cluster = new Cluster(MEMORY)
+    const [c, b] = [0, 1, 2].filter((index) => index !== away) as [number, number]
+    cluster.request(9)
+    // Or it was said to one that comes back to a primary.
+    const told = needed ? [b, c] : [c]
+    if (needed) cluster.powerOff(0, 1, 2)
+    else cluster.crash(c)
+    for (const index of told) cluster.node(index).acceptLoss = true
+    cluster.restart(...told)
+    cluster.until(() => cluster.world.primary() !== null, 'a primary')
+    for (const index of told) cluster.node(index).acceptLoss = false
+    if (needed) cluster.restart(away)
+    renewSessions(cluster)
+    cluster.expectCommit(cluster.request(4), 0, 1, 2)
+    cluster.run(1000)
+    const { epoch } = cluster.world.loss
+    // Acknowledged by one whose process ends, and by one that loses it with its power.
+    const here = cluster.silence(c)
+    const op = cluster.request()
+    cluster.expectCommit(op, away, b)
+    cluster.crash(away)
+    cluster.powerOff(b)
+    cluster.erase(b, op)
+    here()
+    cluster.restart(b)
+    cluster.run(10_000)
+    assert.equal(cluster.world.primary(), null)
+    cluster.restart(away)
+    cluster.expectCommit(op, 0, 1, 2)
+    assert.deepEqual([cluster.world.loss.epoch, cluster.world.loss.lost], [epoch, 0])
+    cluster.expectWhole()
+  }
+})
+
 test('the operator gives up who stays away, and one more goes away while the longest log is looked for: it goes on without that one, too', () => {
   for (const goes of ['the process', 'the power']) {
     const cluster = new Cluster(MEMORY)

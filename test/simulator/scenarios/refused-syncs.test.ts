@@ -7,17 +7,25 @@ import { haltsOf, MEMORY } from './memory-cluster.ts'
 import { Cluster } from './scenario.ts'
 
 /** The next sync of its journal is refused, and the process ends. */
-function refuse(cluster: Cluster, index: number, fate: 'forgotten' | 'dropped', act: () => void = () => {}): void {
+function refuse(
+  cluster: Cluster,
+  index: number,
+  fate: 'forgotten' | 'dropped',
+  act: () => void = () => {},
+  then: () => void = () => {},
+): void {
   let refused = 0
   cluster.breakDisk(index, { sync: ({ file }) => (file === JOURNAL_FILE && refused++ === 0 ? fate : 'ok') })
   act()
+  cluster.until(() => refused > 0, 'the sync')
+  then()
   cluster.until(() => cluster.world.halts.length > 0, 'the halt')
   assert.deepEqual(haltsOf(cluster), [[index, 'disk']])
   cluster.world.halts.length = 0
   cluster.crash(index)
 }
 
-for (const when of ['at work', 'in a stop in order'])
+for (const when of ['at work', 'in a stop in order', 'just before a stop in order'])
   test(`${when}: what was acknowledged is gone, and whoever had it is in doubt after the next start`, () => {
     const cluster = new Cluster(MEMORY)
     const [a, b, c] = cluster.roles()
@@ -25,11 +33,13 @@ for (const when of ['at work', 'in a stop in order'])
     cluster.run(300)
     const here = cluster.silence(c)
     let op = 0
-    refuse(cluster, b, 'dropped', () => {
+    const stop = (): void => cluster.node(b).stop(() => assert.fail('it stopped as if nothing were lost'))
+    const work = (): void => {
       op = cluster.request()
       cluster.expectCommit(op, a, b)
-      if (when === 'in a stop in order') cluster.node(b).stop(() => assert.fail('it stopped as if nothing were lost'))
-    })
+      if (when === 'in a stop in order') stop()
+    }
+    refuse(cluster, b, 'dropped', work, when === 'just before a stop in order' ? stop : undefined)
     cluster.crash(a)
     here()
     cluster.restart(b)

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { request, type SimRequest } from '../../../simulator/identity-requests.ts'
-import { equalBytes } from '../../../simulator/virtual-disk.ts'
+import { type DiskBreaker, equalBytes } from '../../../simulator/virtual-disk.ts'
 import { encodeCreateStream } from '../../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../../src/protocol/commands/create-topic.ts'
 import { encodeGetTopic } from '../../../src/protocol/commands/get-topic.ts'
 import { SECTOR_SIZE } from '../../../src/protocol/message.ts'
 import { Operation } from '../../../src/protocol/operations.ts'
+import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import type { SegmentSpan } from '../../../storage/segment-audit.ts'
 import { sendBody } from '../../state/prepares.ts'
 import { LogCluster } from './log-cluster.ts'
@@ -38,18 +39,43 @@ function expectTransfer(cluster: LogCluster, good = 0): void {
   for (const span of spans) assert.ok(equalBytes(bytes(2, span), bytes(good, span)), `${span.name} is another one`)
 }
 
+/** Every sync of the journal takes longer than what follows. */
+function slowJournalSyncs(): DiskBreaker {
+  const ok = (): 'ok' => 'ok'
+  return {
+    latency: (micros, step) => (step?.file === JOURNAL_FILE && step.op === 'sync' ? 5_000_000 : micros),
+    read: ok,
+    write: ok,
+    sync: ok,
+    onDurable: () => {},
+    onStep: () => {},
+  }
+}
+
+/** Once, when it asks for the first file or directory of the lost topic to be removed. */
+function atRemoval(cluster: LogCluster, index: number, act: () => void): void {
+  const { disk } = cluster.node(index)
+  const remove = disk.remove.bind(disk)
+  let seen = false
+  disk.remove = (name, done) => {
+    if (seen || !name.includes('/topics/1.')) return remove(name, done)
+    seen = true
+    act()
+  }
+}
+
 /** A topic, and then batches of one message, each as long as all others. */
-function equalBatches(): () => SimRequest {
+function equalBatches(name = 't'): () => SimRequest {
   let made = 0
   return () => {
     made += 1
     if (made === 1) return request(Operation.createStream, (w) => encodeCreateStream(w, { name: 's' }))
     if (made === 2) {
-      const topic = { stream: 's', partitions: 2, name: 't', options: {} }
+      const topic = { stream: 's', partitions: 2, name, options: {} }
       return request(Operation.createTopic, (w) => encodeCreateTopic(w, topic))
     }
     const partitioning = { kind: 'partition', partition: made % 2 } as const
-    const body = sendBody('s', 't', partitioning, [new Uint8Array(6000).fill(made)], made)
+    const body = sendBody('s', name, partitioning, [new Uint8Array(6000).fill(made)], made)
     return { operation: Operation.sendMessages, body }
   }
 }
@@ -105,6 +131,61 @@ test('what a loss has taken from the others does not come back with their checkp
     assert.deepEqual(cluster.world.halts, [])
   }
 })
+
+for (const killed of [false, true])
+  test(`what lost ops have made goes, ${killed ? 'though killed when it begins to' : 'once no later op can have made it'}`, () => {
+    for (const seed of [3, 15, 23]) {
+      const long = { checkpointInterval: 64, journalSlots: 160, pipelineMax: 16, segmentSize: 1 << 20 }
+      const cluster = new LogCluster({ seed, durability: 'memory', ...long })
+      const batches = equalBatches('kept')
+      const lost = equalBatches('lost')
+      // Its stream is there.
+      lost()
+      let make = batches
+      cluster.world.workload = () => make()
+      cluster.world.onAcknowledged = () => {}
+      cluster.begin(10, 1)
+      cluster.until(() => cluster.idle, 'the answers')
+      cluster.settle()
+      cluster.run(1000)
+      make = lost
+      const lostFiles = (index: number): number =>
+        cluster.segmentFiles(index).filter((name) => name.includes('/topics/1.')).length
+      // Segments reach the disk, and the journal does not.
+      for (const index of cluster.all) cluster.node(index).disk.breaker = slowJournalSyncs()
+      cluster.begin(24, 1)
+      cluster.until(() => cluster.all.some((index) => lostFiles(index) > 0), 'segments of the topic')
+      cluster.powerOff(...cluster.all)
+      for (const index of cluster.all) {
+        cluster.node(index).disk.breaker = null
+        cluster.node(index).acceptLoss = true
+      }
+      assert.ok(cluster.all.some((index) => lostFiles(index) > 0))
+      make = batches
+      cluster.start(...cluster.all)
+      cluster.until(() => cluster.world.primary() !== null, 'a primary')
+      cluster.until(() => cluster.idle, 'the end of all sessions')
+      cluster.settle()
+      assert.ok(cluster.all.every((index) => cluster.machine(index).streams[0]?.topics.length === 1))
+      let kills = 0
+      const kill = (index: number): void => {
+        kills += 1
+        cluster.kill(index)
+      }
+      if (killed) for (const index of cluster.all) atRemoval(cluster, index, () => kill(index))
+      cluster.begin(400, 1)
+      cluster.until(() => {
+        cluster.start(...cluster.all)
+        return cluster.idle
+      }, 'the answers')
+      cluster.settle()
+      cluster.run(1000)
+      assert.deepEqual(cluster.all.map(lostFiles), [0, 0, 0])
+      assert.equal(kills > 0, killed)
+      for (const index of [1, 2]) assert.deepEqual(cluster.segmentFiles(index), cluster.segmentFiles(0))
+      assert.deepEqual(cluster.world.halts, [])
+    }
+  })
 
 /** A topic that stays, and one that comes and goes; batches to what is there. */
 class TwoTopics {
