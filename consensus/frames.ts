@@ -34,8 +34,10 @@
 //   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. startViewChange: 128 is 1
 //   when a primary steps down for that view.
 //   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
-//   in for a lost directory, 144 and 152 then say when the newest holder that it has heard of got the place. startView: 160 is the addressee's member, once the op that made it one is committed. The body of
-//   doViewChange ends with a block of 256 bytes: the members that the sender knows.
+//   in for a lost directory, 144 and 152 then say when the newest holder that it has heard of got the place. startView: 160 is the addressee's member, once the op that made it one is committed. The
+//   bodies of doViewChange, and of a startView with such a member, end with a block of 256 bytes: the members that the sender knows.
+import { getU64 } from '../src/protocol/frame.ts'
+import type { Message } from '../src/protocol/message.ts'
 
 export const FrameAt = {
   /** Of the sender; in all frames but prepares. */
@@ -95,8 +97,13 @@ export const FrameAt = {
   block: { request: 128, op: 136, position: 144, length: 152 },
 } as const
 
-/** At the end of a doViewChange's body. */
+/** At the end of a doViewChange's body, and of a startView's with a member. */
 export const MEMBERS_BLOCK_SIZE = 256
+
+/** Where the headers in the body of a startView end. */
+export function startViewEnd({ words, size }: Message): number {
+  return size - (getU64(words, FrameAt.startView.member) === 0 ? 0 : MEMBERS_BLOCK_SIZE)
+}
 
 /** Headers in one `headers` frame: it fits into the smallest frame size that a cluster can be given. */
 export const HEADERS_PER_FRAME = 30

@@ -64,7 +64,7 @@ import type { ClientTable, Session } from './client-table.ts'
 import { ColdStart, type ColdVote, isShown } from './cold-start.ts'
 import { Execution, isFence, isNumbered, isReplacement, stateOf, VsrOperation } from './execution.ts'
 import { FailSlow, Slow, type Waiting } from './fail-slow.ts'
-import { FrameAt, HEADERS_PER_FRAME, MEMBERS_BLOCK_SIZE } from './frames.ts'
+import { FrameAt, HEADERS_PER_FRAME, MEMBERS_BLOCK_SIZE, startViewEnd } from './frames.ts'
 import type { Bus, Clock, ExecuteResult, Log, Random, StateMachine } from './ports.ts'
 import { chooseLog, majority, type Undecided, type Vote, withoutReplaced } from './quorum.ts'
 import { ReadBarrier } from './read-barrier.ts'
@@ -1219,8 +1219,12 @@ export class Replica implements ReplicaPort {
     // It came to the wrong one.
     if (getU32(message.words, FrameAt.notMember.replica) !== this.index) return
     const holder = getMember(message.words, FrameAt.notMember.member)
-    if (this.replacement && isLater(holder, this.#holder)) this.#holder = holder
-    if (this.replacement || holder.instance === this.#self.instance || isLater(this.#self, holder)) return
+    // Who has had the place, whatever it still lacks, was replaced in its turn: it does not ask for it again.
+    if (this.#isStranger) {
+      if (isLater(holder, this.#holder)) this.#holder = holder
+      return
+    }
+    if (holder.instance === this.#self.instance || isLater(this.#self, holder)) return
     this.#halt(
       'replaced',
       `replica ${from} knows another data directory as replica ${this.index}'s${holder.op === 0 ? '' : `, since op ${holder.op}`}`,
@@ -1264,12 +1268,33 @@ export class Replica implements ReplicaPort {
     this.#adopting += 1
     this.#superblock.adopt(replica, member, () => {
       this.#adopting -= 1
+      // A sync was refused meanwhile: what waited to be acknowledged may be gone.
+      if (this.#halted) return
       // Not before: until it is durable, frames of the one before count.
       if (before !== member.instance && holder() === member.instance && replica !== this.index)
         this.#forgetPeer(replica)
       done()
       this.#commitPipeline()
     })
+  }
+
+  /** Counts the directories that others count by now. Of itself a replica hears from `notMember`. */
+  #adoptHolders(members: readonly Member[]): void {
+    members.forEach((member, r) => {
+      const known = this.#superblock.state.members[r] as Member
+      if (r === this.index || member.instance === 0 || !(known.instance === 0 || isLater(member, known))) return
+      this.#adopt(r, { ...member, committed: false }, () => {})
+    })
+  }
+
+  /** A block of a frame that says which directories this replica counts, durably. */
+  #putMembers(words: Uint32Array, at: number): void {
+    words.fill(0, at >>> 2, (at + MEMBERS_BLOCK_SIZE) >>> 2)
+    this.#superblock.state.members.forEach((member, r) => putMember(words, at + r * MEMBER_SIZE, member))
+  }
+
+  #getMembers(words: Uint32Array, at: number): Member[] {
+    return this.#peers.map((_, r) => getMember(words, at + r * MEMBER_SIZE))
   }
 
   /**
@@ -2333,8 +2358,7 @@ export class Replica implements ReplicaPort {
       if (own.nack(i))
         w[(FrameAt.doViewChange.nack >>> 2) + word] = (w[(FrameAt.doViewChange.nack >>> 2) + word] as number) | bit
     })
-    w.fill(0, membersAt >>> 2, (membersAt + MEMBERS_BLOCK_SIZE) >>> 2)
-    own.members.forEach((member, r) => putMember(w, membersAt + r * MEMBER_SIZE, member))
+    this.#putMembers(w, membersAt)
     setU64(w, FrameAt.doViewChange.op, own.op)
     setU64(w, FrameAt.doViewChange.commitMin, own.commitMin)
     setU64(w, FrameAt.doViewChange.commitMax, own.commitMax)
@@ -2391,7 +2415,7 @@ export class Replica implements ReplicaPort {
       present: bits(FrameAt.doViewChange.present),
       nack: bits(FrameAt.doViewChange.nack),
       instance: getMember(w, FrameAt.member).instance,
-      members: this.#peers.map((_, r) => getMember(w, membersAt + r * MEMBER_SIZE)),
+      members: this.#getMembers(w, membersAt),
     }
   }
 
@@ -2439,6 +2463,8 @@ export class Replica implements ReplicaPort {
     if (lost && !this.#acceptsLoss(outcome.headers)) return
     // A quorum has kept everything after all.
     this.#cold = null
+    // Who joins in this view counts whom this replica counts: all to whom a place was given in views before, one of these knows.
+    for (const { members } of messages) this.#adoptHolders(members)
     this.#installLog(outcome.headers, outcome.commitMax)
     this.#log.info('new-primary', { view: this.view, op: this.op, commitMax: this.commitMax })
     this.#rebuildPipeline()
@@ -2573,7 +2599,10 @@ export class Replica implements ReplicaPort {
     const headers = this.#buildSuffix()
     // Every header has to be known: a primary without the whole suffix has nothing to start a view with.
     if (headers.some((header) => isReserved(header))) return null
-    const frame = this.#frame(Command.startView, this.view, headers.length * HEADER_SIZE)
+    const member = asked === undefined ? undefined : this.#superblock.state.members[asked]
+    const joined = member?.committed === true
+    const size = headers.length * HEADER_SIZE
+    const frame = this.#frame(Command.startView, this.view, size + (joined ? MEMBERS_BLOCK_SIZE : 0))
     if (frame === null) return null
     const w = frame.words
     w[FrameAt.startView.nonce >>> 2] = nonceLow
@@ -2582,8 +2611,10 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.startView.commitMax, this.commitMax)
     setU64(w, FrameAt.startView.checkpointOp, this.checkpointOp)
     setU32(w, FrameAt.startView.lossEpoch, this.lossEpoch)
-    const member = asked === undefined ? undefined : this.#superblock.state.members[asked]
-    if (member?.committed) putMember(w, FrameAt.startView.member, member)
+    if (joined) {
+      putMember(w, FrameAt.startView.member, member)
+      this.#putMembers(w, HEADER_SIZE + size)
+    }
     headers.forEach((header, i) => w.set(header, (HEADER_SIZE + i * HEADER_SIZE) >>> 2))
     return frame
   }
@@ -2599,6 +2630,7 @@ export class Replica implements ReplicaPort {
     if (view < this.view || this.#primaryOf(view) !== from) return
     const op = getU64(w, FrameAt.startView.op)
     const nonce = FrameAt.startView.nonce >>> 2
+    const end = startViewEnd(message)
     if (this.status === 'recovering_head') {
       const mine = w[nonce] === this.#nonce[0] && w[nonce + 1] === this.#nonce[1]
       // Of a view that I promised and never was in, any startView will do: nothing of mine can be missing in it.
@@ -2606,12 +2638,14 @@ export class Replica implements ReplicaPort {
       const known = view < state.view || (view === state.view && state.logView === view)
       if (!mine && (known || this.replacement)) return
       if (this.replacement && !this.#hasJoined(getMember(w, FrameAt.startView.member))) return
+      // The lost one may have been among those who gave another's place away: nothing that this one says may forget that.
+      if (this.replacement) this.#adoptHolders(this.#getMembers(w, end))
     }
     if (view === this.view && this.#logView === view && this.status === 'normal') {
       this.#heardPrimary()
       if (op <= this.op) return
     }
-    const headers = this.#parseHeaders(message)
+    const headers = this.#parseHeaders(message, end)
     if (headers === null || headers.length === 0 || headers.length > this.#pipelineMax + 1) return
     if (!headers.every((header, i) => headerOp(header) === op - i && !isReserved(header))) return
     if (op > this.#journal.windowEnd || op - this.#journal.slots > this.commitMin) {

@@ -1,4 +1,5 @@
 // I2: ops form one chain, each naming the one before it: those that were executed, and those with which a view starts.
+import { startViewEnd } from '../../consensus/frames.ts'
 import { At, Command, equal128, getU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../../src/protocol/message.ts'
 import { type Header, headerOp } from '../../storage/header.ts'
@@ -28,7 +29,8 @@ export class ChainChecker implements Watcher {
 
   onSend({ index }: SimNode, message: Message): void {
     const w = message.words
-    for (let at = HEADER_SIZE; at + 2 * HEADER_SIZE <= message.size; at += HEADER_SIZE) {
+    const end = startViewEnd(message)
+    for (let at = HEADER_SIZE; at + 2 * HEADER_SIZE <= end; at += HEADER_SIZE) {
       const below = at + HEADER_SIZE
       // What stands after the headers is no header.
       if (getU64(w, below + At.prepare.op) !== getU64(w, at + At.prepare.op) - 1) return

@@ -1,6 +1,6 @@
 // I3, and the half of I11 that matters: a view starts with everything that earlier views committed. Nothing of it is missing
 // at its end, and no other op stands in its place.
-import { FrameAt } from '../../consensus/frames.ts'
+import { FrameAt, startViewEnd } from '../../consensus/frames.ts'
 import { At, Command, getKey, getU32, getU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE, type Message } from '../../src/protocol/message.ts'
 import { type Header, headerOp } from '../../storage/header.ts'
@@ -26,6 +26,7 @@ export class CompletenessChecker implements Watcher {
     const w = message.words
     const view = getU32(w, At.view)
     const head = getU64(w, FrameAt.startView.op)
+    const end = startViewEnd(message)
     for (let op = head + 1; op < this.#committed.length; op++) {
       const committed = this.#committed[op]
       if (committed !== undefined && committed.view < view)
@@ -34,7 +35,7 @@ export class CompletenessChecker implements Watcher {
           `replica ${index} starts view ${view} with head ${head}; op ${op} was committed by view ${committed.view}`,
         )
     }
-    for (let i = 0; HEADER_SIZE * (i + 2) <= message.size; i++) {
+    for (let i = 0; HEADER_SIZE * (i + 2) <= end; i++) {
       const at = HEADER_SIZE * (i + 1)
       if (getU64(w, at + At.prepare.op) !== head - i) return
       const committed = this.#committed[head - i]

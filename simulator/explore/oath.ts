@@ -3,7 +3,7 @@
 //   views    after a restart it is in no earlier view, nor log_view, than it has spoken of
 //   nack     it never denies an op that it has acknowledged in the view whose log it shows
 //   one-log  as primary of a view it gives an op number one meaning
-import { FrameAt } from '../../consensus/frames.ts'
+import { FrameAt, startViewEnd } from '../../consensus/frames.ts'
 import type { ReplicaMemory } from '../../consensus/replica.ts'
 import { At, Command, getKey, getU32, getU64 } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
@@ -60,7 +60,8 @@ export class OathKeeper {
         return this.#led(this.#spoke(oath, view, view), view, getU64(w, At.prepare.op), getKey(w, At.checksum))
       case Command.startView: {
         let next = this.#spoke(oath, view, view)
-        for (let at = HEADER_SIZE / 4; at < message.size / 4; at += HEADER_WORDS) {
+        const end = startViewEnd(message) / 4
+        for (let at = HEADER_SIZE / 4; at < end; at += HEADER_WORDS) {
           const header = w.subarray(at, at + HEADER_WORDS)
           next = this.#led(next, view, headerOp(header), getKey(header, At.checksum))
         }

@@ -225,6 +225,21 @@ export const MUTANTS: readonly Mutant[] = [
     'for (const entry of this.#pipeline) entry.acks &= ~(1 << replica)',
     '',
   ]),
+  mutant('a replacement is not told who else got a place', 'lost-disk: of two who gave a place away', [
+    REPLICA,
+    'if (this.replacement) this.#adoptHolders(this.#getMembers(w, end))',
+    '',
+  ]),
+  mutant('a new primary does not learn from votes who got a place', 'lost-disk: five replicas: a primary that missed', [
+    REPLICA,
+    'for (const { members } of messages) this.#adoptHolders(members)',
+    '',
+  ]),
+  mutant('a replacement that was replaced asks for the place again', 'lost-disk: it does not take the place back', [
+    REPLICA,
+    'if (this.#isStranger) {\n      if (isLater(holder',
+    'if (this.replacement) {\n      if (isLater(holder',
+  ]),
   mutant('a replacement takes part at once', 'lost-disk: a replacement joins', [
     REPLICA,
     'if (state.replacement || state.lossy || this.#journal.faultyAbove(this.op)) {',
@@ -297,7 +312,7 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('a fresh directory takes the place of a lost one', 'lost-disk: a fresh directory alone', [
     REPLICA,
-    'if (this.replacement || holder.instance === this.#self.instance || isLater(this.#self, holder)) return',
+    'if (holder.instance === this.#self.instance || isLater(this.#self, holder)) return',
     'if (holder.instance !== 0) return',
   ]),
   mutant('the scrubber looks at nothing', 'segments: rots while nobody reads', [

@@ -210,8 +210,8 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   {
     ...mutant('who hears its primary wants another one all the same', { first: 10, of: 20 }, [
       REPLICA,
-      '  #heardPrimary(): void {\n    this.#resetElection()\n',
-      '  #heardPrimary(): void {\n',
+      'this.#acceptLoss = false\n    this.#resetElection()\n',
+      'this.#acceptLoss = false\n',
     ]),
     faults: 'crash',
     readers: 1,

@@ -2,6 +2,7 @@
 // quorum until a quorum of the others has given it the place, and then what the lost one may still have said is nobody's.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { SimNode } from '../../../simulator/node.ts'
 import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
 import type { Message } from '../../../src/protocol/message.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
@@ -104,7 +105,7 @@ test('a vote of the lost disk that is still on its way is nobody’s once its pl
   // The old vote would give b a quorum for the next view, and a log without the op.
   cluster.crash(a)
   back()
-  cluster.isolate(c)
+  cluster.silence(c)
   cluster.replay(votes)
   cluster.run(2000)
   assert.ok(cluster.replica(b).logView <= view, 'b leads with the vote of a disk that is gone')
@@ -308,6 +309,113 @@ test('the old directory comes back after its place was given away: it stops', ()
   cluster.crash(b)
   disk.copyFrom(fresh)
   cluster.node(b).geometry = replaced
+  cluster.expectWhole()
+})
+
+/** The process of a directory that lost its place, and of which those who are there may not know it. */
+function comesBack(cluster: Cluster, c: number, former: Pick<SimNode, 'disk' | 'geometry'>): void {
+  cluster.crash(c)
+  cluster.node(c).disk.copyFrom(former.disk)
+  cluster.node(c).geometry = former.geometry
+  cluster.forgetSpoken(c)
+  cluster.restart(c)
+}
+
+/** c has lost its place; its successor is not heard by `deaf`. */
+function givenAway(cluster: Cluster, c: number, deaf: readonly number[]): Pick<SimNode, 'disk' | 'geometry'> {
+  cluster.crash(c)
+  const { disk, geometry } = cluster.node(c)
+  const former = { disk: disk.clone(), geometry }
+  cluster.replaceDisk(c)
+  for (const to of deaf) cluster.drop({ from: c, to })
+  cluster.restart(c)
+  cluster.expectStatus('normal', c)
+  return former
+}
+
+test('of two who gave a place away one is lost in its turn: its replacement knows what it knew', () => {
+  const cluster = new Cluster({ checkpointInterval: 4, journalSlots: 16 })
+  const [a, b, c] = cluster.roles()
+  cluster.request(3)
+  const former = givenAway(cluster, c, [])
+  cluster.expectCommit(cluster.request(), a, b, c)
+  // The new b takes a checkpoint of after that op, and does not hear the new c.
+  cluster.powerOff(b)
+  cluster.requestUpTo(40)
+  cluster.replaceDisk(b)
+  cluster.drop({ from: c, to: b })
+  cluster.restart(b)
+  cluster.until(() => !cluster.replica(b).replacement, 'its place')
+  assert.ok(cluster.replica(b).transferredOp > 0)
+  cluster.silence(b)
+  const op = cluster.request()
+  cluster.expectCommit(op, a, c)
+  const successor = { disk: cluster.node(c).disk.clone(), geometry: cluster.node(c).geometry }
+  cluster.crash(a)
+  cluster.heal()
+  comesBack(cluster, c, former)
+  cluster.until(() => cluster.node(c).halted?.reason === 'replaced', 'the refusal')
+  cluster.world.halts.length = 0
+  comesBack(cluster, c, successor)
+  cluster.restart(a)
+  cluster.expectCommit(op, a, b, c)
+  cluster.expectWhole()
+})
+
+test('five replicas: a primary that missed who got a place learns it from those who elect it, and tells who joins', () => {
+  const cluster = new Cluster({ replicas: 5, checkpointInterval: 4, journalSlots: 16 })
+  const [a, b, c, d, e] = cluster.roles() as [number, number, number, number, number]
+  cluster.request(3)
+  // a, d and e give the place of c away; b takes a checkpoint of after that, and does not hear the new c.
+  cluster.crash(b)
+  const former = givenAway(cluster, c, [b, d])
+  cluster.requestUpTo(40)
+  cluster.restart(b)
+  cluster.until(() => cluster.replica(b).transferredOp > 0 && cluster.replica(b).status === 'normal', 'the checkpoint')
+  cluster.crash(a)
+  cluster.expectPrimary(b)
+  cluster.request()
+  cluster.restart(a)
+  cluster.powerOff(d)
+  cluster.requestUpTo(80)
+  cluster.replaceDisk(d)
+  cluster.restart(d)
+  cluster.until(() => !cluster.replica(d).replacement, 'its place')
+  // The others go on without b and d.
+  cluster.isolate(b, d)
+  const op = cluster.request()
+  cluster.expectCommit(op, a, c, e)
+  const successor = { disk: cluster.node(c).disk.clone(), geometry: cluster.node(c).geometry }
+  cluster.crash(a, e)
+  cluster.heal()
+  comesBack(cluster, c, former)
+  cluster.until(() => cluster.node(c).halted?.reason === 'replaced', 'the refusal')
+  cluster.world.halts.length = 0
+  comesBack(cluster, c, successor)
+  cluster.restart(a, e)
+  cluster.expectCommit(op, a, b, c, d, e)
+  cluster.expectWhole()
+})
+
+test('a replacement that had got the place, but not all that it lacked, is replaced in its turn: it does not take the place back', () => {
+  const cluster = new Cluster({ checkpointInterval: 4, journalSlots: 16 })
+  const [, , c] = cluster.roles()
+  cluster.requestUpTo(40)
+  cluster.crash(c)
+  cluster.replaceDisk(c)
+  cluster.drop({ to: c, command: Command.block })
+  cluster.restart(c)
+  cluster.until(() => cluster.logged(c, 'replacement-accepted'), 'the place')
+  cluster.run(200)
+  assert.equal(cluster.replica(c).replacement, true)
+  cluster.heal()
+  const former = givenAway(cluster, c, [])
+  const successor = { disk: cluster.node(c).disk.clone(), geometry: cluster.node(c).geometry }
+  comesBack(cluster, c, former)
+  cluster.until(() => cluster.node(c).halted?.reason === 'replaced', 'the refusal')
+  cluster.world.halts.length = 0
+  comesBack(cluster, c, successor)
+  cluster.expectStatus('normal', c)
   cluster.expectWhole()
 })
 

@@ -2,7 +2,9 @@
 // or be gone with the page cache although later syncs are said to be done.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Command } from '../../../src/protocol/frame.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
+import { SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
 import { haltsOf, MEMORY } from './memory-cluster.ts'
 import { Cluster } from './scenario.ts'
 
@@ -50,6 +52,32 @@ for (const when of ['at work', 'in a stop in order', 'just before a stop in orde
     cluster.expectWhole()
     assert.equal(cluster.world.loss.epoch, 0)
   })
+
+test('an op whose acknowledgement waits for another file is not acknowledged once a sync was refused', () => {
+  const cluster = new Cluster(MEMORY)
+  const [, b, c] = cluster.roles()
+  const op = cluster.request(4) + 1
+  cluster.run(300)
+  cluster.powerOff(c)
+  cluster.replaceDisk(c)
+  let refused = 0
+  cluster.breakDisk(b, {
+    latency: (micros, step) => (step?.op === 'write' && step.file === SUPERBLOCK_FILE ? 50_000 : micros),
+    sync: ({ file }) => (file === JOURNAL_FILE && refused++ === 0 ? 'dropped' : 'ok'),
+  })
+  // The superblock is busy when the op gives the place of c away.
+  cluster.node(b).onTicked = () => {
+    if (cluster.replica(b).op < op) cluster.node(b).superblock?.update({}, () => {})
+  }
+  const acknowledged = cluster.record({ from: b, command: Command.prepareOk })
+  cluster.restart(c)
+  cluster.until(() => cluster.world.halts.length > 0, 'the halt')
+  assert.deepEqual(haltsOf(cluster), [[b, 'disk']])
+  assert.equal(acknowledged.length, 0)
+  cluster.world.halts.length = 0
+  cluster.crash(b)
+  cluster.expectWhole()
+})
 
 test('no later sync covers what the refused one did: it is written again before it counts as durable', () => {
   for (let seed = 1; seed <= 10; seed++) {
