@@ -18,7 +18,7 @@ import { Status } from '../protocol/errors.ts'
 import type { Identifier } from '../protocol/identifier.ts'
 import { compareLives, type Life } from '../protocol/life.ts'
 import type { Client } from './client.ts'
-import { GalgoError, TruncatedError } from './errors.ts'
+import { GalgoError, refused, TruncatedError } from './errors.ts'
 import { groupLag } from './group-lag.ts'
 import { GroupReach } from './group-reach.ts'
 import type { Environment, Timer } from './transport.ts'
@@ -67,6 +67,8 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   readonly #used = new Map<number, number>()
   /** By partition: which life of it was read last. */
   readonly #lives = new Map<number, Life>()
+  /** Of partitions that were purged meanwhile: the last offset that was handed out since. */
+  readonly #given = new Map<number, number>()
   readonly #reach: GroupReach
 
   constructor(client: Client, environment: Environment, options: GroupConsumerOptions) {
@@ -103,6 +105,8 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
     const { epoch } = this.#reach
     const seen = epoch === undefined ? {} : { seen: epoch }
     const { life = 0 } = this.#lives.get(partition) ?? {}
+    // Nothing of this life has that offset for whoever reads here: the message is of before.
+    if (offset > (this.#given.get(partition) ?? offset)) throw refused(Status.invalidOffset, 'store consumer offset')
     try {
       await this.#client.storeOffset({ stream, topic, partition, group }, offset, { ...seen, life })
     } catch (error) {
@@ -174,6 +178,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
           for (const message of messages) {
             if (this.#closed) return
             found = true
+            if (this.#given.has(partition)) this.#given.set(partition, message.offset)
             yield message
             this.#next.set(partition, message.offset + 1)
             this.#used.set(partition, message.offset)
@@ -228,6 +233,7 @@ export class GroupConsumer implements AsyncIterable<PolledMessage> {
   #forget(partition: number): void {
     this.#next.delete(partition)
     this.#used.delete(partition)
+    this.#given.set(partition, -1)
     this.#reach.forget(partition)
   }
 

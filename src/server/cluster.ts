@@ -261,6 +261,8 @@ class Supervisor {
   #primary: number | null = null
   #announced = false
   #stopping = false
+  /** A node could not finish what it had to when it was told to stop. */
+  #unfinished = false
 
   constructor(plans: readonly NodePlan[], data: string, report: Report, stop: AbortSignal) {
     this.#data = data
@@ -289,12 +291,14 @@ class Supervisor {
       this.#stop.removeEventListener('abort', onStop)
       await Promise.all(this.#nodes.map((node) => node.stop()))
     }
+    if (this.#unfinished) return 1
     this.#report.stopped()
     return 0
   }
 
   /** Before the cluster ran for the first time, what keeps one node from starting is the user's to know at once. */
   #onFailed(node: NodePlan, error: ServerError): void {
+    this.#unfinished ||= this.#stopping
     if (this.#announced || this.#stopping) this.#report.failed(node, error)
     else this.#done.reject(error)
   }

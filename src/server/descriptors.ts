@@ -6,8 +6,8 @@ import type { NodeConfig } from './config.ts'
 import { OPEN_FILES_MAX } from './disk.ts'
 import { ServerError } from './errors.ts'
 
-/** The runtime, listening sockets, the lock, the log, peers. */
-const OWN = 64
+/** The runtime, listening sockets, the lock, the log, peers, and those at their door that have not said yet who they are. */
+const OWN = 160
 /** For clients, at least. */
 const CLIENTS_MIN = 64
 
@@ -34,10 +34,10 @@ export function withinDescriptors(config: NodeConfig, log: Log, descriptors = de
       'bad-config',
       `this process may have ${descriptors} open files, and a node needs ${OWN + OPEN_FILES_MAX} for itself and ${CLIENTS_MIN} for clients; raise the limit (\`ulimit -n\`, \`LimitNOFILE=\` of systemd, \`--ulimit nofile=\` of a container)`,
     )
-  // A client that comes through the gateway has two connections within the process beside its own, one of HTTP's the same; and what
-  // a client asks of a node that does not lead goes on to who does.
+  // A client that comes through the gateway has two connections within the process beside its own, one of HTTP's the same. What
+  // a client asks of a node that does not lead goes on to who does: as many come from others as go there, when another one leads.
   const inner = config.tls !== null || config.websocket !== null ? 2 : http !== null ? 1 : 0
-  const each = 1 + inner + (config.addresses.length > 1 ? 1 : 0)
+  const each = 1 + inner + (config.addresses.length > 1 ? 2 : 0)
   const wanted = each * limits.connections + (http === null ? 0 : limits.httpConnections)
   if (wanted <= room) return config
   const httpConnections = http === null ? limits.httpConnections : Math.min(limits.httpConnections, room >>> 2)

@@ -252,7 +252,9 @@ export class Gateway {
    * here hears of it: what it sent before is not read while the client does not make room for it.
    */
   #endUnread(socket: Socket, address: string): void {
-    socket.setTimeout(this.#options.config.limits.sendTimeoutMs, () => {
+    socket.setTimeout(this.#options.config.limits.sendTimeoutMs)
+    // Every time, which a listener given to setTimeout is not told.
+    socket.on('timeout', () => {
       if (socket.writableLength === 0) return
       this.#log.warn('client-does-not-read', { address, queued: socket.writableLength })
       socket.destroy()

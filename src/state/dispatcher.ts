@@ -472,7 +472,7 @@ export class Dispatcher implements ReplicaHost {
       if (known !== null) return
       if (!this.#mayRefuse(door, message)) return
       if (!this.#rejects(door, message, fault, operation)) return
-    }
+    } else if (operation === Operation.storeConsumerOffset) noteLife(message)
     this.#take(door, message)
   }
 
@@ -543,9 +543,9 @@ export class Dispatcher implements ReplicaHost {
   #faultOfOffset({ words }: Message, body: Reader): number {
     const seen = getU32(words, At.request.lossEpoch)
     const life = getU64(words, At.request.life)
+    const request = decodeStoreConsumerOffset(body)
     if (seen === 0 && life === 0) return Status.ok
     const { state } = this.#options
-    const request = decodeStoreConsumerOffset(body)
     const { found } = state.offsetPlace(request)
     if (found === null) return Status.ok
     const fence = seen === 0 ? null : state.fences.since(found.partition.log.directory, seen - 1)
@@ -951,6 +951,14 @@ function reject(message: Message, status: number, operation: number): void {
   new Writer(message.bytes, HEADER_SIZE).u32(status).u8(operation)
   setU32(message.words, At.size, HEADER_SIZE + 5)
   message.bytes[At.request.operation] = OPERATION_REJECTED
+}
+
+/** A purge may stand in the log that is not executed yet: which life the offset is of goes along. */
+function noteLife(message: Message): void {
+  const life = getU64(message.words, At.request.life)
+  if (life === 0) return
+  new Writer(message.bytes, message.size).u64(life)
+  setU32(message.words, At.size, message.size + 8)
 }
 
 /** Does a login ask for a session that this node alone answers, for reads? */

@@ -44,7 +44,7 @@ import { decodeLeaveConsumerGroup } from '../protocol/commands/leave-consumer-gr
 import { decodePurgeStream } from '../protocol/commands/purge-stream.ts'
 import { decodePurgeTopic } from '../protocol/commands/purge-topic.ts'
 import { decodeSendMessages, encodeSendMessagesReply, type Partitioning } from '../protocol/commands/send-messages.ts'
-import { decodeStoreConsumerOffset, type StoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
+import { decodeStoreEntry, type StoreConsumerOffset } from '../protocol/commands/store-consumer-offset.ts'
 import type { StreamRecord } from '../protocol/commands/stream-record.ts'
 import type { TopicRecord } from '../protocol/commands/topic-record.ts'
 import { decodeUpdatePermissions } from '../protocol/commands/update-permissions.ts'
@@ -293,7 +293,7 @@ export class StateMachine implements StateMachinePort {
       case Operation.sendMessages:
         return this.#sendMessages(reader, timestamp, writer)
       case Operation.storeConsumerOffset:
-        return this.#storeOffset(decodeStoreConsumerOffset(reader), session)
+        return this.#storeReadOffset(reader, session)
       case Operation.deleteConsumerOffset:
         return this.#deleteOffset(reader, session)
       case Operation.createStream:
@@ -575,6 +575,14 @@ export class StateMachine implements StateMachinePort {
     if (request.offset >= log.nextOffset) throw refusal(Status.invalidOffset)
     if (!offsets.has(key) && offsets.size >= OFFSETS_PER_PARTITION_MAX) throw refusal(Status.featureUnavailable)
     offsets.set(key, request.offset)
+  }
+
+  /** What was read, and perhaps in which life of the partition: another one, by now, has other messages there. */
+  #storeReadOffset(reader: Reader, session: number): void {
+    const request = decodeStoreEntry(reader)
+    const { partition } = found(this.offsetPlace(request))
+    if (request.life !== 0 && request.life !== partition.op) throw refusal(Status.invalidOffset)
+    this.#storeOffset(request, session)
   }
 
   /**

@@ -4,8 +4,9 @@ import { progressLine } from '../../src/cli/bench/progress.ts'
 import { makeReport, renderReport } from '../../src/cli/bench/report.ts'
 import { summarize } from '../../src/cli/commands/status.ts'
 import { OutputBuffer } from '../../src/cli/output-buffer.ts'
-import { jsonMessage } from '../../src/cli/render/message.ts'
+import { jsonMessage, printText } from '../../src/cli/render/message.ts'
 import { count, fields, size, table, time } from '../../src/cli/render/table.ts'
+import type { PolledMessage } from '../../src/index.ts'
 import type { NodeStatus } from '../../src/server/status.ts'
 
 test('a table aligns its columns and ends lines without spaces', () => {
@@ -103,6 +104,27 @@ test('a reader that takes nothing is waited for, however little is written at a 
   }
   await writing
   assert.equal(written, 20_000)
+})
+
+test('lines of several partitions stay whole, whoever is waited for', async () => {
+  let text = ''
+  const waiting: (() => void)[] = []
+  const output = new OutputBuffer((bytes) => {
+    text += Buffer.from(bytes as Uint8Array).toString()
+    return new Promise<void>((resolve) => waiting.push(resolve))
+  })
+  const message = (value: string): PolledMessage => ({ payload: Buffer.from(value) }) as unknown as PolledMessage
+  let done = false
+  const writing = Promise.all([printText(output, message('aa')), printText(output, message('bb'))])
+  void writing.then(() => {
+    done = true
+  })
+  while (!done) {
+    for (const read of waiting.splice(0)) read()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  void output.flush()
+  assert.equal(text, 'aa\nbb\n')
 })
 
 const node = (replica: number, change: Partial<NodeStatus> = {}): NodeStatus => ({

@@ -342,3 +342,28 @@ test('a name: a purge while messages are used does not fail, and nothing of befo
     assert.equal(cluster.offsets.get('billing'), after === 0 ? undefined : after - 1)
   }
 })
+
+test('a name: a purge just before the first poll is answered skips nothing', async () => {
+  const { cluster, client } = await filled(2)
+  cluster.offsets.set('billing', 14)
+  const consumer = client.consumer({ ...PLACE, name: 'billing', follow: true })
+  const read: number[] = []
+  const purged = (): void => {
+    cluster.purge()
+    fill(cluster, 2, 10)
+  }
+  const { getOffset, poll } = client
+  client.getOffset = (...what) => getOffset.apply(client, what).finally(purged)
+  client.poll = (...what) => {
+    if (cluster.offsets.has('billing')) purged()
+    client.poll = poll
+    return poll.apply(client, what)
+  }
+  const reading = (async (): Promise<void> => {
+    for await (const { offset } of consumer) read.push(offset)
+  })()
+  await cluster.run(1000)
+  await cluster.result(consumer.close())
+  await cluster.result(reading)
+  assert.deepEqual(read, upTo(20))
+})

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
-import { type Client, type PolledMessage, TruncatedError } from '../../src/index.ts'
+import { type Client, GalgoError, type PolledMessage, TruncatedError } from '../../src/index.ts'
 import { Reader, Writer } from '../../src/protocol/bytes.ts'
 import { readOffsetRequest } from '../../src/protocol/commands/get-consumer-offset.ts'
 import { decodePollMessages } from '../../src/protocol/commands/poll-messages.ts'
@@ -265,3 +265,40 @@ for (const after of [1, 5, 30])
     await cluster.result(consumer.close())
     assert.equal(await cluster.result(reading), null)
   })
+
+test('a member that stores offsets itself does not store one of before a purge that it has heard of', async () => {
+  const { cluster, client } = await ready()
+  const consumer = client.groupConsumer({ ...PLACE, autoCommit: false, follow: true })
+  let before: PolledMessage | undefined
+  const stored: (number | undefined)[] = []
+  const error = await read(
+    cluster,
+    (async function* () {
+      for await (const message of consumer) {
+        if (message.partition === 0 && before !== undefined) {
+          // It works on what it has been given before: that offset is there again, and this is the first one there now.
+          const refused = await consumer.commit(before).then(
+            () => null,
+            (reason: unknown) => reason,
+          )
+          assert.ok(refused instanceof GalgoError && refused.status === Status.invalidOffset, String(refused))
+          stored.push(cluster.offsets.get('g/0'))
+          await consumer.commit(message)
+          stored.push(cluster.offsets.get('g/0'))
+          return
+        }
+        if (message.offset === 9 && message.partition === 0) before = message
+        yield message
+      }
+    })(),
+    (count) => {
+      if (count !== 10) return
+      const rest = cluster.batches.slice(1)
+      cluster.purge()
+      cluster.batches.push([], ...rest)
+      for (let i = 0; i < 30; i++) cluster.store(0, sealedBatch([Uint8Array.of(i)]))
+    },
+  )
+  assert.equal(error, null, String(error))
+  assert.deepEqual(stored, [undefined, 0])
+})

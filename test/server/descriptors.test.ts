@@ -30,12 +30,12 @@ test('with enough of them nothing is changed, nor said', () => {
 
 test('with few, all connections at once leave those that files need, and it is said', () => {
   const three = [ANYWHERE, ANYWHERE, ANYWHERE]
-  for (const descriptors of [640, 700, 1024, 2000])
+  for (const descriptors of [736, 800, 1024, 2000])
     for (const [each, more] of [
       [1, {}],
       [2, { http: ANYWHERE }],
-      [3, { http: ANYWHERE, addresses: three }],
-      [4, { http: ANYWHERE, addresses: three, tls: { address: ANYWHERE, advertisePort: 0 } }],
+      [4, { http: ANYWHERE, addresses: three }],
+      [5, { http: ANYWHERE, addresses: three, tls: { address: ANYWHERE, advertisePort: 0 } }],
     ] as const) {
       const { limits, said } = within(descriptors, more)
       const http = 'http' in more ? limits.httpConnections : 0

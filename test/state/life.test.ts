@@ -60,6 +60,45 @@ test('a poll names the life of its partition, and an offset is stored in the one
   rig.assertNoLeaks()
 })
 
+for (const exactlyOnce of [false, true])
+  test(`an offset that comes while a purge is under way is not stored behind it${exactlyOnce ? ', exactly once' : ''}`, () => {
+    const rig = new Rig()
+    const client = rig.client().login()
+    client.write(
+      Operation.createStream,
+      written((w) => encodeCreateStream(w, { name: 's' })),
+    )
+    client.write(
+      Operation.createTopic,
+      written((w) => encodeCreateTopic(w, { stream: 0, name: 't', partitions: 1, options: {} })),
+    )
+    send(client)
+    const life = lifeAt(client, 0)
+    const storing = rig.client().login(exactlyOnce)
+    rig.replica.hold = true
+    const post = (of: TestClient, operation: number, body: Uint8Array, more = {}): void =>
+      of.post({ operation, request: of.next(operation), body, ...more })
+    post(
+      client,
+      Operation.purgeTopic,
+      written((w) => encodePurgeTopic(w, { stream: 0, topic: 0 })),
+    )
+    post(client, Operation.sendMessages, sendBody(0, 0, { kind: 'partition', partition: 0 }, [text('c'), text('d')]))
+    const body = written((w) => encodeStoreConsumerOffset(w, { ...PLACE, offset: 1, ack: 'quorum' }))
+    post(storing, Operation.storeConsumerOffset, body, { life })
+    rig.replica.release()
+    assert.equal(storing.answers.at(-1)?.outcome, Status.invalidOffset, 'the new messages there nobody has read')
+    // Asked again, the same; and of the life that is now, it counts.
+    if (exactlyOnce) {
+      storing.post({ operation: Operation.storeConsumerOffset, request: storing.number, body, life })
+      assert.equal(storing.answers.at(-1)?.outcome, Status.invalidOffset)
+    }
+    rig.replica.hold = false
+    post(storing, Operation.storeConsumerOffset, body, { life: lifeAt(client, 0) })
+    assert.equal(storing.answers.at(-1)?.outcome, Status.ok)
+    rig.assertNoLeaks()
+  })
+
 test('lives are told apart by their ops, and after a loss, which gives ops anew, by how many there were', () => {
   const at = (life: number, lossEpoch = 0): Life => ({ life, lossEpoch })
   assert.equal(compareLives(undefined, at(7)), 'same')

@@ -4,11 +4,14 @@ import type { HeaderValue } from '../../protocol/user-headers.ts'
 import type { OutputBuffer } from '../output-buffer.ts'
 import { time } from './table.ts'
 
-const NEWLINE = Uint8Array.of(10)
+const NEWLINE = 10
 
-export async function printText(output: OutputBuffer, message: PolledMessage): Promise<void> {
-  await output.write(message.payload)
-  await output.write(NEWLINE)
+export async function printText(output: OutputBuffer, { payload }: PolledMessage): Promise<void> {
+  // In one piece: other partitions are written meanwhile.
+  const line = new Uint8Array(payload.length + 1)
+  line.set(payload)
+  line[payload.length] = NEWLINE
+  await output.write(line)
 }
 
 const encoder = new TextEncoder()

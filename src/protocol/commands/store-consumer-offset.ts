@@ -5,6 +5,8 @@
 //   |  ... | as get consumer offset      |
 //   |   8  | offset                      |
 //   |   1  | ack: 0 none, 1 quorum       |
+//
+// In the log, when its client has said of which life of the partition it is (life.ts), followed by that, 8.
 import { checkWhole, ProtocolError, type Reader, type Writer } from '../bytes.ts'
 import { Status } from '../errors.ts'
 import { type OffsetRequest, readOffsetRequest, writeOffsetRequest } from './get-consumer-offset.ts'
@@ -37,6 +39,14 @@ export function decodeStoreConsumerOffset(reader: Reader): StoreConsumerOffset {
   const request = { ...readOffsetRequest(reader), offset: reader.u64(), ack: readAck(reader) }
   reader.finish()
   return request
+}
+
+/** As it stands in the log. `life` is 0 when its client has not said it. */
+export function decodeStoreEntry(reader: Reader): StoreConsumerOffset & { readonly life: number } {
+  const request = { ...readOffsetRequest(reader), offset: reader.u64(), ack: readAck(reader) }
+  const life = reader.remaining === 0 ? 0 : reader.u64()
+  reader.finish()
+  return { ...request, life }
 }
 
 export function decodeStoreConsumerOffsetReply(reader: Reader): void {
