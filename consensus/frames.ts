@@ -35,7 +35,7 @@
 //   when a primary steps down for that view.
 //   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
 //   in for a lost directory, 144 and 152 then say when the newest holder that it has heard of got the place. startView: 160 is the addressee's member, once the op that made it one is committed. The
-//   bodies of doViewChange, and of a startView with such a member, end with a block of 256 bytes: the members that the sender knows.
+//   bodies of doViewChange and coldVote, and of a startView with such a member, end with a block of 256 bytes: the members that the sender knows.
 import { getU64 } from '../src/protocol/frame.ts'
 import type { Message } from '../src/protocol/message.ts'
 
@@ -97,7 +97,7 @@ export const FrameAt = {
   block: { request: 128, op: 136, position: 144, length: 152 },
 } as const
 
-/** At the end of a doViewChange's body, and of a startView's with a member. */
+/** At the end of the bodies of doViewChange and coldVote, and of a startView with a member. */
 export const MEMBERS_BLOCK_SIZE = 256
 
 /** Where the headers in the body of a startView end. */

@@ -1305,6 +1305,7 @@ export class Replica implements ReplicaPort {
     const peer = this.#peers[replica] as Peer
     Object.assign(peer, { op: 0, commit: 0, checkpoint: 0 })
     for (const entry of this.#pipeline) entry.acks &= ~(1 << replica)
+    this.#cold?.forget(replica)
     this.#digests.forget(replica)
   }
 
@@ -2964,7 +2965,8 @@ export class Replica implements ReplicaPort {
     }
     if (view !== this.view || state.view !== view || state.logView >= view) return
     const op = Math.max(getU64(message.words, FrameAt.coldStart.op), this.#journal.checkpointOp + 1)
-    const last = Math.min(op + HEADERS_PER_FRAME - 1, this.#journal.windowEnd)
+    // One header less than fits: the members follow.
+    const last = Math.min(op + HEADERS_PER_FRAME - 2, this.#journal.windowEnd)
     this.#drainForVote(() => {
       if (this.view === view) this.#sendColdVote(from, op, last)
     })
@@ -2981,7 +2983,8 @@ export class Replica implements ReplicaPort {
 
   #sendColdVote(to: number, op: number, last: number): void {
     const vote = this.#coldVote(op, last)
-    const frame = this.#frame(Command.coldVote, this.view, (1 + vote.headers.size + vote.named.size) * HEADER_SIZE)
+    const size = (1 + vote.headers.size + vote.named.size) * HEADER_SIZE
+    const frame = this.#frame(Command.coldVote, this.view, size + MEMBERS_BLOCK_SIZE)
     if (frame === null) return
     const w = frame.words
     let at = HEADER_SIZE >>> 2
@@ -3002,6 +3005,7 @@ export class Replica implements ReplicaPort {
     setU32(w, FrameAt.coldVote.executedEpoch, vote.executedEpoch)
     setU64(w, FrameAt.coldVote.chainedFrom, vote.chainedFrom)
     setU32(w, FrameAt.coldVote.voter, vote.voter ? 1 : 0)
+    this.#putMembers(w, HEADER_SIZE + size)
     this.#sendTo(to, frame)
   }
 
@@ -3009,8 +3013,10 @@ export class Replica implements ReplicaPort {
     const cold = this.#cold
     const w = message.words
     if (cold === null || getU32(w, At.view) !== cold.view || this.view !== cold.view) return
-    const [executed, ...headers] = this.#parseHeaders(message) ?? []
+    const membersAt = message.size - MEMBERS_BLOCK_SIZE
+    const [executed, ...headers] = this.#parseHeaders(message, membersAt) ?? []
     if (executed === undefined) return
+    this.#adoptHolders(this.#getMembers(w, membersAt))
     const op = getU64(w, FrameAt.coldVote.op)
     const last = getU64(w, FrameAt.coldVote.last)
     const known = cold.vote(from)
@@ -3041,8 +3047,8 @@ export class Replica implements ReplicaPort {
 
   #tryStartCold(): void {
     const cold = this.#cold as ColdStart
-    // What is executed here is about to be more, and no log may end before it.
-    if (this.#sync.installing) return
+    // What is executed here is about to be more, and no log may end before it. And somebody may have lost its place.
+    if (this.#sync.installing || this.#adopting > 0) return
     const enough = cold.voters >= this.#quorum
     const undecided = this.#undecided
     if (enough && undecided === null) return this.#giveUpCold()

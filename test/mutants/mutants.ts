@@ -216,10 +216,15 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     'a primary counts a lost disk until its own disk knows who holds the place',
-    'lost-disk: five replicas',
+    'lost-disk: five replicas: a primary that has not',
     [REPLICA, 'if (this.#adopting > 0) return', ''],
     [REPLICA, 'if (isReplacement(entry.header) && this.#countsFormer(entry.header)) break', ''],
   ),
+  mutant('who puts a log together does not ask who holds which place', 'lost-disk: five replicas, durability memory', [
+    REPLICA,
+    'this.#adoptHolders(this.#getMembers(w, membersAt))',
+    '',
+  ]),
   mutant('what a lost disk acknowledged counts after its place was given away', 'lost-disk: is not committed yet', [
     REPLICA,
     'for (const entry of this.#pipeline) entry.acks &= ~(1 << replica)',

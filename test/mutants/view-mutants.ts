@@ -330,7 +330,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ),
   mutant('a log is put together in the middle of taking a checkpoint', 'losses: the last cold vote', [
     REPLICA,
-    'if (this.#sync.installing) return\n    const enough',
+    'if (this.#sync.installing || this.#adopting > 0) return\n    const enough',
     'const enough',
   ]),
   mutant('who missed a loss holds to what was executed before it', 'losses: position 0, 1 executed', [

@@ -7,6 +7,7 @@ import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
 import type { Message } from '../../../src/protocol/message.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import { SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
+import { forgetClients, MEMORY } from './memory-cluster.ts'
 import { Cluster } from './scenario.ts'
 
 test('a replacement joins, and afterwards carries the cluster like any other', () => {
@@ -394,6 +395,37 @@ test('five replicas: a primary that missed who got a place learns it from those 
   comesBack(cluster, c, successor)
   cluster.restart(a, e)
   cluster.expectCommit(op, a, b, c, d, e)
+  cluster.expectWhole()
+})
+
+test('five replicas, durability memory, power lost: who puts the log together counts those whom the others count', () => {
+  const cluster = new Cluster({ ...MEMORY, replicas: 5, checkpointInterval: 4, journalSlots: 16 })
+  const [a, b, c, d, e] = cluster.roles() as [number, number, number, number, number]
+  cluster.request(3)
+  // e takes a checkpoint of after c was replaced, and does not hear the new c. Of all that have that checkpoint it is the first.
+  cluster.crash(e)
+  const former = givenAway(cluster, c, [e])
+  cluster.requestUpTo(40)
+  cluster.restart(e)
+  cluster.until(() => cluster.replica(e).transferredOp > 0 && cluster.replica(e).status === 'normal', 'the checkpoint')
+  cluster.expectCommit(cluster.request(), a, b, c, d, e)
+  assert.ok(e < Math.min(a, b, c, d))
+  cluster.powerOff(a, b, c, d, e)
+  const successor = { disk: cluster.node(c).disk.clone(), geometry: cluster.node(c).geometry }
+  cluster.heal()
+  for (const other of [a, b, d]) cluster.cutBoth(other, c)
+  cluster.restart(a, b, d, e)
+  comesBack(cluster, c, former)
+  cluster.until(() => cluster.logged(e, 'cold-start'), 'the look for the longest log')
+  cluster.run(3000)
+  assert.equal(cluster.node(c).halted?.reason, 'replaced')
+  assert.equal(cluster.world.loss.epoch, 0, 'the new c may hold what all others lost')
+  cluster.world.halts.length = 0
+  cluster.heal()
+  comesBack(cluster, c, successor)
+  cluster.until(() => cluster.world.primary() !== null, 'a primary')
+  forgetClients(cluster)
+  cluster.client()
   cluster.expectWhole()
 })
 
