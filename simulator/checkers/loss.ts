@@ -49,11 +49,12 @@ export class LossChecker {
 
   observe(node: SimNode): void {
     const { replica, superblock } = node
+    if (replica === null || superblock === null || node.geometry.durability === 'disk') return
+    // Its disk refused a sync, to this process or to the one before: what that covered may be gone.
+    if (superblock.state.lossy && !this.#lacking.has(node.index)) this.#lose(node)
     // A process that was killed over the loss may have made it durable: the next one knows of it, and not of its log yet.
-    if (replica === null || superblock === null || !node.opened || node.geometry.durability === 'disk') return
+    if (!node.opened) return
     if (replica.lossEpoch > this.#epoch) this.#onLoss(node, replica.lossEpoch, replica.op)
-    // Its disk refused a sync: what that covered may be gone.
-    if (replica.lossy && !this.#lacking.has(node.index)) this.#lose(node)
     if (this.#lacking.has(node.index) && !replica.lossy && replica.status === 'normal') {
       this.#lacking.delete(node.index)
       this.#doubts.set(node.index, new Map())

@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
   ]),
-  mutant('what an earlier view left in the journal comes back at a start', { first: 67, of: 100 }, [
+  mutant('what an earlier view left in the journal comes back at a start', { first: 52, of: 100 }, [
     REPLICA,
     'if (allowed && !replaced && !older) continue',
     'continue',
@@ -121,7 +121,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (at === file.length) return this.#disk.sync(checkpointFile(op), finish)',
     "if (at === file.length) return finish('ok')",
   ]),
-  mutant('an op is executed although the chain below it is not known', { first: 42, of: 100 }, [
+  mutant('an op is executed although the chain below it is not known', { first: 60, of: 100 }, [
     REPLICA,
     'if (this.#chainedFrom > this.commitMin + 1) return\n      const op',
     'const op',

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Command } from '../../../src/protocol/frame.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
-import { SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
-import { haltsOf, MEMORY } from './memory-cluster.ts'
+import { SUPERBLOCK_COPIES, SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
+import { forgetClients, haltsOf, MEMORY } from './memory-cluster.ts'
 import { Cluster } from './scenario.ts'
 
 /** The next sync of its journal is refused, and the process ends. */
@@ -77,6 +77,37 @@ test('an op whose acknowledgement waits for another file is not acknowledged onc
   cluster.world.halts.length = 0
   cluster.crash(b)
   cluster.expectWhole()
+})
+
+test('a replica without others: what may be lost with the refused sync is told as lost, once that is noted, by whichever process', () => {
+  for (const killed of [false, true]) {
+    const cluster = new Cluster({ ...MEMORY, replicas: 1 })
+    const op = cluster.request(4)
+    cluster.run(300)
+    let refused = 0
+    let copies = 0
+    cluster.breakDisk(0, {
+      sync: ({ file }) => (file === JOURNAL_FILE && refused++ === 0 ? 'dropped' : 'ok'),
+      // It dies before it hears that its note is written.
+      onStep: ({ op, file }) => {
+        if (refused === 0 || op !== 'sync' || file !== SUPERBLOCK_FILE) return
+        copies += 1
+        if (killed && copies === SUPERBLOCK_COPIES) cluster.world.crash(0, false)
+      },
+    })
+    cluster.request()
+    cluster.until(() => copies === SUPERBLOCK_COPIES, 'the note')
+    cluster.run(10)
+    cluster.world.halts.length = 0
+    cluster.crash(0)
+    forgetClients(cluster)
+    cluster.restart(0)
+    cluster.client()
+    cluster.request()
+    cluster.expectCommit(op, 0)
+    assert.equal(cluster.world.loss.epoch, 1)
+    assert.equal(cluster.world.loss.lost, 1)
+  }
 })
 
 test('no later sync covers what the refused one did: it is written again before it counts as durable', () => {
