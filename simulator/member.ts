@@ -54,6 +54,8 @@ interface Part {
 export class Crew {
   /** Partitions of which the lasting group has not stored the end. */
   readonly unread = new Set(Array.from({ length: PARTITIONS }, (_, partition) => partition))
+  /** So many of those who stay may still store an offset of before: what one has read to its end may be unread once more. */
+  roaming = 0
   answers = 0
   messages = 0
 }
@@ -87,6 +89,7 @@ export class SimMember {
   #silentUntil = 0
   #calm = { spell: 0, sleeps: false }
   #last = LAST_QUESTIONS
+  #roams = true
   /** Nothing more to ask. */
   idle = false
 
@@ -96,6 +99,7 @@ export class SimMember {
     this.#options = options
     this.#world = world
     this.#random = random
+    if (options.end === 'stays') options.crew.roaming += 1
     this.#session = new Session({
       doors,
       scheduler: world.scheduler,
@@ -150,6 +154,10 @@ export class SimMember {
       this.#last -= 1
       return this.#anything()
     }
+    if (this.#roams) {
+      this.#roams = false
+      this.#options.crew.roaming -= 1
+    }
     if (this.#options.crew.unread.size > 0) return this.#readToEnd()
     this.#session.hangUp()
     this.idle = true
@@ -190,7 +198,7 @@ export class SimMember {
     if (part.used.size > 0) return this.#store(part)
     if (part.partitions.length === 0 || this.#random.chance(0.2)) return this.#sync(part)
     const partition = this.#random.pick(part.partitions)
-    const last = this.#world.clients.every(({ idle }) => idle)
+    const last = this.#options.crew.roaming === 0 && this.#world.clients.every(({ idle }) => idle)
     this.#pollFrom(part, partition, { kind: 'next' }, { linearizable: true, autoCommit: false }, (messages) => {
       if (messages === 0 && last) this.#options.crew.unread.delete(partition)
     })

@@ -152,6 +152,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a simulated member that a node had told too late that a partition was not its own stored what it had got before, after what it got since',
     { steady: undefined },
   ],
+  [
+    55003004,
+    'a simulated member that still went about stored what it had got before when another one had read the partition to its end',
+    { steady: undefined },
+  ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
 ]
