@@ -7,7 +7,7 @@ import { SeededRandom } from '../../../simulator/random.ts'
 import { Cluster, type ClusterOptions } from './scenario.ts'
 import type { ScenarioClient } from './scenario-client.ts'
 
-const RUNS = 60
+const RUNS = 25
 const STEPS = 14
 
 /** What a replica speaks from. */
