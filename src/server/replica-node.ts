@@ -94,6 +94,7 @@ export class ReplicaNode {
   #opened = false
   #stopping = false
   #halted = false
+  #closed = false
   #role: Role = { view: 0, status: 'recovering', primary: null, isPrimary: false }
 
   /** Opens the directory, listens, recovers, joins. Throws a ServerError. */
@@ -356,6 +357,8 @@ export class ReplicaNode {
   }
 
   #onHalt(reason: Halt, what: string): void {
+    // What was under way when everything was closed is cancelled, and nobody has counted on it.
+    if (this.#closed) return
     this.#halted = true
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#relays?.stop()
@@ -443,6 +446,7 @@ export class ReplicaNode {
     this.#relays?.stop()
     this.#peers.stop()
     this.#secrets.drop()
+    this.#closed = true
     this.#disk.close()
     await this.#driver.close()
     if (!closed) throw new Error('what was acknowledged could not be made durable in time; start the node again')
