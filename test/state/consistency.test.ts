@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { encodeChangePassword } from '../../src/protocol/commands/change-password.ts'
 import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
-import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { encodeCreateUser } from '../../src/protocol/commands/create-user.ts'
 import { encodeGetTopic } from '../../src/protocol/commands/get-topic.ts'
 import { decodePollReply, encodePollMessages } from '../../src/protocol/commands/poll-messages.ts'
@@ -31,15 +30,7 @@ function pollBody(autoCommit = false): Uint8Array {
 }
 
 function ready(rig: Rig): TestClient {
-  const client = rig.client().login()
-  client.write(
-    Operation.createStream,
-    written((w) => encodeCreateStream(w, { name: 's' })),
-  )
-  client.write(
-    Operation.createTopic,
-    written((w) => encodeCreateTopic(w, { stream: 's', partitions: 1, name: 't', options: {} })),
-  )
+  const client = rig.client().login().makeTopic()
   client.write(Operation.sendMessages, sendBody(0, 0, { kind: 'partition', partition: 0 }, [text('hello')]))
   return client
 }

@@ -7,6 +7,8 @@ import { SeededRandom } from '../../simulator/random.ts'
 import { Scheduler } from '../../simulator/scheduler.ts'
 import { VirtualDisk } from '../../simulator/virtual-disk.ts'
 import { Reader } from '../../src/protocol/bytes.ts'
+import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
+import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { EXACTLY_ONCE_CONTEXT, encodeRegister, PROTOCOL_VERSION } from '../../src/protocol/commands/register.ts'
 import type { Durability } from '../../src/protocol/durability.ts'
 import { At, Command, clearHeader, getKey, getU32, getU64, setU32, setU64 } from '../../src/protocol/frame.ts'
@@ -360,6 +362,19 @@ export class TestClient implements ClientConnection {
   /** A numbered request: the next number. */
   write(operation: number, body: Uint8Array): Answer {
     return this.ask({ operation, request: this.next(operation), body })
+  }
+
+  /** Makes the stream 0, and in it the topic 0 with one partition. */
+  makeTopic(): this {
+    this.write(
+      Operation.createStream,
+      written((w) => encodeCreateStream(w, { name: 's' })),
+    )
+    this.write(
+      Operation.createTopic,
+      written((w) => encodeCreateTopic(w, { stream: 0, name: 't', partitions: 1, options: {} })),
+    )
+    return this
   }
 
   next(operation: number): number {

@@ -1,8 +1,6 @@
 // The lives of a partition at the door: a purge begins another one, and what was read before it is not stored as if it were of it.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
-import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { encodePollMessages } from '../../src/protocol/commands/poll-messages.ts'
 import { encodePurgeTopic } from '../../src/protocol/commands/purge-topic.ts'
 import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-consumer-offset.ts'
@@ -27,15 +25,7 @@ function lifeAt(client: TestClient, offset: number): number {
 
 test('a poll names the life of its partition, and an offset is stored in the one that it is of', () => {
   const rig = new Rig()
-  const client = rig.client().login()
-  client.write(
-    Operation.createStream,
-    written((w) => encodeCreateStream(w, { name: 's' })),
-  )
-  client.write(
-    Operation.createTopic,
-    written((w) => encodeCreateTopic(w, { stream: 0, name: 't', partitions: 1, options: {} })),
-  )
+  const client = rig.client().login().makeTopic()
   send(client)
   const before = lifeAt(client, 0)
   assert.ok(before > 0)
@@ -63,15 +53,7 @@ test('a poll names the life of its partition, and an offset is stored in the one
 for (const exactlyOnce of [false, true])
   test(`an offset that comes while a purge is under way is not stored behind it${exactlyOnce ? ', exactly once' : ''}`, () => {
     const rig = new Rig()
-    const client = rig.client().login()
-    client.write(
-      Operation.createStream,
-      written((w) => encodeCreateStream(w, { name: 's' })),
-    )
-    client.write(
-      Operation.createTopic,
-      written((w) => encodeCreateTopic(w, { stream: 0, name: 't', partitions: 1, options: {} })),
-    )
+    const client = rig.client().login().makeTopic()
     send(client)
     const life = lifeAt(client, 0)
     const storing = rig.client().login(exactlyOnce)

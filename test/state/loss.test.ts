@@ -1,7 +1,6 @@
 // Durability `memory` at the door: what a reply says of itself, and what a reader hears whose messages may be lost.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodeCreateStream } from '../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../src/protocol/commands/create-topic.ts'
 import { encodePollMessages } from '../../src/protocol/commands/poll-messages.ts'
 import { encodeStoreConsumerOffset } from '../../src/protocol/commands/store-consumer-offset.ts'
@@ -18,15 +17,7 @@ const said = ({ bytes, words }: Answer): [number, number] => [
 ]
 
 function ready(rig: Rig): TestClient {
-  const client = rig.client().login()
-  client.write(
-    Operation.createStream,
-    written((w) => encodeCreateStream(w, { name: 's' })),
-  )
-  client.write(
-    Operation.createTopic,
-    written((w) => encodeCreateTopic(w, { stream: 0, name: 't', partitions: 1, options: {} })),
-  )
+  const client = rig.client().login().makeTopic()
   client.write(
     Operation.sendMessages,
     sendBody(0, 0, { kind: 'partition', partition: 0 }, [text('a'), text('b'), text('c')]),

@@ -2,13 +2,12 @@
 // quorum until a quorum of the others has given it the place, and then what the lost one may still have said is nobody's.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { SimNode } from '../../../simulator/node.ts'
 import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
 import type { Message } from '../../../src/protocol/message.ts'
 import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import { SUPERBLOCK_FILE } from '../../../storage/superblock.ts'
 import { forgetClients, MEMORY } from './memory-cluster.ts'
-import { Cluster } from './scenario.ts'
+import { Cluster, type Directory } from './scenario.ts'
 
 test('a replacement joins, and afterwards carries the cluster like any other', () => {
   for (const position of [0, 1, 2]) {
@@ -116,27 +115,27 @@ test('a vote of the lost disk that is still on its way is nobody’s once its pl
   cluster.expectWhole()
 })
 
+/** The process of a directory that lost its place, and of which those who are there may not know it. */
+function comesBack(cluster: Cluster, c: number, former: Directory): void {
+  cluster.speakFrom(c, former)
+  cluster.restart(c)
+}
+
 /**
  * c is believed to be lost, and still runs when its replacement asks for its place: here the lost one speaks, until `joins`. `asks`:
  * what the replacement asks comes to `a`.
  */
 function bothHolders(cluster: Cluster, a: number, c: number): { asks: () => void; joins: () => void } {
-  const node = cluster.node(c)
-  const { disk } = node
   cluster.crash(c)
-  const former = { disk: disk.clone(), geometry: node.geometry }
+  const former = cluster.directoryOf(c)
   const questions = cluster.record({ from: c, to: a, command: Command.getView })
   const hidden = cluster.drop({ from: c })
   cluster.replaceDisk(c)
   cluster.restart(c)
   cluster.until(() => questions.length > 0, 'the question')
-  const replacement = { disk: disk.clone(), geometry: node.geometry }
-  const become = (directory: typeof former): void => {
-    cluster.crash(c)
-    disk.copyFrom(directory.disk)
-    node.geometry = directory.geometry
-    cluster.forgetSpoken(c)
-    cluster.restart(c)
+  const replacement = cluster.directoryOf(c)
+  const become = (directory: Directory): void => {
+    comesBack(cluster, c, directory)
     cluster.expectStatus('normal', c)
   }
   become(former)
@@ -290,43 +289,25 @@ test('the old directory comes back after its place was given away: it stops', ()
   const [, b] = cluster.roles()
   cluster.request(4)
   cluster.crash(b)
-  const { disk, geometry } = cluster.node(b)
-  const old = disk.clone()
+  const old = cluster.directoryOf(b)
   cluster.replaceDisk(b)
   cluster.restart(b)
   cluster.expectStatus('normal', b)
   cluster.request(2)
-  const fresh = disk.clone()
-  const replaced = cluster.node(b).geometry
-  cluster.crash(b)
-  disk.copyFrom(old)
-  cluster.node(b).geometry = geometry
-  cluster.forgetSpoken(b)
-  cluster.restart(b)
+  const fresh = cluster.directoryOf(b)
+  comesBack(cluster, b, old)
   cluster.until(() => cluster.node(b).halted !== null, 'the refusal')
   assert.equal(cluster.node(b).halted?.reason, 'replaced')
   cluster.request(2)
   cluster.world.halts.length = 0
-  cluster.crash(b)
-  disk.copyFrom(fresh)
-  cluster.node(b).geometry = replaced
+  cluster.speakFrom(b, fresh)
   cluster.expectWhole()
 })
 
-/** The process of a directory that lost its place, and of which those who are there may not know it. */
-function comesBack(cluster: Cluster, c: number, former: Pick<SimNode, 'disk' | 'geometry'>): void {
-  cluster.crash(c)
-  cluster.node(c).disk.copyFrom(former.disk)
-  cluster.node(c).geometry = former.geometry
-  cluster.forgetSpoken(c)
-  cluster.restart(c)
-}
-
 /** c has lost its place; its successor is not heard by `deaf`. */
-function givenAway(cluster: Cluster, c: number, deaf: readonly number[]): Pick<SimNode, 'disk' | 'geometry'> {
+function givenAway(cluster: Cluster, c: number, deaf: readonly number[]): Directory {
   cluster.crash(c)
-  const { disk, geometry } = cluster.node(c)
-  const former = { disk: disk.clone(), geometry }
+  const former = cluster.directoryOf(c)
   cluster.replaceDisk(c)
   for (const to of deaf) cluster.drop({ from: c, to })
   cluster.restart(c)
@@ -351,7 +332,7 @@ test('of two who gave a place away one is lost in its turn: its replacement know
   cluster.silence(b)
   const op = cluster.request()
   cluster.expectCommit(op, a, c)
-  const successor = { disk: cluster.node(c).disk.clone(), geometry: cluster.node(c).geometry }
+  const successor = cluster.directoryOf(c)
   cluster.crash(a)
   cluster.heal()
   comesBack(cluster, c, former)
@@ -386,7 +367,7 @@ test('five replicas: a primary that missed who got a place learns it from those 
   cluster.isolate(b, d)
   const op = cluster.request()
   cluster.expectCommit(op, a, c, e)
-  const successor = { disk: cluster.node(c).disk.clone(), geometry: cluster.node(c).geometry }
+  const successor = cluster.directoryOf(c)
   cluster.crash(a, e)
   cluster.heal()
   comesBack(cluster, c, former)
@@ -411,7 +392,7 @@ test('five replicas, durability memory, power lost: who puts the log together co
   cluster.expectCommit(cluster.request(), a, b, c, d, e)
   assert.ok(e < Math.min(a, b, c, d))
   cluster.powerOff(a, b, c, d, e)
-  const successor = { disk: cluster.node(c).disk.clone(), geometry: cluster.node(c).geometry }
+  const successor = cluster.directoryOf(c)
   cluster.heal()
   for (const other of [a, b, d]) cluster.cutBoth(other, c)
   cluster.restart(a, b, d, e)
@@ -442,7 +423,7 @@ test('a replacement that had got the place, but not all that it lacked, is repla
   assert.equal(cluster.replica(c).replacement, true)
   cluster.heal()
   const former = givenAway(cluster, c, [])
-  const successor = { disk: cluster.node(c).disk.clone(), geometry: cluster.node(c).geometry }
+  const successor = cluster.directoryOf(c)
   comesBack(cluster, c, former)
   cluster.until(() => cluster.node(c).halted?.reason === 'replaced', 'the refusal')
   cluster.world.halts.length = 0

@@ -4,14 +4,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SimNode } from '../../../simulator/node.ts'
 import { SeededRandom } from '../../../simulator/random.ts'
-import { Cluster, type ClusterOptions } from './scenario.ts'
+import { Cluster, type ClusterOptions, type Directory } from './scenario.ts'
 import type { ScenarioClient } from './scenario-client.ts'
 
 const RUNS = 25
 const STEPS = 14
-
-/** What a replica speaks from. */
-type Directory = Pick<SimNode, 'disk' | 'geometry'>
 
 class Replacements {
   readonly cluster: Cluster
@@ -102,8 +99,7 @@ class Replacements {
     cluster.until(() => cluster.world.converged(), 'agreement')
     if (this.#replicas === 5 && this.#random.chance(0.3)) cluster.isolate((replica + 1) % this.#replicas)
     cluster.crash(replica)
-    const { disk, geometry } = cluster.node(replica)
-    this.#former.push({ replica, disk: disk.clone(), geometry })
+    this.#former.push({ replica, ...cluster.directoryOf(replica) })
     if (this.#random.chance(0.5)) cluster.request(this.#random.below(20))
     cluster.replaceDisk(replica)
     for (let cuts = this.#any(); cuts > 0; cuts--) cluster.cut(replica, this.#any())
@@ -117,9 +113,8 @@ class Replacements {
     const { cluster } = this
     const { replica, ...former } = this.#random.pick(this.#former)
     if (this.#holders.has(replica)) return
-    const { disk, geometry } = cluster.node(replica)
     cluster.crash(replica)
-    this.#holders.set(replica, { disk: disk.clone(), geometry })
+    this.#holders.set(replica, cluster.directoryOf(replica))
     this.#become(replica, former)
     this.cameBack += 1
     const other = this.#any()
@@ -134,14 +129,9 @@ class Replacements {
     cluster.until(() => replicas.every((replica) => cluster.node(replica).opened), 'the start')
   }
 
-  #become(replica: number, { disk, geometry }: Directory): void {
-    const { cluster } = this
-    const node = cluster.node(replica)
-    cluster.crash(replica)
-    node.disk.copyFrom(disk)
-    node.geometry = geometry
-    cluster.forgetSpoken(replica)
-    cluster.world.restart(replica)
+  #become(replica: number, directory: Directory): void {
+    this.cluster.speakFrom(replica, directory)
+    this.cluster.world.restart(replica)
   }
 }
 

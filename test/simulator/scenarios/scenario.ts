@@ -33,6 +33,9 @@ export interface ClusterOptions {
   readonly stateMachine?: (index: number) => StateMachine
 }
 
+/** What a replica speaks from. */
+export type Directory = Pick<SimNode, 'disk' | 'geometry'>
+
 /** Which frames between replicas: a field that is left out means any. */
 export interface Which {
   readonly from?: number
@@ -221,9 +224,19 @@ export class Cluster {
     this.world.replaceDisk(index, how)
   }
 
-  /** Another directory speaks for this replica from now on. */
-  forgetSpoken(index: number): void {
-    this.world.forget(this.node(index))
+  /** A copy of what this one speaks from. */
+  directoryOf(index: number): Directory {
+    const { disk, geometry } = this.node(index)
+    return { disk: disk.clone(), geometry }
+  }
+
+  /** Its process ends; the next one speaks from this directory. */
+  speakFrom(index: number, { disk, geometry }: Directory): void {
+    const node = this.node(index)
+    this.crash(index)
+    node.disk.copyFrom(disk)
+    node.geometry = geometry
+    this.world.forget(node)
   }
 
   /** The process stands still; what comes meanwhile it finds when it goes on. */
