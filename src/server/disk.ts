@@ -11,6 +11,7 @@ import type { Log } from '../../consensus/ports.ts'
 import type { Disk, DiskDone, DiskResult, FileName } from '../../storage/disk.ts'
 import { assert } from '../protocol/assert.ts'
 import { SECTOR_SIZE } from '../protocol/message.ts'
+import { isWithin } from '../state/garbage.ts'
 import { messageOf, systemCode } from './errors.ts'
 import { Trash } from './trash.ts'
 
@@ -92,9 +93,7 @@ export class DriverDisk implements Disk {
   remove(file: FileName, done: DiskDone): void {
     checkName(file)
     this.#closeBelow(file)
-    for (const name of this.#entriesSynced.keys()) {
-      if (name === file || name.startsWith(`${file}/`)) this.#entriesSynced.delete(name)
-    }
+    for (const name of this.#entriesSynced.keys()) if (isWithin(name, file)) this.#entriesSynced.delete(name)
     this.#inFlight += 1
     this.#trash.take(this.#pathOf(file)).then(
       () => {
@@ -108,7 +107,7 @@ export class DriverDisk implements Disk {
 
   #closeBelow(file: FileName): void {
     for (const [name, { fd }] of this.#files) {
-      if (name !== file && !name.startsWith(`${file}/`)) continue
+      if (!isWithin(name, file)) continue
       this.#files.delete(name)
       this.#driver.closeFile(fd)
     }

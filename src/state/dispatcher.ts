@@ -539,18 +539,16 @@ export class Dispatcher implements ReplicaHost {
     }
   }
 
-  /** Where messages stood that a loss or a purge took, there are others by now, which whoever stores that offset has not read. */
+  /** Where messages stood that a loss took, there are others by now, which whoever stores that offset has not read. */
   #faultOfOffset({ words }: Message, body: Reader): number {
     const seen = getU32(words, At.request.lossEpoch)
-    const life = getU64(words, At.request.life)
     const request = decodeStoreConsumerOffset(body)
-    if (seen === 0 && life === 0) return Status.ok
+    if (seen === 0) return Status.ok
     const { state } = this.#options
     const { found } = state.offsetPlace(request)
     if (found === null) return Status.ok
-    const fence = seen === 0 ? null : state.fences.since(found.partition.log.directory, seen - 1)
-    if (fence !== null && request.offset >= fence) return Status.logTruncated
-    return life !== 0 && life !== found.partition.op ? Status.invalidOffset : Status.ok
+    const fence = state.fences.since(found.partition.log.directory, seen - 1)
+    return fence !== null && request.offset >= fence ? Status.logTruncated : Status.ok
   }
 
   /** Gives a request to the replica, behind those of the same connection that wait. */
