@@ -237,9 +237,16 @@ export class FailSlow {
         continue
       }
       const faster = isMuchMore(this.#checkpointTime, this.#checkpointTimes[r] as number)
-      if ((faster || isAhead(r)) && !isMuchMore(its, distance)) return r
+      if ((faster || (isAhead(r) && !this.#hasSlowDisk(r))) && !isMuchMore(its, distance)) return r
     }
     return null
+  }
+
+  /** Of two disks that are as slow, one is ahead at every moment: does its checkpoint take much longer than those of a quorum? */
+  #hasSlowDisk(replica: number): boolean {
+    const { index, quorum } = this.#options
+    const others = this.#nth(this.#checkpointTimes, 0, 1, index, replica, quorum - 1)
+    return others > 0 && isMuchMore(this.#checkpointTimes[replica] as number, others)
   }
 
   /** A primary steps down, so that `view` may begin: for a while nobody does so again. */

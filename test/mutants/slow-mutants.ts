@@ -29,6 +29,11 @@ export const SLOW_MUTANTS: readonly Mutant[] = [
     'slow-primary: of five replicas two have a loop',
     [FAIL_SLOW, 'if (isMuchMore(distance, its)) return r', 'return r'],
   ),
+  mutant('of two slow disks the one that is just ahead takes over', 'slow-primary: of five replicas two have a disk', [
+    FAIL_SLOW,
+    'isAhead(r) && !this.#hasSlowDisk(r)',
+    'isAhead(r)',
+  ]),
   mutant(
     'a replica that cannot lead takes over from a slow primary',
     'slow-primary: the next one in turn does not keep up',

@@ -10,8 +10,8 @@ import { SeededRandom } from '../../../simulator/random.ts'
 import { CALM_NETWORK } from '../../../simulator/world.ts'
 import { LogCluster } from './log-cluster.ts'
 
-const WARM_UP_MS = 2000
-const MEASURED_MS = 4000
+const WARM_UP_MS = 1000
+const MEASURED_MS = 2500
 
 /** As `galgo format` makes it: the journal reaches much farther than what clients ask for within a moment. */
 export const ROOMY = { journalSlots: 512, checkpointInterval: 224, pipelineMax: 32 }
@@ -133,7 +133,7 @@ export class Loaded {
 /** Answers come as soon as before, and as many. */
 export function assertUnharmed(before: Measured, after: Measured): void {
   const both = JSON.stringify([before, after])
-  assert.ok(before.requests > 400, 'clients work')
+  assert.ok(before.requests > 250, 'clients work')
   assert.ok(after.p50 <= 1.2 * before.p50 && after.p99 <= 2 * before.p99, both)
   assert.ok(after.requests >= 0.85 * before.requests, both)
 }
