@@ -1,7 +1,8 @@
-// What one named consumer of a partition saw: every message in turn, and a stored offset that never goes back.
+// What one named consumer of a partition saw: every message in turn, and a stored offset that is the last one stored.
 //
-// One process at a time has the name. It begins after the stored offset, gets message after message, and stores where it is;
-// when it is replaced, its successor begins again after the stored offset: messages may come twice then, none is missed.
+// One process at a time has the name. It begins after the stored offset, gets message after message, and stores where it is, one
+// offset after the other; when it is replaced, its successor begins again after the stored offset: messages may come twice then,
+// none is missed. A successor that was told an older offset, by a node that is behind, stores older ones than its predecessor.
 import type { Anomalies } from './log-history.ts'
 
 export class ConsumerHistory {
@@ -10,9 +11,10 @@ export class ConsumerHistory {
   /** The next message of the process that has the name now; everything below the other was delivered at least once. */
   #next = 0
   #deliveredTo = 0
-  /** Greatest offset whose storing was acknowledged, and whose storing was asked for; -1: none. */
+  /** Offsets in the order in which their storing was asked for. */
+  readonly #asked: number[] = []
+  /** Of them, the last one that is known to be stored: what is stored is this one or a later one. -1: none. */
   #stored = -1
-  #asked = -1
 
   constructor(name: string, anomalies: Anomalies) {
     this.#name = name
@@ -52,23 +54,34 @@ export class ConsumerHistory {
 
   /** It asks for its offset to be stored; call what is returned when that is acknowledged. */
   store(offset: number): () => void {
-    this.#asked = Math.max(this.#asked, offset)
+    const at = this.#asked.push(offset) - 1
     return () => {
-      this.#stored = Math.max(this.#stored, offset)
+      this.#stored = Math.max(this.#stored, at)
     }
   }
 
   /** It asks for its stored offset; call what is returned with the answer, null when there was none. */
   fetch(): (offset: number | null, linearizable: boolean) => void {
     const floor = this.#stored
-    return (answer, linearizable) => {
-      const offset = answer ?? -1
-      if (linearizable && offset < floor)
-        this.#anomalies.add('offset-went-back', `${this.#name}: offset ${floor} was stored, then ${offset} was read`)
-      if (offset > this.#asked)
+    return (offset, linearizable) => {
+      if (offset === null) {
+        if (linearizable && floor >= 0) this.#wentBack(floor, 'none')
+        return
+      }
+      const first = this.#asked.indexOf(offset)
+      if (first === -1)
         this.#anomalies.add('offset-phantom', `${this.#name}: offset ${offset} was read, but never stored`)
-      // What was read stays: whoever reads later reads it or a later one.
-      if (offset >= 0 && offset <= this.#asked) this.#stored = Math.max(this.#stored, offset)
+      const at = linearizable ? this.#asked.indexOf(offset, Math.max(0, floor)) : first
+      if (first !== -1 && at === -1) this.#wentBack(floor, String(offset))
+      // What was read stays: whoever reads later reads it or what was stored later.
+      this.#stored = Math.max(this.#stored, at)
     }
+  }
+
+  #wentBack(stored: number, read: string): void {
+    this.#anomalies.add(
+      'offset-went-back',
+      `${this.#name}: offset ${this.#asked[stored]} was stored, then ${read} was read`,
+    )
   }
 }

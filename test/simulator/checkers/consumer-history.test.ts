@@ -53,6 +53,20 @@ test('a stored offset that is gone, and one that nobody stored', () => {
   assert.deepEqual(kinds(), ['offset-went-back', 'offset-phantom'])
 })
 
+test('who was told an older offset by a node that is behind stores that one again: it is the last one stored', () => {
+  const { consumer, kinds } = consumed()
+  consumer.deliver(3)
+  consumer.store(3)()
+  consumer.fetch()(1, false)
+  consumer.begin(2)
+  consumer.deliver(2)
+  consumer.store(2)()
+  consumer.fetch()(2, true)
+  assert.deepEqual(kinds(), [])
+  consumer.fetch()(3, true)
+  assert.deepEqual(kinds(), ['offset-went-back'])
+})
+
 test('an answer may be as old as its question', () => {
   const { consumer, kinds } = consumed()
   const answer = consumer.fetch()
