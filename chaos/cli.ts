@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { type OwnIo, ownCommand, parseFlags } from '../src/cli/own-flags.ts'
 import { listOf, oneOf, whole } from '../src/cli/values.ts'
-import { type Outcome, type Progress, type RunResult, runChaos } from './run.ts'
+import { type Outcome, type Progress, type RunResult, runChaos, unfit } from './run.ts'
 import { FAULTS, type FaultName } from './schedule.ts'
 
 export const EXIT_CODES: Readonly<Record<Outcome, number>> = {
@@ -27,7 +27,7 @@ interface Options {
 
 /** Runs `galgo chaos` with these arguments and answers the exit code of the process. */
 export async function runChaosCommand(argv: readonly string[], io: OwnIo): Promise<number> {
-  const options = parseFlags<Options>(defineCommand(io), argv)
+  const options = parseFlags<Options>(defineCommand(io), argv, ({ data }) => (data === undefined ? null : unfit(data)))
   if (typeof options === 'number') return options
   const seed = options.seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number)
   const text = options.format === 'text'

@@ -1,6 +1,6 @@
 // One run: a cluster under load, round after round of faults; after each round the cluster has to come back by itself; in the
 // end everything that any client was told is compared with what every replica holds.
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Anomalies, Anomaly } from '../simulator/checkers/log-history.ts'
@@ -295,12 +295,24 @@ function asFailure(error: unknown): Failure {
   return new Failure('safety', `a client of the load ended with: ${text}`)
 }
 
+/** What is wrong with a directory to run in; null when nothing is. */
+export function unfit(data: string): string | null {
+  const folder = resolve(data)
+  try {
+    const found = statSync(folder, { throwIfNoEntry: false })
+    if (found?.isDirectory() === false) return `--data: ${folder} is no directory`
+    if (found !== undefined && readdirSync(folder).length > 0)
+      return `--data: ${folder} is not empty: name an empty or new directory`
+  } catch (error) {
+    return `--data: ${folder} cannot be read: ${(error as Error).message}`
+  }
+  return null
+}
+
 function makeFolder(data: string | undefined): string {
   if (data === undefined) return mkdtempSync(join(tmpdir(), 'galgo-chaos-'))
   const folder = resolve(data)
   mkdirSync(folder, { recursive: true })
-  if (readdirSync(folder).length > 0)
-    throw new Error(`${folder} is not empty; name an empty or new directory with --data`)
   return folder
 }
 

@@ -37,7 +37,7 @@ export interface Flags {
 export const EXIT_CODES: Readonly<Record<Outcome, number>> = { held: 0, crash: 127, liveness: 128, safety: 129 }
 
 /** Seeds are whole numbers below this. */
-const SEED_END = 2 ** 48
+export const SEED_END = 2 ** 48
 const DURATION_MAX = 3600
 
 const EXAMPLES = `
@@ -109,6 +109,11 @@ export function conflict(flags: Flags): string | null {
   if (flags.log && flags.events !== undefined) return '--log prints all events, --events some: leave one of them out'
   if (flags.only !== undefined && single === null)
     return '--only names faults by their numbers in one seed: add --seed S'
+  if ((flags.from ?? 0) + (flags.seeds ?? 1) > SEED_END)
+    return `--seeds ${flags.seeds} from ${flags.from} on are too many: seeds end at ${SEED_END - 1}`
+  for (const name of ['readers', 'members'] as const)
+    if (flags.durability === 'memory' && (flags[name] ?? 0) > 0)
+      return `--${name}: with --durability memory nobody reads: leave one of them out`
   return null
 }
 

@@ -1,5 +1,5 @@
 // Many seeds on all cores, with a line that lives: how many, how fast, what was broken, what failed.
-import { EXIT_CODES, type Flags, replay, type SimulatorIo } from './cli-flags.ts'
+import { EXIT_CODES, type Flags, replay, SEED_END, type SimulatorIo } from './cli-flags.ts'
 import { runFleet } from './fleet.ts'
 import type { SwarmShape } from './shape.ts'
 import type { SwarmResult } from './swarm.ts'
@@ -61,7 +61,7 @@ export async function runMany(shape: SwarmShape, flags: Flags, io: SimulatorIo):
   try {
     await runFleet({
       from,
-      seeds: flags.seeds ?? Number.POSITIVE_INFINITY,
+      seeds: flags.seeds ?? SEED_END - from,
       jobs: flags.jobs,
       shape,
       stop: io.stop,
@@ -74,7 +74,8 @@ export async function runMany(shape: SwarmShape, flags: Flags, io: SimulatorIo):
     clearInterval(progress)
   }
   if (text) io.err(wipe)
-  const { seeds, failures, events, simulatedMicros, calmMicros, seconds, speed } = tally
+  const { seeds, events, simulatedMicros, calmMicros, seconds, speed } = tally
+  const failures = tally.failures.map((result) => ({ ...result, replay: replay(result.seed, shape) }))
   const faults = Object.fromEntries(tally.faults)
   const total = { from, seeds, failures, events, faults, simulatedMicros, calmMicros, seconds, speed }
   io.out(

@@ -44,6 +44,11 @@ export function draw(
   const often = (min: number, max: number): number => (random.chance(0.4) ? 0 : random.between(min, max))
   // Drawn in any case, so that the rest of the run stays as it was.
   const only = (fault: FaultName, rate: number): number => (faults.includes(fault) ? rate : 0)
+  // Of a pair with one schedule the second is a share of the first: alone, it is all of it.
+  const either = (first: FaultName, second: FaultName, rate: number): number =>
+    faults.includes(second) ? rate : only(first, rate)
+  const share = (first: FaultName, second: FaultName, drawn: number): number =>
+    only(second, faults.includes(first) ? drawn : 1)
   const frames = (fault: FrameFault, rate: number): number =>
     kept === undefined || kept.includes(fault) ? only(fault, rate) : 0
   return {
@@ -72,14 +77,14 @@ export function draw(
       ] as const),
     },
     rates: {
-      crash: only('crash', often(300_000, 4_000_000)),
+      crash: either('crash', 'power', often(300_000, 4_000_000)),
       blackout: only('blackout', often(2_000_000, 15_000_000)),
-      partition: only('partition', often(300_000, 5_000_000)),
+      partition: either('partition', 'one-way', often(300_000, 5_000_000)),
       pause: only('pause', often(300_000, 5_000_000)),
       clock: only('clock', often(500_000, 5_000_000)),
       rot: only('rot', often(200_000, 4_000_000)),
-      powerShare: only('power', random.pick([0, 0.5, 1])),
-      oneWayShare: only('one-way', random.pick([0, 0.5, 1])),
+      powerShare: share('crash', 'power', random.pick([0, 0.5, 1])),
+      oneWayShare: share('partition', 'one-way', random.pick([0, 0.5, 1])),
       downtime: random.pick([50_000, 500_000, 2_000_000]),
     },
   }

@@ -5,7 +5,6 @@ import { runSeed, type SwarmResult } from './swarm.ts'
 
 export interface FleetOptions {
   readonly from: number
-  /** Infinity: until stopped. */
   readonly seeds: number
   readonly jobs: number
   readonly shape: SwarmShape

@@ -18,7 +18,7 @@ export async function runExploreCommand(argv: readonly string[], io: SimulatorIo
   const options = parseFlags<Options>(defineCommand(io), argv)
   if (typeof options === 'number') return options
   const search = new Search(new Cluster(options, quickChecksummer))
-  if (options.replay !== undefined) return replay(search, options.replay, io)
+  if (options.replay !== undefined) return replay(search, options.replay, options.format, io)
   const report = new Report(search, options, io)
   await report.explore()
   return report.finish()
@@ -59,15 +59,16 @@ export function defineCommand(io: SimulatorIo): Command {
     )
 }
 
-function replay(search: Search, path: Path, io: SimulatorIo): number {
+function replay(search: Search, path: Path, format: 'text' | 'json', io: SimulatorIo): number {
   const trace = retrace(search, path)
   if (trace === null) {
     io.err('galgo explore: this path does not exist in this scope: it belongs to other flags, or to another version\n')
     return USAGE_ERROR
   }
-  const lines = trace.lines.map((line, i) => `${String(i + 1).padStart(4)}  ${line}\n`)
-  const { fault } = trace
-  io.out(`${lines.join('')}${fault === null ? 'nothing is broken' : `      ${fault.checker}: ${fault.what}`}\n`)
+  const { lines: steps, fault } = trace
+  const lines = steps.map((line, i) => `${String(i + 1).padStart(4)}  ${line}\n`)
+  if (format === 'json') io.out(`${JSON.stringify({ steps, violation: fault })}\n`)
+  else io.out(`${lines.join('')}${fault === null ? 'nothing is broken' : `      ${fault.checker}: ${fault.what}`}\n`)
   return fault === null ? 0 : exitCode(fault.checker)
 }
 

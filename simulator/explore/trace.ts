@@ -25,7 +25,7 @@ export function retrace(search: Search, path: Path): { lines: string[]; fault: F
   for (const [replica, m] of path) {
     const agent = position.agents[replica]
     const move = agent && search.cluster.moves(agent)[m]
-    const made = search.move(position, replica, m)
+    const made = move === undefined ? null : search.move(position, replica, m)
     if (move === undefined || made === null) return null
     const { next, violation } = move
     lines.push(`replica ${replica} ${sentence(move.event)}${violation === null ? `: ${stateOf(next)}` : ''}`)

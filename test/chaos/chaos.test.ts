@@ -71,10 +71,12 @@ test('what is asked wrongly is said at once', async () => {
     ['--minutes', '0'],
     ['--seed', 'x'],
     ['--format', 'xml'],
+    ['--data', import.meta.dirname],
+    ['--data', import.meta.filename],
   ]) {
     const { exitCode, err } = await chaos(argv)
     assert.equal(exitCode, 2)
-    assert.match(err, /must be|is none of/)
+    assert.match(err, /must be|is none of|is not empty: name|is no directory/)
   }
 })
 

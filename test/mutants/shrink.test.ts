@@ -30,16 +30,20 @@ test('a failure among many faults comes down to a few, and is replayed with them
   const shape = [
     '--replicas',
     '3',
-    '--durability',
-    'disk',
     '--readers',
     '0',
     '--operations',
     'usual',
+    '--durability',
+    'disk',
     '--steady',
     '--faults',
     FAULTS,
   ]
+  const many = await sim('--from', String(found.seed), '--seeds', '1', '--jobs', '1', ...shape, '--format', 'json')
+  assert.equal(many.code, 127, many.err)
+  const { failures } = JSON.parse(many.out) as { failures: { replay: string }[] }
+  assert.deepEqual(failures[0]?.replay.split(' '), ['galgo', 'sim', '--seed', String(found.seed), ...shape])
   const shrunk = await sim('--shrink', String(found.seed), ...shape, '--format', 'json')
   assert.equal(shrunk.code, 127, shrunk.err)
   const report = JSON.parse(shrunk.out) as Report

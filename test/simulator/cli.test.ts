@@ -70,6 +70,24 @@ test('only the faults that are asked for', async () => {
   assert.equal((await sim('--faults', 'earthquake')).code, 2)
 })
 
+test('a fault that shares its schedule with another one happens without it too', async () => {
+  const small = ['--steady', '--clients', '1', '--requests', '20', '--readers', '0', '--operations', 'usual']
+  const count = async (seed: string, list: string): Promise<Record<string, number>> => {
+    const { out } = await sim('--seed', seed, '--replicas', '3', ...small, '--faults', list, '--format', 'json')
+    return (JSON.parse(out) as { faults: Record<string, number> }).faults
+  }
+  for (const [seed, alone, other] of [
+    ['4', 'power', 'crash'],
+    ['4', 'one-way', 'partition'],
+  ] as const) {
+    const { [alone]: wanted = 0, ...others } = await count(seed, alone)
+    assert.ok(wanted > 0, `no ${alone}`)
+    assert.ok(Object.values(others).every((n) => n === 0))
+    const { [alone]: none, [other]: usual = 0 } = await count(seed, other)
+    assert.ok(usual > 0 && none === 0, `${usual} ${other}, ${none} ${alone}`)
+  }
+})
+
 test('an event per line: frames, disks, ticks, faults and what replicas log', async () => {
   const { out } = await sim('--seed', '42', '--steady', '--log')
   for (const line of [
@@ -183,6 +201,9 @@ test('wrong flags are usage errors', async () => {
     ['--explain 1 --shrink 1', /do not go together/],
     ['--seed 1 --explain 2', /two seeds/],
     ['--seed 1 --seeds 4', /--seeds is for many seeds/],
+    ['--from 281474976710655 --seeds 2', /seeds end at 281474976710655/],
+    ['--seed 1 --durability memory --readers 2', /nobody reads/],
+    ['--seed 1 --durability memory --members 2', /nobody reads/],
   ]
   for (const [flags, message] of wrong) {
     const { code, err } = await sim(...flags.split(' '))

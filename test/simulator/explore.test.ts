@@ -145,6 +145,15 @@ test('random walks go on where the bounds ended', async () => {
   assert.equal(code, 0)
 })
 
+test('a way is told as JSON, too', async () => {
+  const text = await explore('--replay', '0.0')
+  const { code, out } = await explore('--replay', '0.0', '--format', 'json')
+  const { steps, violation } = JSON.parse(out) as { steps: string[]; violation: null }
+  assert.equal(text.out, `   1  ${steps[0]}\nnothing is broken\n`)
+  assert.equal(violation, null)
+  assert.equal(code, 0)
+})
+
 test('wrong flags are usage errors', async () => {
   for (const argv of [
     ['--replicas', '4'],
@@ -156,6 +165,10 @@ test('wrong flags are usage errors', async () => {
     assert.equal(code, 2, argv.join(' '))
     assert.notEqual(err, '')
   }
-  assert.equal((await explore('--replay', '0.99')).code, 2)
+  for (const path of ['0.99', '3.0', '0.0,9.0']) {
+    const { code, err } = await explore('--replay', path)
+    assert.equal(code, 2, path)
+    assert.match(err, /this path does not exist in this scope/)
+  }
   assert.equal((await explore('--help')).code, 0)
 })
