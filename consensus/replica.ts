@@ -296,6 +296,8 @@ export class Replica implements ReplicaPort {
   #nonce = new Uint32Array(2)
   #wish = 0
   #behind = false
+  /** The op that was out of reach when that was last told. */
+  #toldBehind = 0
   /** The commit number at which nothing has moved, and since when. */
   #stalledAt = 0
   #stalledSince = 0
@@ -1881,6 +1883,9 @@ export class Replica implements ReplicaPort {
   #declareBehind(op: number): void {
     if (this.#behind) return
     this.#behind = true
+    // While it executes what it still has it is found again with every op that comes.
+    if (this.commitMin < this.#toldBehind - this.#journal.slots) return
+    this.#toldBehind = op
     this.#log.warn('too-far-behind', {
       commit: this.commitMin,
       cluster: op,
@@ -3390,6 +3395,7 @@ export class Replica implements ReplicaPort {
     this.#committing = false
     this.#checkpointing = false
     this.#spaceWanted = false
+    this.#toldBehind = 0
     this.#waited = 0
     this.#failSlow.forget()
     this.#stepDownUntil = 0

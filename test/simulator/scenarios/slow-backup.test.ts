@@ -48,7 +48,13 @@ test('a backup that is too slow for the load is waited for, for a while, and ove
     const { backup, cluster } = loaded
     loaded.slow(backup, 100)
     cluster.run(TOO_SLOW_MS + LOADED_MS)
-    assert.ok(cluster.logged(backup, 'too-far-behind'), cluster.describe())
+    const told = cluster.lines.flatMap((line) => {
+      const [, commit, op, slots] = / too-far-behind commit=(\d+) cluster=(\d+) slots=(\d+) /.exec(line) ?? []
+      return op === undefined ? [] : [{ commit: Number(commit), outOfReach: Number(op) - Number(slots) }]
+    })
+    assert.ok(told.length > 0, cluster.describe())
+    for (const [i, { commit }] of told.slice(1).entries())
+      assert.ok(commit >= (told[i]?.outOfReach ?? 0), `told again at ${commit} although nothing has changed`)
     loaded.slow(backup, 1)
     const commit = cluster.world.primary()?.replica?.commitMin ?? Number.POSITIVE_INFINITY
     cluster.until(() => (cluster.node(backup).replica?.commitMin ?? 0) >= commit, 'its return')
