@@ -546,9 +546,10 @@ export class Partition {
       (position, sure) => {
         if (position === null) return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
         this.#findTime(segment, position, sure, micros, (found) => {
-          if (found === null && segment.file.removed) return this.#readFromTime(request, micros, target, at, done)
-          if (found === null) {
-            this.noteDamage(segment, 'records')
+          if (typeof found === 'string' && segment.file.removed)
+            return this.#readFromTime(request, micros, target, at, done)
+          if (typeof found === 'string') {
+            this.noteDamage(segment, found)
             return done({ outcome: 'failed', bytes: 0, count: 0, nextOffset: 0 })
           }
           this.readFrom(request, found, target, at, done)
@@ -562,7 +563,7 @@ export class Partition {
     position: number,
     sure: boolean,
     micros: number,
-    done: (offset: number | null) => void,
+    done: (found: number | DamagedPart) => void,
   ): void {
     const { store } = this.#env
     let at = position
@@ -581,13 +582,14 @@ export class Partition {
         const bad = length < BATCH_HEADER_SIZE || length > to - here
         // A time that cannot be trusted could hide messages that were asked for.
         if (bad || ((verify || doubted) && !this.holds(bytes, here, here + length))) {
-          done(null)
+          done(doubted ? 'index' : 'records')
           return 'done'
         }
+        const first = doubted || at === position
         doubted = false
         if (baseTimestamp(bytes, here) >= micros) {
           // The index leads to a record that is older. One that does not is of another state of the segment.
-          done(at === position && position > 0 ? null : baseOffset(bytes, here))
+          done(first && position > 0 ? 'index' : baseOffset(bytes, here))
           return 'done'
         }
         here += length
@@ -598,6 +600,8 @@ export class Partition {
     }
     const step = (): void => {
       if (at >= segment.file.size) {
+        // Led to where no record is.
+        if (doubted) return done('index')
         return done(segment.next === null ? this.nextOffset : segment.next.firstOffset)
       }
       const chunk = store.find(segment.file, at)
@@ -610,7 +614,7 @@ export class Partition {
         const outcome = window === null ? null : visit(window.bytes, window.from, window.to, window.whole, true)
         release()
         if (outcome === 'more' && at > before) step()
-        else if (outcome !== 'done') done(null)
+        else if (outcome !== 'done') done('records')
       })
     }
     step()
@@ -675,6 +679,8 @@ class PartitionReader {
       if (file === null) return this.#finish('ok')
       if (file.file.removed) return this.#skip()
       if (at >= file.file.size) {
+        // The next segment is not what is damaged.
+        if (this.#doubted) return this.#end(FAILED, file)
         file = file.next
         at = 0
         continue
@@ -688,6 +694,7 @@ class PartitionReader {
     }
     const cold = file
     store.read(cold.file, at, (window, release) => {
+      if (window === null) this.#doubted = false
       const moved = window === null ? FAILED : this.#copy(window, at, true)
       release()
       if (cold.file.removed && (moved === FAILED || moved === 0)) return this.#skip()
@@ -705,7 +712,8 @@ class PartitionReader {
 
   #end(moved: number, segment: Segment): void {
     if (moved === FAILED) {
-      this.#partition.noteDamage(segment, 'records')
+      // Where the records may be right, and what led there wrong, nobody else is needed.
+      this.#partition.noteDamage(segment, this.#doubted ? 'index' : 'records')
       return this.#finish(this.#count > 0 ? 'ok' : 'failed')
     }
     if (this.#stoppedAt >= 0) this.#partition.remember(this.#offset, segment, this.#stoppedAt)

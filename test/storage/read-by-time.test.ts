@@ -5,6 +5,8 @@ import { test } from 'node:test'
 import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import type { Disk } from '../../storage/disk.ts'
 import { Partition, type PartitionImage, type ReadFrom, type ReadResult } from '../../storage/partition.ts'
+import type { DamageListener } from '../../storage/segment-audit.ts'
+import { ENTRIES_PER_BLOCK, SegmentIndex } from '../../storage/segment-index.ts'
 import type { SegmentStore } from '../../storage/segment-store.ts'
 import { sealedBatch } from '../state/prepares.ts'
 import { aligned, checksummer, newSegmentStore, Rig, WatchedDisk } from './rig.ts'
@@ -12,9 +14,14 @@ import { aligned, checksummer, newSegmentStore, Rig, WatchedDisk } from './rig.t
 const DIRECTORY = 'streams/0.1/topics/0.2/partitions/0.3'
 const INDEX = `${DIRECTORY}/00000000000000000000.index`
 
-function make(rig: Rig, image?: PartitionImage): { store: SegmentStore; partition: Partition } {
+function make(
+  rig: Rig,
+  image?: PartitionImage,
+  segmentSizeMax = 1 << 30,
+  onDamage: DamageListener = () => {},
+): { store: SegmentStore; partition: Partition } {
   const store = newSegmentStore(rig.disk, 96 * 1024)
-  const env = { store, disk: rig.disk, checksummer, segmentSizeMax: 1 << 30, indexBlock: aligned(SECTOR_SIZE) }
+  const env = { store, disk: rig.disk, checksummer, segmentSizeMax, indexBlock: aligned(SECTOR_SIZE), onDamage }
   return { store, partition: new Partition(env, DIRECTORY, 0, image) }
 }
 
@@ -127,6 +134,64 @@ test('an index of another state leads into the middle of a record in memory: an 
   }
   writeIndex(rig, right)
   assert.equal(firstOf(rig, partition, { kind: 'offset', offset: 163 }), 163)
+})
+
+for (const from of [
+  { kind: 'timestamp', micros: 1395 },
+  { kind: 'offset', offset: 140 },
+] as const)
+  test(`an index of another state leads beyond the end of its segment, by ${from.kind}: nothing is left out, and the next read is right`, () => {
+    const other = new Rig()
+    filled(other, 96 * 1024, 200)
+    for (const ended of [false, true]) {
+      const rig = new Rig()
+      const image = structuredClone(filled(rig, 65536, 200).image())
+      const damaged: string[] = []
+      const { store, partition } = make(rig, image, ended ? 1 : 1 << 30, ({ firstOffset }, part) =>
+        damaged.push(`${firstOffset} ${part}`),
+      )
+      const right = rig.disk.contents(INDEX).slice(0, SECTOR_SIZE)
+      writeIndex(rig, other.disk.contents(INDEX))
+      const batch = sealedBatch([new Uint8Array(100)])
+      assert.ok(store.canAppend())
+      if (ended) partition.append(batch, 0, batch.length, 2000)
+      assert.equal(partition.files().length, ended ? 2 : 1)
+      const first = firstOf(rig, partition, from)
+      assert.ok(first === 'failed' || first === 140, `message ${first}, and 140 was right`)
+      // A replica without others can make it again.
+      assert.deepEqual(damaged, ['0 index'])
+      writeIndex(rig, right)
+      assert.equal(firstOf(rig, partition, from), 140)
+    }
+  })
+
+test('an index of another state leads to where only padding is: no message of that time or later is left out', () => {
+  const rig = new Rig()
+  const { store, partition: writer } = make(rig)
+  const batch = sealedBatch([new Uint8Array(66_000)])
+  const right = new SegmentIndex()
+  let padding = 0
+  for (let i = 0; i < 200; i++) {
+    while (!store.canAppend()) rig.step()
+    right.append(i, i * 10, writer.files()[0]?.size ?? 0)
+    writer.append(batch, 0, batch.length, i * 10)
+    if (i !== 50) continue
+    padding = writer.files()[0]?.size ?? 0
+    writer.pad()
+  }
+  writer.pad()
+  const other = new SegmentIndex()
+  for (let i = 0; i < ENTRIES_PER_BLOCK; i++) other.append(i, i * 10, i === 44 ? padding : right.position(i))
+  assert.equal(
+    rig.result<string>((done) => store.flush(done)),
+    'ok',
+  )
+  const block = new Uint8Array(SECTOR_SIZE)
+  other.writeBlock(0, ENTRIES_PER_BLOCK, block, 0, checksummer)
+  writeIndex(rig, block)
+  const { partition } = make(rig, structuredClone(writer.image()))
+  const first = firstOf(rig, partition, { kind: 'timestamp', micros: 445 })
+  assert.ok(first === 'failed' || first === 45, `message ${first}, and 45 was right`)
 })
 
 test('index entries that leave memory while those before them are read are found on disk from then on', () => {
