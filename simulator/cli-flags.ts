@@ -111,9 +111,8 @@ export function conflict(flags: Flags): string | null {
     return '--only names faults by their numbers in one seed: add --seed S'
   if ((flags.from ?? 0) + (flags.seeds ?? 1) > SEED_END)
     return `--seeds ${flags.seeds} from ${flags.from} on are too many: seeds end at ${SEED_END - 1}`
-  for (const name of ['readers', 'members'] as const)
-    if (flags.durability === 'memory' && (flags[name] ?? 0) > 0)
-      return `--${name}: with --durability memory nobody reads: leave one of them out`
+  if (flags.durability === 'memory' && (flags.members ?? 0) > 0)
+    return '--members: with --durability memory there are no groups: leave one of them out'
   return null
 }
 

@@ -6,7 +6,7 @@ export interface SwarmShape {
   readonly replicaCount?: number | undefined
   /** Only these happen; all when absent. */
   readonly faults?: readonly FaultName[] | undefined
-  /** What acknowledgements mean; drawn when absent. With `memory` nobody reads, and disks lose only what was not synced. */
+  /** What acknowledgements mean; drawn when absent. With `memory` there are no groups and no accounts, and disks lose only what was not synced. */
   readonly durability?: Durability | undefined
   /** Clients that read, through the doors of the nodes; with none, nothing but requests is asked. */
   readonly readers?: number | undefined

@@ -97,7 +97,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   // Chance of their own: a run without readers is to the last event what it would be if there were no such thing.
   const more = new SeededRandom(seed, 4)
   const drawn = more.pick([0, 1, 2, 3, 5])
-  const readerCount = durability === 'memory' ? 0 : (shape.readers ?? drawn)
+  const readerCount = shape.readers ?? drawn
   const team = drawTeam(seed, durability, readerCount, shape)
   const groups = new GroupChecker({
     stream: STREAM,
@@ -166,6 +166,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
   world.onUndecided = (client, session, requests) => workload.onUndecided(client, session, requests)
   const onLost = (op: number): void => {
     workload.onLost(op)
+    book?.onLost()
     operations?.deduplication.onLost(op)
   }
   world.watchers.add({ onLost })
@@ -192,7 +193,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
       const doors = new Doors(world, machines, team.times)
       readers.push(...addReaders(world, doors, book, more, readerCount))
       addMembers(team, { world, doors, book, groups, crew })
-      if (operations !== null) addVisitors(operations, world, doors)
+      if (operations !== null && durability !== 'memory') addVisitors(operations, world, doors)
     }
     const spells = drawSpells(seed, shape)
     if (spells !== null) world.rhythm.begin(new SeededRandom(seed, 11), spells)

@@ -15,8 +15,8 @@ const LOST: SwarmShape = { ...GROUPS, members: 0 }
 /** As seeds were drawn before disks could be lost. */
 const ALL: SwarmShape = { ...LOST, faults: FAULTS.slice(0, 42) }
 
-/** As those, and acknowledged from memory. */
-const MEMORY: SwarmShape = { ...ALL, durability: 'memory' }
+/** As those, and acknowledged from memory, where nobody read. */
+const MEMORY: SwarmShape = { ...ALL, durability: 'memory', readers: 0 }
 
 const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[] = [
   [
@@ -88,7 +88,7 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [
     1001766,
     'the next op was here, and the header of the one after it nowhere: no checkpoint was taken, for an op was there',
-    ALL,
+    { ...ALL, readers: 0 },
   ],
   [1000718, 'somebody outside moved the offset of a group without members, as anybody may', ALL],
   [11000066, 'a member went on by itself where it had begun in an earlier grant, as it may without being asked', ALL],
@@ -115,12 +115,12 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [
     18000074,
     'after a power cut with durability memory, a slot that held an op of before the checkpoint was no sign of a lost one: it was denied',
-    { steady: false },
+    { readers: 0, steady: false },
   ],
   [
     19000175,
     'two were whole again, and a loss was told by the last word that one had of the other: what they lacked a lossy one could show',
-    { durability: 'memory', steady: false },
+    { durability: 'memory', readers: 0, steady: false },
   ],
   [
     30000018,

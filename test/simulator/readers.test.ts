@@ -9,10 +9,15 @@ import { encodePollReplyPrefix } from '../../src/protocol/commands/poll-messages
 import { sealedBatch } from '../state/prepares.ts'
 
 test('readers get answers of every kind, in clusters of every size', () => {
-  for (const replicaCount of [1, 3, 5]) {
+  for (const [replicaCount, durability] of [
+    [1, 'disk'],
+    [3, 'disk'],
+    [5, 'disk'],
+    [3, 'memory'],
+  ] as const) {
     const totals = { answers: 0, messages: 0, linearizable: 0 }
     for (let seed = 1; seed <= 4; seed++) {
-      const { outcome, what, reads } = runSeed({ seed, replicaCount, readers: 3, steady: true })
+      const { outcome, what, reads } = runSeed({ seed, replicaCount, durability, readers: 3, steady: true })
       assert.equal(outcome, 'held', what)
       totals.answers += reads.answers
       totals.messages += reads.messages
@@ -49,6 +54,20 @@ test('messages that nobody sent, and announced ones that are not there, are noti
     () => book.check(),
     (error) => error instanceof Violation && error.checker === 'phantom',
   )
+  const writer = new Writer()
+  encodePollReplyPrefix(writer, 1, 0, 2)
+  writer.copy(sealedBatch([Uint8Array.of(1)]))
+  assert.throws(() => book.read(1, writer.written().slice()), /announced 2 messages and brought 1/)
+})
+
+test('after a loss another message may stand where one was read, and none that nobody sent whole', () => {
+  const book = new LogBook()
+  const history = book.history(1)
+  for (const value of ['1', '2']) history.append('client', [value]).ok(0)
+  assert.throws(() => book.check(), Violation)
+  book.onLost()
+  book.check()
+  book.finish()
   const writer = new Writer()
   encodePollReplyPrefix(writer, 1, 0, 2)
   writer.copy(sealedBatch([Uint8Array.of(1)]))
