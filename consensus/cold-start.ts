@@ -102,7 +102,8 @@ export class ColdStart {
     const votes = [...this.#votes.values()]
     if (votes.length < this.needed || votes.some((vote) => vote.next <= vote.end)) return { kind: 'wait' }
     const epoch = Math.max(losses, ...votes.map((vote) => Math.max(vote.lossEpoch, vote.executedEpoch)))
-    if (losses < epoch) return { kind: 'outdated' }
+    // When nobody can, whoever has the newest checkpoint does.
+    if (losses < epoch && votes.some((vote) => vote.executedEpoch === epoch)) return { kind: 'outdated' }
     // What was executed, durable, committed before a loss is what the others went on without.
     const told = votes.filter((vote) => vote.lossEpoch === epoch)
     const executed = votes.filter((vote) => vote.executedEpoch === epoch).map((vote) => vote.executed)

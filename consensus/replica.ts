@@ -305,6 +305,8 @@ export class Replica implements ReplicaPort {
   readonly #boot: Uint32Array
   /** Said at the start, of those that are away then: it says nothing any more once the cluster goes on. */
   #acceptLoss: boolean
+  /** In the log of after a loss, of which no op that follows what is executed here was known yet. */
+  #unproven: boolean
   /** A log is being put together after a power cut, here. */
   #cold: ColdStart | null = null
   /** Since when it would be my turn to do so. */
@@ -462,6 +464,7 @@ export class Replica implements ReplicaPort {
     this.#lazy = g.durability === 'memory'
     this.#boot = options.boot ?? new Uint32Array(4)
     this.#acceptLoss = options.acceptLoss ?? false
+    this.#unproven = this.#superblock.state.unproven
     this.#journal.onFault = (what) => this.#onJournalFault(what)
     this.#superblock.onFault = (what) => this.#halt('disk', what)
   }
@@ -532,9 +535,13 @@ export class Replica implements ReplicaPort {
     return this.#superblock.state.lossEpoch
   }
 
-  /** The same with what only the state tells of: a checkpoint of after a loss can be here before the log of after it. */
+  /**
+   * The same with what only the state tells of: a checkpoint of after a loss can be here before the log of after it. And without
+   * what may have taken what is executed here.
+   */
   get #lossesKnown(): number {
-    return Math.max(this.lossEpoch, this.#stateMachine.lossEpoch)
+    const { lossEpoch } = this.#stateMachine
+    return this.#unproven ? lossEpoch : Math.max(this.lossEpoch, lossEpoch)
   }
 
   /** Everything up to here was executed and is on disk. */
@@ -1917,8 +1924,15 @@ export class Replica implements ReplicaPort {
     this.#scrubRoundAt = this.#scrubDue
   }
 
+  /** Not those that missed a loss: what they have executed may be what the others went on without. */
+  #peersAbove(op: number): number[] {
+    const live = this.#livePeers(() => true).map((r) => this.#peers[r] as Peer)
+    const losses = Math.max(this.#lossesKnown, ...live.map((peer) => peer.lossEpoch))
+    return this.#livePeers((peer) => peer.checkpoint > op && peer.lossEpoch >= losses)
+  }
+
   #peerAbove(op: number, but: number): number {
-    const known = this.#livePeers((peer) => peer.checkpoint > op)
+    const known = this.#peersAbove(op)
     const others = known.filter((r) => r !== but)
     const choice = others.length > 0 ? others : known
     return choice.length === 0 ? -1 : (choice[this.#random.below(choice.length)] as number)
@@ -1949,6 +1963,7 @@ export class Replica implements ReplicaPort {
           checkpointDigest: digest,
           checkpointSize: size,
           checkpointTaken: true,
+          unproven: false,
           commitMax: this.commitMax,
         },
         () => {
@@ -1970,6 +1985,7 @@ export class Replica implements ReplicaPort {
     this.transferredOp = op
     this.#behind = false
     this.#stateLost = false
+    this.#unproven = false
     this.#resetChain()
     this.#sync.installed()
     this.#log.info('state-transferred', { op })
@@ -2017,6 +2033,10 @@ export class Replica implements ReplicaPort {
       if (header === null) return
       if (!isParent(this.#commitHeader, header)) {
         return this.#haltApart(`op ${op} of the cluster does not follow op ${op - 1} as this replica executed it`)
+      }
+      if (this.#unproven) {
+        this.#unproven = false
+        this.#superblock.update({ unproven: false }, () => {})
       }
       if (!this.#stateMachine.canExecute()) return
       if (this.#checkpointing && op % this.#checkpointInterval === 0) return
@@ -2481,7 +2501,7 @@ export class Replica implements ReplicaPort {
         suffix: this.#buildSuffix(),
         commitMax: lost ? this.commitMax : Math.max(this.commitMax, this.#superblock.commitMaxAsked),
         doubtOp: this.#doubtOp,
-        ...(lost ? { lossEpoch, durableOp: this.#keptOp } : {}),
+        ...(lost ? { lossEpoch, durableOp: this.#keptOp, unproven: this.#unproven } : {}),
       },
       () => {
         if (this.#halted || this.view !== view || this.#logView !== view) return
@@ -2634,6 +2654,10 @@ export class Replica implements ReplicaPort {
     const w = message.words
     const view = getU32(w, At.view)
     if (view < this.view || this.#primaryOf(view) !== from) return
+    const peer = this.#peers[from] as Peer
+    const lossEpoch = getU32(w, FrameAt.startView.lossEpoch)
+    // Before its next ping: whoever is about to take a checkpoint has to know.
+    peer.lossEpoch = Math.max(peer.lossEpoch, lossEpoch)
     const op = getU64(w, FrameAt.startView.op)
     const nonce = FrameAt.startView.nonce >>> 2
     const end = startViewEnd(message)
@@ -2659,7 +2683,6 @@ export class Replica implements ReplicaPort {
       return this.#declareBehind(op)
     }
     const newLog = this.#logView !== view || this.status === 'recovering_head'
-    const lossEpoch = getU32(w, FrameAt.startView.lossEpoch)
     const lost = lossEpoch > this.#superblock.lossEpochAsked
     // From before I took a checkpoint of this very view, or of a later one: the log has grown since.
     const late = op < this.commitMin && view <= headerView(this.#commitHeader)
@@ -2687,7 +2710,7 @@ export class Replica implements ReplicaPort {
         commitMax: lost ? this.commitMax : Math.max(this.commitMax, this.#superblock.commitMaxAsked),
         lossy: false,
         doubtOp: this.#doubtOp,
-        ...(lost ? { lossEpoch, durableOp: this.#keptOp } : {}),
+        ...(lost ? { lossEpoch, durableOp: this.#keptOp, unproven: this.#unproven } : {}),
         // What the lost directory promised is covered: its votes are refused by a quorum, its ops are committed up to the one
         // that gave its place away.
         replacement: false,
@@ -3115,6 +3138,7 @@ export class Replica implements ReplicaPort {
     const head = headerOp(headers[0] as Header)
     const executed = headers[head - this.commitMin]
     const kept = head >= this.commitMin && (executed === undefined || sameHeader(executed, this.#commitHeader))
+    this.#unproven = executed === undefined
     if (kept) this.commitMax = this.commitMin
     else
       this.#halt(
@@ -3207,7 +3231,7 @@ export class Replica implements ReplicaPort {
       this.#stalledAt = this.commitMin
       this.#stalledSince = this.#now
     } else if (this.#now - this.#stalledSince > Timeouts.patience) {
-      if (this.#livePeers((peer) => peer.checkpoint > this.commitMin).length > 0) this.#declareBehind(this.commitMax)
+      if (this.#peersAbove(this.commitMin).length > 0) this.#declareBehind(this.commitMax)
     }
   }
 

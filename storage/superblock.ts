@@ -15,7 +15,7 @@
 //   |  144 |   16 | checkpoint digest         |  160 |  4 | session window                   |
 //   |  164 |    4 | durability: 0 disk, 1 memory                                             |
 //   |  168 |    8 | instance                  |  176 |  4 | 1: a replacement that has not joined yet |
-//   |  180 |    4 | bit 0: stopped in order, bit 1: lossy, bit 2: checkpoint of another one  |
+//   |  180 |    4 | bit 0: stopped in order, bit 1: lossy, bit 2: checkpoint of another one, bit 3: unproven |
 //   |  184 |   16 | boot                      |  200 |  8 | durable op  |  208 |  4 | loss epoch     |
 //   |  216 |    8 | doubt op                                                                 |
 //   |  224 |    8 | op of the checkpoint before, 0 when none is known    | 232 | 8 | its size     |
@@ -98,6 +98,8 @@ export interface SuperblockState {
   readonly lossEpoch: number
   /** What is missing here up to this op a power cut may have taken after it was acknowledged: nobody calls it absent. */
   readonly doubtOp: number
+  /** It is not known whether what is executed here is part of the log that the others went on with after a loss. */
+  readonly unproven: boolean
 }
 
 /** A checkpoint's file, and how to tell that it is whole. */
@@ -262,6 +264,7 @@ export class Superblock {
       durableOp: 0,
       lossEpoch: 0,
       doubtOp: 0,
+      unproven: false,
     }
     this.#writing = true
     this.#encode(this.#staging)
@@ -396,6 +399,7 @@ export class Superblock {
       durableOp: getU64(words, 200),
       lossEpoch: words[52] as number,
       doubtOp: getU64(words, 216),
+      unproven: ((words[45] as number) & 8) === 8,
     }
     this.#staging = this.#state
     this.#sequence = getU64(words, 40)
@@ -431,7 +435,7 @@ export class Superblock {
     setU64(w, 168, g.instance)
     w[41] = g.durability === 'memory' ? 1 : 0
     w[44] = state.replacement ? 1 : 0
-    w[45] = (state.clean ? 1 : 0) | (state.lossy ? 2 : 0) | (state.checkpointTaken ? 4 : 0)
+    w[45] = (state.clean ? 1 : 0) | (state.lossy ? 2 : 0) | (state.checkpointTaken ? 4 : 0) | (state.unproven ? 8 : 0)
     w.set(state.boot, 46)
     setU64(w, 200, state.durableOp)
     w[52] = state.lossEpoch

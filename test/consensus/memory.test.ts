@@ -19,7 +19,7 @@ const CLASSES: readonly Remembering[] = [
       'bus clock random log checksummer pool superblock journal checkpoints stateMachine host release protocolVersion',
       'serverVersion index replicaCount cluster quorum pipelineMax checkpointInterval execution reads sync segmentRepair',
       // Of durability `memory`, with which nothing is remembered.
-      'lazy boot acceptLoss cold coldSince coldDue syncedOp flushDue flushTurn flushing closing marking',
+      'lazy boot acceptLoss unproven cold coldSince coldDue syncedOp flushDue flushTurn flushing closing marking',
     ],
   },
   { file: 'consensus/checkpoint-digests.ts', className: 'CheckpointDigests', constant: ['options'] },

@@ -358,6 +358,16 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'setU32(w, FrameAt.ping.lossEpoch, this.#lossesKnown)',
     'setU32(w, FrameAt.ping.lossEpoch, state.lossEpoch)',
   ]),
+  mutant('who is in the log of after a loss has executed nothing of before it', 'losses: puts no log together', [
+    REPLICA,
+    'this.#unproven = executed === undefined\n',
+    '',
+  ]),
+  mutant('the checkpoint of one that missed a loss is taken', 'losses: one that needs a checkpoint', [
+    REPLICA,
+    'peer.checkpoint > op && peer.lossEpoch >= losses',
+    'peer.checkpoint > op',
+  ]),
   mutant('checkpoints are compared with those of another log', 'losses: it is not told that data is wrong', [
     REPLICA,
     "    if (this.status !== 'normal') {\n      if (this.status === 'view_change' && this.#logView < view) this.#sendGetView(from, view)",

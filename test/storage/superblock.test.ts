@@ -95,6 +95,7 @@ test('what was formatted is what is opened', () => {
     durableOp: 0,
     lossEpoch: 0,
     doubtOp: 0,
+    unproven: false,
   })
 })
 
@@ -131,6 +132,7 @@ test('every field of a version comes back', () => {
     durableOp: 2 ** 52,
     lossEpoch: 9,
     doubtOp: 2 ** 51 + 7,
+    unproven: true,
   }
   update(rig, superblock, change)
   const previousCheckpoint = { op: 0, size: 0, digest: new Uint32Array(4) }
