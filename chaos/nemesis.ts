@@ -36,6 +36,8 @@ export class Nemesis {
   stoppedByFullDisk = 0
   /** How often the damaged node had been ready when its superblock was spoiled last; it mends that while it opens. */
   #superblockSpoiledAt = -1
+  /** What is done to the files of that node: one thing at a time. */
+  #files: Promise<unknown> = Promise.resolve()
   #failure: Error | null = null
   #over: PromiseWithResolvers<void> | null = null
 
@@ -193,10 +195,11 @@ export class Nemesis {
   async #damage(injection: Injection, random: SeededRandom): Promise<{ what: string | null; end: End }> {
     const node = this.#cluster.nodes[this.#options.schedule.damaged] as NodeProcess
     this.#lower(node, injection)
-    await node.kill()
-    const superblockToo = node.readied > this.#superblockSpoiledAt
-    const what = damage(node.data, random, superblockToo)
-    if (what?.area === 'superblock') this.#superblockSpoiledAt = node.readied
+    const what = await this.#onFiles(node, () => {
+      const done = damage(node.data, random, node.readied > this.#superblockSpoiledAt)
+      if (done?.area === 'superblock') this.#superblockSpoiledAt = node.readied
+      return done
+    })
     if (what !== null) this.damages.set(what.area, (this.damages.get(what.area) ?? 0) + 1)
     return { what: what === null ? null : `node ${node.index}: ${what.text}`, end: () => this.#lift(node, injection) }
   }
@@ -204,9 +207,18 @@ export class Nemesis {
   async #replace(injection: Injection): Promise<{ what: string | null; end: End }> {
     const node = this.#cluster.nodes[this.#options.schedule.damaged] as NodeProcess
     this.#lower(node, injection)
-    await node.kill()
-    await this.#cluster.replace(node)
+    await this.#onFiles(node, () => this.#cluster.replace(node))
     return { what: `node ${node.index} lost its disk and got a new one`, end: () => this.#lift(node, injection) }
+  }
+
+  /** Of a node that is kept down. */
+  async #onFiles<T>(node: NodeProcess, work: () => T | Promise<T>): Promise<T> {
+    const result = this.#files.then(async () => {
+      await node.kill()
+      return await work()
+    })
+    this.#files = result.catch(() => {})
+    return await result
   }
 
   #lower(node: NodeProcess, injection: Injection): void {
