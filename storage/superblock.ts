@@ -137,8 +137,9 @@ export function geometryFault(g: Geometry): string | null {
   if (![1, 3, 5].includes(g.replicaCount)) return `replicas must be 1, 3 or 5, not ${g.replicaCount}`
   if (!(g.replica >= 0 && g.replica < g.replicaCount))
     return `replica must be 0..${g.replicaCount - 1}, not ${g.replica}`
-  if (g.frameSizeMax % 4096 !== 0 || g.frameSizeMax < 8192 || g.frameSizeMax > 64 << 20)
-    return `frame size must be whole sectors between 8 KiB and 64 MiB, not ${g.frameSizeMax}`
+  // With larger ones the buffers of a node do not fit into the 4 GiB that a driver lends.
+  if (g.frameSizeMax % 4096 !== 0 || g.frameSizeMax < 8192 || g.frameSizeMax > 32 << 20)
+    return `frame size must be whole sectors between 8 KiB and 32 MiB, not ${g.frameSizeMax}`
   if (g.pipelineMax < 1 || g.pipelineMax > 64) return `pipeline must be 1..64, not ${g.pipelineMax}`
   // A doViewChange: its header, the suffix, the members.
   if (g.frameSizeMax < (g.pipelineMax + 3) * HEADER_SIZE)

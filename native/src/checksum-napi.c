@@ -21,7 +21,9 @@ static uint8_t *range(napi_env env, napi_callback_info info, instance **self, si
     return NULL;
   }
   *length = (size_t)to - (size_t)from;
-  return (uint8_t *)data + (size_t)from;
+  // An array without bytes may have no address either.
+  static uint8_t nothing;
+  return data == NULL ? &nothing : (uint8_t *)data + (size_t)from;
 }
 
 static napi_value mac(napi_env env, napi_callback_info info) {

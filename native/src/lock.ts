@@ -1,5 +1,6 @@
 // One process per data directory. With the addon a lock is a flock on DIR/lock, which the kernel gives back however the
-// process ends. Without it, it is a file that names its owner, taken over when the owner is gone.
+// process ends. Without it, it is a file that names its owner, taken over when the owner is gone. Each keeps the other out: the
+// file of a flock names its owner too, and who asks the kernel looks first whether it is a file that holds the lock.
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Addon, loadAddon } from './addon.ts'
@@ -18,7 +19,8 @@ export function lockDirectory(directory: string, addon: Addon | null = loadAddon
 }
 
 function lockByKernel(path: string, addon: Addon): Lock | null {
-  const fd = addon.lockFile(path, identity(process.pid))
+  if (heldByFile(path)) return null
+  const fd = addon.lockFile(path, `${identity(process.pid)}\n`)
   if (fd === -errno.EWOULDBLOCK) return null
   if (fd < 0) throw new IoError(-fd, 'lock', path)
   let held = true
@@ -32,38 +34,61 @@ function lockByKernel(path: string, addon: Addon): Lock | null {
 }
 
 const TAKEOVERS_MAX = 3
+/** Behind the owner's identity, where the kernel does not know of the lock. */
+export const BY_FILE = ' by file\n'
+
+function heldByFile(path: string): boolean {
+  try {
+    const owner = contents(path)
+    return owner.endsWith(BY_FILE) && isAlive(owner)
+  } catch (error) {
+    throw new IoError(-negativeErrno(error, -errno.EIO), 'lock', path, { cause: error })
+  }
+}
 
 function lockByFile(path: string): Lock | null {
-  const own = identity(process.pid)
+  const own = `${identity(process.pid)}${BY_FILE}`
   const draft = `${path}.${process.pid}`
   try {
     writeFileSync(draft, own)
-    for (let attempt = 0; attempt < TAKEOVERS_MAX; attempt++) {
-      if (linked(draft, path)) {
-        let held = true
-        return {
-          path,
-          release() {
-            if (held && contents(path) === own) rmSync(path, { force: true })
-            held = false
-          },
-        }
-      }
-      const owner = contents(path)
-      const pid = Number.parseInt(owner, 10)
-      if (pid > 0 && identity(pid) === owner) return null
-      // Only one at a time may remove a stale lock: the second could remove the first one's new lock.
-      const takeover = `${path}.takeover`
-      if (!linked(draft, takeover)) return null
-      if (contents(path) === owner) rmSync(path, { force: true })
-      rmSync(takeover)
+    if (!claimed(path, draft, TAKEOVERS_MAX)) return null
+    let held = true
+    return {
+      path,
+      release() {
+        if (held && contents(path) === own) rmSync(path, { force: true })
+        held = false
+      },
     }
-    return null
   } catch (error) {
     throw new IoError(-negativeErrno(error, -errno.EIO), 'lock', path, { cause: error })
   } finally {
     rmSync(draft, { force: true })
   }
+}
+
+/** `path` names this process now; false when it names another one that lives. */
+function claimed(path: string, draft: string, takeovers: number): boolean {
+  for (let attempt = 0; attempt < TAKEOVERS_MAX; attempt++) {
+    if (linked(draft, path)) return true
+    const owner = contents(path)
+    if (isAlive(owner) || takeovers === 0) return false
+    // Only one at a time may remove a stale lock: the second could remove the first one's new lock. Who was killed meanwhile has
+    // left a stale right to do so, which is taken over in the same way.
+    const takeover = `${path}.takeover`
+    if (!claimed(takeover, draft, takeovers - 1)) return false
+    if (contents(path) === owner) rmSync(path, { force: true })
+    rmSync(takeover)
+  }
+  return false
+}
+
+/** The process that wrote this still runs. */
+function isAlive(owner: string): boolean {
+  const pid = Number.parseInt(owner, 10)
+  if (!(pid > 0)) return false
+  const known = identity(pid)
+  return known !== '' && (owner === `${known}\n` || owner === `${known}${BY_FILE}`)
 }
 
 function linked(from: string, to: string): boolean {
@@ -98,5 +123,5 @@ function identity(pid: number): string {
     // Field 22, counted behind the name, which may hold anything.
     started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
   } catch {}
-  return `${pid} ${started}\n`
+  return `${pid} ${started}`
 }

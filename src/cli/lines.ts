@@ -1,6 +1,6 @@
 // Lines of a byte stream, as bytes: a message need not be text. Bounded by the longest line, whatever the input is.
 
-/** A line longer than this cannot be a message of any cluster: the largest frame is 64 MiB. */
+/** A line longer than this cannot be a message of any cluster: the largest frame is 32 MiB. */
 export const LINE_SIZE_MAX = 64 * 1024 * 1024
 const NEWLINE = 10
 

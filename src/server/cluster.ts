@@ -12,7 +12,7 @@ import type { Durability } from '../../storage/superblock.ts'
 import type { FromNode, NodeOrder, ToNode } from './cluster-node.ts'
 import { type ConfigFlags, loadConfig } from './config.ts'
 import { assertRoom, contentsOf, isFormatted, lockData, makeDirectory, syncDirectory } from './data-directory.ts'
-import { directoryError, ServerError } from './errors.ts'
+import { directoryError, messageOf, ServerError } from './errors.ts'
 import { clusterId, clusterIdText, type FormatOptions, formatNode, geometryOf } from './format.ts'
 import { openLog } from './log.ts'
 import { LogRing } from './log-ring.ts'
@@ -352,11 +352,16 @@ class SupervisedNode {
   start(): void {
     this.#restart = null
     this.#startedAt = performance.now()
-    const child = fork(new URL('./cluster-node.ts', import.meta.url), [], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      // Compiled code is kept: a node that is started again is there in half the time.
-      env: { NODE_COMPILE_CACHE: join(dirname(this.plan.data), 'compile-cache'), ...process.env },
-    })
+    let child: ChildProcess
+    try {
+      child = fork(new URL('./cluster-node.ts', import.meta.url), [], {
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+        // Compiled code is kept: a node that is started again is there in half the time.
+        env: { NODE_COMPILE_CACHE: join(dirname(this.plan.data), 'compile-cache'), ...process.env },
+      })
+    } catch (error) {
+      return this.#onExit(messageOf(error))
+    }
     this.#child = child
     child.on('message', (message: FromNode) => {
       if (message.kind === 'ready') {
@@ -366,8 +371,11 @@ class SupervisedNode {
       else this.#events.onFailed(new ServerError(message.code, message.message))
     })
     child.on('exit', (code, signal) => this.#onExit(signal ?? `exit code ${code}`))
-    child.on('error', () => {})
-    child.send({ kind: 'start', order: this.plan.order } satisfies ToNode)
+    child.on('error', (error) => {
+      // What never began (no process is left, the runtime is being replaced) does not exit either.
+      if (child.pid === undefined) this.#onExit(error.message)
+    })
+    if (child.pid !== undefined) child.send({ kind: 'start', order: this.plan.order } satisfies ToNode)
   }
 
   #onExit(how: string): void {
@@ -383,7 +391,7 @@ class SupervisedNode {
     this.#stopping = true
     if (this.#restart !== null) clearTimeout(this.#restart)
     const child = this.#child
-    if (child === null) return
+    if (child?.pid === undefined) return
     await new Promise<void>((done) => {
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
       child.once('exit', () => {

@@ -94,7 +94,12 @@ export function makeDirectories(directory: string): void {
     path = dirname(path)
   }
   for (const made of missing) {
-    mkdirSync(made)
+    try {
+      mkdirSync(made)
+    } catch (error) {
+      // Another process came first, one that formats the next node say. Whether it has made that durable yet, nobody knows here.
+      if (systemCode(error) !== 'EEXIST' || !statSync(made).isDirectory()) throw error
+    }
     syncDirectory(dirname(made))
   }
 }

@@ -20,7 +20,7 @@ import { makeChecksummer } from './checksummer.ts'
 import { ClientListener } from './client-listener.ts'
 import type { NodeConfig } from './config.ts'
 import { DriverDisk } from './disk.ts'
-import { listenError, messageOf, ServerError } from './errors.ts'
+import { listenError, messageOf, ServerError, systemCode } from './errors.ts'
 import { clusterIdText } from './format.ts'
 import { hostFacts } from './host-facts.ts'
 import { type NodeAddress, PeerBus } from './peer-bus.ts'
@@ -159,7 +159,8 @@ export class ReplicaNode {
         (socket, from) => (clients === null ? refuse(socket) : clients.accept(socket, from, true)),
       )
     }
-    const node = new ReplicaNode(options, { driver, disk, superblock, listeners, clientPort, loopbackPort })
+    const parts = { driver, disk, superblock, listeners, clientPort, loopbackPort }
+    const node = allocated(geometry, options, () => new ReplicaNode(options, parts))
     afterEvent = () => node.#afterEvent()
     await new Promise<void>((done) => node.#replica.open(done))
     clients = node.#clients
@@ -534,6 +535,22 @@ function checkIdentity(geometry: Geometry, { config, expected }: ReplicaNodeOpti
     'bad-config',
     `${data} was formatted for ${geometry.replicaCount} replicas, but ${addresses.length} addresses are given; name those of all nodes in order with --addresses`,
   )
+}
+
+/** All buffers are allocated at once, at the start: what does not fit is a matter of the configuration. */
+function allocated<T>(geometry: Geometry, { config }: ReplicaNodeOptions, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (systemCode(error) !== 'ENOMEM') throw error
+    const { connections, largeBuffers } = config.limits
+    const frame = Math.round((geometry.frameSizeMax / 2 ** 20) * 100) / 100
+    throw new ServerError(
+      'bad-config',
+      `the buffers for frames of ${frame} MiB, with limits.large_buffers = ${largeBuffers} and limits.connections = ${connections}, need more than the 4 GiB that a node may have, or than the system gives; lower these limits`,
+      { cause: error },
+    )
+  }
 }
 
 /** What the operator reads when a replica stops for good. */

@@ -1,7 +1,7 @@
 // What `galgo cluster` runs: a supervisor and its nodes, all real processes.
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -32,16 +32,12 @@ class Supervisor {
   errors = ''
 
   /** Clients are served on the first ports. */
-  constructor(data: string, nodes: number, ports: readonly number[]) {
+  constructor(data: string, nodes: number, ports: readonly number[], runtime = process.execPath) {
     const [clientPort, replicaPort, httpPort] = [0, 1, 2].map((i) => ports[i * nodes])
-    this.child = spawn(
-      process.execPath,
-      [CLUSTER, JSON.stringify({ data, nodes, clientPort, replicaPort, httpPort })],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: COMPILED_ONCE,
-      },
-    )
+    this.child = spawn(runtime, [CLUSTER, JSON.stringify({ data, nodes, clientPort, replicaPort, httpPort })], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: COMPILED_ONCE,
+    })
     let rest = ''
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n')
@@ -77,6 +73,19 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** The node that was killed, in its new process. */
+async function restarted(killed: { readonly http: string; readonly pid: number }): Promise<{ readonly pid: number }> {
+  return await until('the killed node', async () => {
+    try {
+      const response = await fetch(`${killed.http}/status`, { headers: { connection: 'close' } })
+      const status = (await response.json()) as { pid: number; status: string }
+      return status.status === 'normal' && status.pid !== killed.pid ? status : undefined
+    } catch {
+      return undefined
+    }
+  })
+}
+
 test('three nodes: a killed one is started again; when the supervisor is killed its nodes end by themselves', async () => {
   const directory = temporaryDirectory()
   const data = join(directory.path, 'cluster')
@@ -97,20 +106,44 @@ test('three nodes: a killed one is started again; when the supervisor is killed 
         await client.createStream('b')
       },
     )
-    const back = await until('the killed node', async () => {
-      try {
-        const response = await fetch(`${killed.http}/status`, { headers: { connection: 'close' } })
-        const status = (await response.json()) as { pid: number; status: string }
-        return status.status === 'normal' && status.pid !== killed.pid ? status : undefined
-      } catch {
-        return undefined
-      }
-    })
-
+    const back = await restarted(killed)
     const pids = [...nodes.filter((node) => node !== killed).map((node) => node.pid), back.pid]
     assert.ok(pids.every(isAlive))
     await supervisor.end()
     await until('the end of the nodes', async () => (pids.some(isAlive) ? undefined : true))
+  } finally {
+    await supervisor.end()
+    directory.remove()
+  }
+})
+
+test('a node whose process cannot be started is tried again, and keeps no stop waiting', async () => {
+  const directory = temporaryDirectory()
+  const runtime = join(directory.path, 'node')
+  const away = `${runtime}.away`
+  copyFileSync(process.execPath, runtime)
+  const supervisor = new Supervisor(join(directory.path, 'cluster'), 3, await freePorts(9), runtime)
+  const attempts = async (count: number): Promise<void> => {
+    await until(`attempt ${count} (errors: ${supervisor.errors})`, async () =>
+      supervisor.events.filter(({ event }) => event === 'ended').length >= count ? true : undefined,
+    )
+  }
+  try {
+    const { nodes = [] } = await supervisor.event('ready')
+    const [killed] = nodes
+    assert.ok(killed)
+    // As when another release of it is being installed.
+    renameSync(runtime, away)
+    process.kill(killed.pid, 'SIGKILL')
+    await attempts(3)
+    renameSync(away, runtime)
+    const back = await restarted(killed)
+    renameSync(runtime, away)
+    const before = supervisor.events.filter(({ event }) => event === 'ended').length
+    process.kill(back.pid, 'SIGKILL')
+    await attempts(before + 2)
+    supervisor.child.kill('SIGINT')
+    assert.equal(await supervisor.exited, 0)
   } finally {
     await supervisor.end()
     directory.remove()

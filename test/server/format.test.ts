@@ -1,9 +1,11 @@
 // A format that did not come to its end, on a real disk: what is left is known for what it is, and made again.
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { loadConfig } from '../../src/server/config.ts'
 import { ServerError, type ServerErrorCode } from '../../src/server/errors.ts'
 import { formatNode, geometryOf } from '../../src/server/format.ts'
@@ -14,6 +16,7 @@ import { runNode, temporaryDirectory } from '../integration/processes.ts'
 
 const SHAPE = { cluster: 'test', replica: 0, replicas: 1, frameSizeMax: 64 * 1024, journalSlots: 128 }
 const LARGER = { ...SHAPE, journalSlots: 512 }
+const DIRECTORIES = new URL('../../src/server/data-directory.ts', import.meta.url).href
 const FORMAT = fileURLToPath(new URL('../../src/server/format.ts', import.meta.url))
 
 async function withDirectory(run: (data: string) => Promise<void>): Promise<void> {
@@ -105,5 +108,33 @@ test('two at the same time: one formats, the other is told', async () => {
     const both = await Promise.allSettled([formatNode({ data, ...SHAPE }), formatNode({ data, ...SHAPE })])
     assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
     await start(data)
+  })
+})
+
+test('directories of several nodes are made at the same time, with those above them', async () => {
+  await withDirectory(async (data) => {
+    const nodes = 3
+    const rounds = 50
+    const turns = new Int32Array(new SharedArrayBuffer(4))
+    // All of a round begin together, as well as threads can.
+    const script = `
+      import { workerData } from 'node:worker_threads'
+      const { makeDirectories } = await import(${JSON.stringify(DIRECTORIES)})
+      const { data, turns, node, nodes, rounds } = workerData
+      for (let round = 0; round < rounds; round++) {
+        Atomics.add(turns, 0, 1)
+        while (Atomics.load(turns, 0) < nodes * (round + 1)) {}
+        makeDirectories(data + '/' + round + '/a/b/node-' + node)
+      }`
+    const url = new URL(`data:text/javascript,${encodeURIComponent(script)}`)
+    const ended = Array.from({ length: nodes }, async (_, node) => {
+      const worker = new Worker(url, { workerData: { data, turns, node, nodes, rounds } })
+      // Who fails keeps nobody waiting.
+      worker.once('error', () => Atomics.store(turns, 0, nodes * rounds))
+      await once(worker, 'exit')
+    })
+    await Promise.all(ended)
+    for (let round = 0; round < rounds; round++)
+      assert.deepEqual(readdirSync(join(data, `${round}`, 'a', 'b')), ['node-0', 'node-1', 'node-2'])
   })
 })

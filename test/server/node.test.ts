@@ -34,12 +34,13 @@ interface StartOptions {
   readonly http?: string
   readonly cpu?: string
   readonly expected?: Expected
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 async function start(data: string, options: StartOptions = {}): Promise<GalgoNode> {
   const addresses = options.addresses ?? '127.0.0.1:1'
-  const { client = '127.0.0.1:0', http = 'off', cpu } = options
-  const config = loadConfig({ data, addresses, client, http, cpu, logLevel: 'silent' }, {})
+  const { client = '127.0.0.1:0', http = 'off', cpu, environment = {} } = options
+  const config = loadConfig({ data, addresses, client, http, cpu, logLevel: 'silent' }, environment)
   return await GalgoNode.open({ config, log: silentLog, expected: options.expected ?? null })
 }
 
@@ -109,7 +110,7 @@ test('format refuses shapes that no cluster can have', async () => {
     refused(format('/nowhere/at/all', options), 'bad-config', message)
   await refuse({ replicas: 2 }, /replicas must be 1, 3 or 5, not 2/)
   await refuse({ replica: 3, replicas: 3 }, /replica must be 0\.\.2, not 3/)
-  await refuse({ frameSizeMax: 1 << 30 }, /between 8 KiB and 64 MiB/)
+  await refuse({ frameSizeMax: 1 << 30 }, /between 8 KiB and 32 MiB/)
   await refuse(
     { journalSlots: 8 },
     /cannot be formatted like this: .* needs \d+ slots or more, not 8; see --journal-slots/,
@@ -123,7 +124,19 @@ test('a cluster name always gives the same id; an id is itself; large frames giv
   assert.notDeepEqual(clusterId('prod'), clusterId('test'))
   assert.equal(clusterIdText(clusterId('00112233445566778899aabbccddeeff')), '00112233445566778899aabbccddeeff')
   assert.equal(geometryOf({ ...SHAPE, frameSizeMax: 2 << 20, journalSlots: 512 }).pipelineMax, 32)
-  assert.equal(geometryOf({ ...SHAPE, frameSizeMax: 64 << 20 }).pipelineMax, 2)
+  assert.equal(geometryOf({ ...SHAPE, frameSizeMax: 32 << 20 }).pipelineMax, 2)
+})
+
+test('a node of the largest frames starts; buffers that need more memory than there can be are refused', async () => {
+  await withDirectory(async (data) => {
+    await format(data, { frameSizeMax: 32 << 20, journalSlots: 6 })
+    await (await start(data)).stop()
+    await refused(
+      start(data, { environment: { GALGO_LIMITS_LARGE_BUFFERS: '128' } }),
+      'bad-config',
+      /frames of 32 MiB.* limits\.large_buffers = 128 and limits\.connections = 1024, .*lower/,
+    )
+  })
 })
 
 test('a directory that is missing, empty or of something else is not started', async () => {

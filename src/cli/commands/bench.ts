@@ -28,7 +28,7 @@ function withLoad(command: Command, defaults: Defaults): Command {
     .addOption(
       new Option(`--${defaults.lanes} <n>`, 'each with its own connection').argParser(whole(1, 256)).default(1),
     )
-    .addOption(new Option('--size <bytes>', 'payload of a message').argParser(bytes(1, 64 * 1024 * 1024)).default(1024))
+    .addOption(new Option('--size <bytes>', 'payload of a message').argParser(bytes(1, 32 * 1024 * 1024)).default(1024))
     .addOption(new Option('--batch <n>', 'messages in a request').argParser(whole(1, 100_000)).default(defaults.batch))
     .addOption(
       new Option('--in-flight <n>', 'requests of each connection on their way at once')

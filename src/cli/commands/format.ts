@@ -57,7 +57,7 @@ function directoryCommand({ io, action }: CommandContext, name: string, replacem
     )
     .addOption(
       new Option('--frame-max <size>', 'largest frame, fixed for the life of the cluster').argParser(
-        bytes(64 * 1024, 64 * 1024 * 1024),
+        bytes(64 * 1024, 32 * 1024 * 1024),
       ),
     )
     .addOption(durabilityOption('disk'))
