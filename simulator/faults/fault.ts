@@ -53,6 +53,7 @@ export const FAULTS = [
   'left-behind',
   'lost-disk',
   'lost-checkpoint',
+  'storm',
 ] as const
 export type FaultName = (typeof FAULTS)[number]
 
@@ -64,6 +65,8 @@ export type Fault = Exclude<FaultName, FrameFault>
 
 /** Those of which the drawing has not changed since the first seeds were kept. */
 export const FIRST_FAULTS: readonly FaultName[] = FAULTS.slice(0, 11)
+/** Those of most seeds that were kept, and of those that find defects; with one more they would be other runs. */
+export const KEPT_FAULTS: readonly FaultName[] = FAULTS.slice(0, 44)
 
 export const INJECTED: readonly Fault[] = FAULTS.filter(
   (name): name is Fault => !FRAME_FAULTS.some((frameFault) => frameFault === name),

@@ -3,7 +3,7 @@
 import { At, Command } from '../../src/protocol/frame.ts'
 import { HEADER_SIZE } from '../../src/protocol/message.ts'
 import type { SeededRandom } from '../random.ts'
-import type { LinkBreaker, Parcel } from '../virtual-network.ts'
+import type { LinkBreaker, NetworkProfile, Parcel } from '../virtual-network.ts'
 import type { World } from '../world.ts'
 import type { Choose } from './disks.ts'
 import type { Fault, Site } from './fault.ts'
@@ -40,11 +40,13 @@ export class Weather implements LinkBreaker {
   flipped = 0
   /** A sample of everything that was ever sent. */
   readonly recorded: Recorded[] = []
+  readonly #usual: NetworkProfile
 
   constructor(world: World, random: SeededRandom) {
     this.#world = world
     this.#random = random
     this.#onTheirWay = new Int32Array(world.nodes.length ** 2)
+    this.#usual = world.network.profile
     world.network.breaker = this
   }
 
@@ -53,6 +55,12 @@ export class Weather implements LinkBreaker {
     this.capacity.clear()
     this.misdelivered = 0
     this.flipped = 0
+  }
+
+  /** Chances, per frame, to be lost and to come twice; without any, those that the seed has drawn. */
+  storm(chances: Pick<NetworkProfile, 'loss' | 'duplication'> = this.#usual): void {
+    const { loss, duplication } = chances
+    this.#world.network.profile = { ...this.#usual, loss, duplication }
   }
 
   /** Of the link between two nodes, this way. */
@@ -229,6 +237,21 @@ export function weatherFaults(site: Site, weather: Weather, add: (kind: Fault, c
         weather.flipped = share
         world.scheduler.after(micros, () => {
           weather.flipped = 0
+        })
+      },
+    }
+  })
+
+  add('storm', (random, down) => {
+    const chances = { loss: random.between(10, 30) / 100, duplication: random.between(0, 50) / 100 }
+    const micros = 2 * down()
+    return {
+      kind: 'storm',
+      what: `${chances.loss} of the frames are lost, ${chances.duplication} of the others come twice, for ${micros} µs`,
+      act: () => {
+        weather.storm(chances)
+        world.scheduler.after(micros, () => {
+          if (!world.healed) weather.storm()
         })
       },
     }

@@ -1,6 +1,6 @@
 // Runs the seeds from 1 to OF until one fails, beginning with FIRST: `node test/mutants/hunt.ts FIRST OF [SHAPE]`. Prints which,
 // and how, as JSON.
-import { FAULTS } from '../../simulator/faults/fault.ts'
+import { FAULTS, KEPT_FAULTS } from '../../simulator/faults/fault.ts'
 import type { SwarmShape } from '../../simulator/shape.ts'
 import { runSeed } from '../../simulator/swarm.ts'
 
@@ -19,7 +19,9 @@ if (import.meta.main) {
   const { faults, members, operations, readers = 0 } = JSON.parse(process.argv[4] ?? '{}') as HuntShape
   const names = faults?.split(',')
   const few: SwarmShape =
-    names === undefined ? {} : { replicaCount: 3, readers, faults: FAULTS.filter((fault) => names.includes(fault)) }
+    names === undefined
+      ? { faults: KEPT_FAULTS }
+      : { replicaCount: 3, readers, faults: FAULTS.filter((fault) => names.includes(fault)) }
   let found: { seed: number; outcome: string; what: string } | null = null
   for (let i = 0; i < of && found === null; i++) {
     const seed = ((first - 1 + i) % of) + 1
