@@ -36,6 +36,8 @@ export class CheckpointDigests {
   #disputed = 0
   /** Until then a majority is waited for; 0: none is. */
   #until = 0
+  /** Bit r: replica r differs, and no majority has said since who is right. */
+  #differing = 0
 
   constructor(options: CheckpointDigestsOptions) {
     this.#options = options
@@ -56,6 +58,14 @@ export class CheckpointDigests {
   /** Another directory speaks for this replica from now on. */
   forget(replica: number): void {
     this.#told[replica]?.clear()
+    this.#differing &= ~(1 << replica)
+    // Who is left has nobody to differ from.
+    if (this.#differing === 0) this.#until = 0
+  }
+
+  #settle(): void {
+    this.#until = 0
+    this.#differing = 0
   }
 
   tick(now: number): void {
@@ -69,6 +79,7 @@ export class CheckpointDigests {
       // What they told of before a loss says nothing about what stands there now.
       this.#epoch = epoch
       for (const told of this.#told) told.clear()
+      this.#settle()
     }
     this.#note(this.#told[from] as Map<number, Uint32Array>, op, words, at)
     const own = this.#own.get(op)
@@ -78,7 +89,7 @@ export class CheckpointDigests {
     if (same && this.#until === 0) return
     const { quorum, log, patienceMs, onDiverged } = this.#options
     if (this.#agreeing(op, own, 0) + 1 >= quorum) {
-      this.#until = 0
+      this.#settle()
       if (!same && this.#disputed !== op) {
         log.error('peer-diverged', { checkpoint: op, replica: from, what: 'it holds wrong data' })
         this.#disputed = op
@@ -86,6 +97,7 @@ export class CheckpointDigests {
       return
     }
     if (same) return
+    this.#differing |= 1 << from
     if (this.#until === 0) this.#until = now + patienceMs
     if (this.#agreeing(op, words, at) >= quorum) onDiverged(`replica ${from} and others have another checkpoint ${op}`)
   }
@@ -133,6 +145,7 @@ export class CheckpointDigests {
     this.#epoch = 0
     this.#disputed = memory.disputed
     this.#until = 0
+    this.#differing = 0
   }
 }
 

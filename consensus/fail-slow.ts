@@ -236,7 +236,8 @@ export class FailSlow {
         if (isMuchMore(distance, its)) return r
         continue
       }
-      const faster = isMuchMore(this.#checkpointTime, this.#checkpointTimes[r] as number)
+      const time = this.#checkpointTimes[r] as number
+      const faster = time > 0 && isMuchMore(this.#checkpointTime, time)
       if ((faster || (isAhead(r) && !this.#hasSlowDisk(r))) && !isMuchMore(its, distance)) return r
     }
     return null

@@ -168,6 +168,7 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     workload.onLost(op)
     book?.onLost()
     operations?.deduplication.onLost(op)
+    retention.onLost(op)
   }
   world.watchers.add({ onLost })
   const executed = new OperationCounter()

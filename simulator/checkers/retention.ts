@@ -33,8 +33,8 @@ export interface Removal {
 }
 
 export class RetentionChecker {
-  /** By directory of the partition: where it begins. */
-  readonly #begins = new Map<string, number>()
+  /** By directory of the partition: where it begins, since which op; and where it began before. */
+  readonly #begins = new Map<string, { readonly op: number; readonly firstOffset: number }[]>()
   /** What an op left, in the words of who executed it first. */
   readonly #results = new Map<number, string>()
   /** Told once for each op. */
@@ -63,14 +63,22 @@ export class RetentionChecker {
     const known = this.#results.get(op)
     if (known === undefined) {
       this.#results.set(op, words)
-      for (const partition of changed) this.#note(partition, machine, operation === Operation.deleteSegments)
+      for (const partition of changed) this.#note(op, partition, machine, operation === Operation.deleteSegments)
     } else if (known !== words) {
       throw new Violation('retention', `op ${op} left "${words}" here, and "${known}" where it was executed first`)
     }
   }
 
-  #note({ log, begins, topic }: Before, machine: StateMachine, asked: boolean): void {
-    this.#begins.set(log.directory, log.firstOffset)
+  /** With durability `memory`: this op and all above it are lost, and told as lost; what they removed is there again. */
+  onLost(op: number): void {
+    for (const known of this.#results.keys()) if (known >= op) this.#results.delete(known)
+    for (const begun of this.#begins.values()) while ((begun.at(-1)?.op ?? 0) >= op) begun.pop()
+  }
+
+  #note(op: number, { log, begins, topic }: Before, machine: StateMachine, asked: boolean): void {
+    const begun = this.#begins.get(log.directory) ?? []
+    begun.push({ op, firstOffset: log.firstOffset })
+    this.#begins.set(log.directory, begun)
     const stream = machine.streams.find(({ topics }) => topics.includes(topic))
     const partition = topic.partitions.findIndex((other) => other.log === log)
     const segments = begins.indexOf(log.firstOffset)
@@ -81,7 +89,7 @@ export class RetentionChecker {
   /** After everything: partitions begin where ops have put it. */
   check(machine: StateMachine, replica: number): void {
     for (const { log, firstOffset, begins } of allOf(machine)) {
-      const expected = this.#begins.get(log.directory) ?? 0
+      const expected = this.#begins.get(log.directory)?.at(-1)?.firstOffset ?? 0
       if (begins.length > 0 && firstOffset !== expected)
         throw new Violation(
           'retention',

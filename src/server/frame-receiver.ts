@@ -14,6 +14,8 @@ import type { ChunkPool, StarvedQueue } from './buffers.ts'
 
 /** When this much of a frame has not come yet, it is received into the message itself. */
 const DIRECT_MIN = 8 * 1024
+/** The driver says nothing before a receive is whole: for who wants to hear what comes, no receive is longer. */
+export const PIECE_MAX = 512 * 1024
 const MS_PER_MIB = 1000
 
 export type StreamEnd =
@@ -28,6 +30,8 @@ export type StreamEnd =
 export interface FrameSink {
   /** A whole frame; takes over the reference. May pause, resume or close the stream. */
   onFrame(message: Message): void
+  /** Bytes came, of a frame or of a part of one; with it, large frames are received in pieces of `PIECE_MAX`. */
+  onBytes?(): void
   /** Called once, unless `close` came first. The owner closes the stream. */
   onEnd(end: StreamEnd): void
 }
@@ -55,7 +59,7 @@ export class FrameReceiver {
   readonly #chunks: ChunkPool
   #starvedQueue: StarvedQueue
   #reserve: number
-  readonly #frameTimeoutMs: number
+  #frameTimeoutMs: number
   readonly #idleTimeoutMs: number
   #sink: FrameSink
   readonly #received: (result: number) => void
@@ -106,11 +110,13 @@ export class FrameReceiver {
     starved,
     reserve,
     sizeMax,
-  }: Pick<ReceiverOptions, 'sink' | 'starved' | 'reserve' | 'sizeMax'>): void {
+    frameTimeoutMs,
+  }: Pick<ReceiverOptions, 'sink' | 'starved' | 'reserve' | 'sizeMax' | 'frameTimeoutMs'>): void {
     this.#sink = sink
     this.#starvedQueue = starved
     this.#reserve = reserve
     this.sizeMax = sizeMax
+    this.#frameTimeoutMs = frameTimeoutMs
   }
 
   /** The next frame is a first one again. */
@@ -157,6 +163,7 @@ export class FrameReceiver {
     }
     if (this.#message === null) this.#end += result
     else this.#filled += result
+    this.#sink.onBytes?.()
     this.#run()
   }
 
@@ -182,7 +189,9 @@ export class FrameReceiver {
     if (message !== null) {
       const { size } = message
       if (this.#filled < size) {
-        this.#receive(message.bytes, this.#filled, size - this.#filled, true)
+        const rest = size - this.#filled
+        const length = this.#sink.onBytes === undefined ? rest : Math.min(rest, PIECE_MAX)
+        this.#receive(message.bytes, this.#filled, length, true)
         return true
       }
       this.#message = null

@@ -29,7 +29,7 @@ import type { Log } from '../../consensus/ports.ts'
 import { Replica } from '../../consensus/replica.ts'
 import { sealFrame, stampFrame } from '../../storage/journal.ts'
 import type { Geometry } from '../../storage/superblock.ts'
-import { assert } from '../protocol/assert.ts'
+import { AssertionError, assert } from '../protocol/assert.ts'
 import { encoded, ProtocolError } from '../protocol/bytes.ts'
 import type { Checksummer } from '../protocol/checksum.ts'
 import { At, Command, clearHeader, commandOf, equal128, getU32, setU32 } from '../protocol/frame.ts'
@@ -65,7 +65,10 @@ export const PeerTimeouts = {
   /** A node that comes back is needed at once: without its link to the other backup there is no vote. */
   dialMax: 150,
   hello: 2000,
-  /** Without a byte for this long (pings come every 100 ms) a connection is dead, whatever TCP says. */
+  /**
+   * Without a byte for this long (pings come every 100 ms) a connection is dead, whatever TCP says. Of a large frame a piece
+   * (`PIECE_MAX`) has to come within it.
+   */
   silence: 3000,
   /** A connection heard this recently is alive: nobody else may claim its index. */
   alive: 500,
@@ -82,7 +85,6 @@ const TEXT_MAX = 255
 const UNNAMED_MAX = 80
 /** The same from one host: other nodes have to find a place too. */
 const UNNAMED_OF_HOST_MAX = 64
-const FRAME_TIMEOUT_MS = 10_000
 /** Time between two ticks beyond this was a stall of this process and does not count against a peer. */
 const TICK_MAX = 100
 
@@ -240,6 +242,9 @@ export class PeerBus {
   #open(socket: number, address: string, dialed: number | null): void {
     const link: Link = new Link(socket, address, dialed, this.#options, this.#now, {
       onHello: (message) => this.#onHello(link, message),
+      onBytes: () => {
+        link.heardAt = this.#now
+      },
       onFrame: (message) => this.#onFrame(link, message),
       onEnd: (why) => this.#onEnd(link, why),
       onDropped: () => {
@@ -397,7 +402,6 @@ export class PeerBus {
 
   /** Takes over the reference. */
   #onFrame(link: Link, message: Message): void {
-    link.heardAt = this.#now
     const { geometry, release, checksummer, handler } = this.#options
     const w = message.words
     let fault: string | null = null
@@ -446,6 +450,7 @@ function textOf(message: Message): string {
 }
 
 interface LinkEvents {
+  onBytes(): void
   onHello(message: Message): void
   onFrame(message: Message): void
   /** Once. `why` is null for an ordinary end of the connection. */
@@ -495,10 +500,12 @@ class Link {
       reserve: PEER_RESERVE,
       // A hello is small; a stranger gets no large buffer.
       sizeMax: HEADER_SIZE + TEXT_MAX,
-      frameTimeoutMs: FRAME_TIMEOUT_MS,
-      firstTimeoutMs: FRAME_TIMEOUT_MS,
+      // What is too slow is for `sweep` of the link: the hello has its time, and then silence counts.
+      frameTimeoutMs: Number.POSITIVE_INFINITY,
+      firstTimeoutMs: Number.POSITIVE_INFINITY,
       idleTimeoutMs: Number.POSITIVE_INFINITY,
       sink: {
+        onBytes: () => events.onBytes(),
         onFrame: (message) => {
           if (this.replica < 0) {
             events.onHello(message)
@@ -586,6 +593,6 @@ function describe(end: StreamEnd): string | null {
       return `a frame says that it has ${end.size} bytes`
     case 'slow':
     case 'idle':
-      return 'a frame did not arrive in time'
+      throw new AssertionError('a link has time-outs of its own')
   }
 }

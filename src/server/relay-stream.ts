@@ -95,6 +95,7 @@ export class RelayStream {
       starved: memory.clientQueue,
       reserve: memory.clientReserve,
       sizeMax: frameSizeMax,
+      frameTimeoutMs: FRAME_TIMEOUT_MS,
     })
     this.#begin(socket, receiver)
   }

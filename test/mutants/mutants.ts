@@ -205,8 +205,8 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
   mutant('an older view may begin again', { first: 26, of: 60 }, [
     REPLICA,
-    'if (view < this.view || this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
-    'if (this.#primaryOf(view) !== from) return\n    const op = getU64(w, FrameAt.startView.op)',
+    'if (view < this.view || this.#primaryOf(view) !== from) return\n    const peer = this.#peers[from] as Peer',
+    'if (this.#primaryOf(view) !== from) return\n    const peer = this.#peers[from] as Peer',
   ]),
   mutant(
     'what a lost disk said counts after its place was given away',

@@ -363,6 +363,11 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'this.#unproven = executed === undefined\n',
     '',
   ]),
+  mutant('a directory that was replaced still differs', 'divergence: is replaced before anybody can know', [
+    'consensus/checkpoint-digests.ts',
+    '    if (this.#differing === 0) this.#until = 0\n',
+    '',
+  ]),
   mutant('the checkpoint of one that missed a loss is taken', 'losses: one that needs a checkpoint', [
     REPLICA,
     'peer.checkpoint > op && peer.lossEpoch >= losses',

@@ -46,6 +46,15 @@ export interface Relayed {
   closed: boolean | null
 }
 
+/** What a node needs of the world around it. */
+export interface Surroundings {
+  readonly driver: IoDriver
+  readonly addresses: readonly Address[]
+  nextNonce(): number
+  /** Does it, and wakes who waits for it. */
+  note(what: () => void): void
+}
+
 export class Node {
   readonly bus: PeerBus
   readonly relays: Relays
@@ -56,9 +65,9 @@ export class Node {
   readonly received: { from: number; command: number; size: number }[] = []
   readonly warnings: string[] = []
   listener: Listener | null = null
-  readonly #world: World
+  readonly #world: Surroundings
 
-  constructor(world: World, options: NodeOptions) {
+  constructor(world: Surroundings, options: NodeOptions) {
     this.#world = world
     const { driver } = world
     this.geometry = geometryOf({
@@ -183,7 +192,7 @@ export class Node {
   }
 }
 
-export class World {
+export class World implements Surroundings {
   readonly driver: IoDriver
   readonly addresses: readonly Address[]
   readonly nodes: Node[] = []

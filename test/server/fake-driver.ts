@@ -1,5 +1,5 @@
 // A driver whose sockets are in the hands of the test: bytes arrive when it says so, in pieces as it says, and sends finish
-// when it says so. Its clock is the test's.
+// when it says so. Its clock is the test's. It has one socket: a second connection is refused.
 import { errno, type IoDriver } from 'io-uring-napi'
 import { At, Command, setU32 } from '../../src/protocol/frame.ts'
 import type { Message, MessageClass } from '../../src/protocol/message.ts'
@@ -74,6 +74,7 @@ export class FakeSocket {
 export class FakeDriver {
   time = 0
   readonly socket = new FakeSocket()
+  #connected = false
 
   get driver(): IoDriver {
     const { socket } = this
@@ -92,6 +93,11 @@ export class FakeDriver {
       send: (_socket: number, view: Uint8Array, from: number, length: number, done: (result: number) => void) => {
         if (socket.sending !== null) throw new Error('two sends at once')
         socket.sending = { bytes: view.slice(from, from + length), done }
+      },
+      connect: (_host: string, _port: number, done: (socketOrNegativeErrno: number) => void) => {
+        const first = !this.#connected
+        this.#connected = true
+        queueMicrotask(() => done(first ? 1 : -errno.ECONNREFUSED))
       },
       close: () => {
         socket.closed = true

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Message, MessageClass } from '../../src/protocol/message.ts'
-import { FrameReceiver, type StreamEnd } from '../../src/server/frame-receiver.ts'
+import { FrameReceiver, PIECE_MAX, type StreamEnd } from '../../src/server/frame-receiver.ts'
 import { FakeDriver, frame, memory, settle } from './fake-driver.ts'
 
 interface Options {
@@ -10,6 +10,7 @@ interface Options {
   readonly sizeMax?: number
   readonly reserve?: number
   readonly onFrame?: (message: Message, receiver: FrameReceiver) => void
+  readonly onBytes?: () => void
 }
 
 function open(options: Options = {}) {
@@ -36,6 +37,7 @@ function open(options: Options = {}) {
         message.unref()
       },
       onEnd: (end) => ends.push(end),
+      ...(options.onBytes && { onBytes: options.onBytes }),
     },
   })
   receiver.start()
@@ -113,6 +115,37 @@ test('the body of a large frame is received into its message, past the chunk', a
   assert.equal(stream.socket.receiving?.all, true)
   await stream.close()
   assert.equal(stream.pool.used, 0)
+})
+
+test('who hears what comes gets a large frame in pieces; up to a piece the receives are those of anybody', async () => {
+  const lengthsOf = async (size: number, onBytes?: () => void): Promise<number[]> => {
+    const classes = [{ size: 2 * 1024 * 1024, count: 1 }]
+    const stream = open({ classes, sizeMax: 2 * 1024 * 1024, ...(onBytes && { onBytes }) })
+    const sent = frame(size)
+    const lengths: number[] = []
+    for (let at = 0; at < size; ) {
+      const { length, all } = stream.socket.receiving ?? assert.fail('nothing is received')
+      lengths.push(length)
+      const to = at === 0 ? 256 : Math.min(size, at + (all ? length : 100))
+      stream.socket.arrive(sent.subarray(at, to))
+      at = to
+      await settle()
+    }
+    assert.ok(Buffer.from(stream.frames[0] as Uint8Array).equals(sent))
+    await stream.close()
+    return lengths
+  }
+  let heard = 0
+  const hear = (): void => {
+    heard += 1
+  }
+  for (const size of [300, 5000, 9000, 20_000, 300_000, 256 + PIECE_MAX])
+    assert.deepEqual(await lengthsOf(size, hear), await lengthsOf(size), `${size} bytes`)
+  heard = 0
+  const [first, ...body] = await lengthsOf(1.5 * 1024 * 1024, hear)
+  assert.deepEqual(body, [PIECE_MAX, PIECE_MAX, PIECE_MAX - 256])
+  assert.equal(heard, 4)
+  assert.deepEqual(await lengthsOf(1.5 * 1024 * 1024), [first, 1.5 * 1024 * 1024 - 256])
 })
 
 test('a frame that trickles in has one deadline, from its first byte', async () => {

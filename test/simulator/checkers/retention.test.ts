@@ -85,3 +85,18 @@ test('parts of segments, the segment that is appended to, what is not due, and a
   run(checker, first, 5, TRUNCATE, [10, 20, 30])
   violates(/where it was executed first/, () => run(checker, new Place(OLD), 5, TRUNCATE, [20, 30]))
 })
+
+test('what was removed by ops that are lost is there again, and other ops in their places may remove something else', () => {
+  const checker = new RetentionChecker()
+  const place = new Place(OLD)
+  run(checker, place, 5, DELETE, [10, 20, 30])
+  run(checker, place, 7, DELETE, [30])
+  checker.onLost(6)
+  const after = new Place(OLD)
+  after.leave([10, 20, 30])
+  checker.check(after.machine, 0)
+  violates(/begins at 30; by the ops that were executed it does at 10/, () => checker.check(place.machine, 1))
+  run(checker, after, 7, DELETE, [20, 30])
+  checker.check(after.machine, 0)
+  run(checker, new Place(OLD), 5, DELETE, [10, 20, 30])
+})

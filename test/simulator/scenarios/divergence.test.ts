@@ -130,3 +130,28 @@ test('a replica that has lost its checkpoint knows which one it was: it takes no
     [[b, 'diverged']],
   )
 })
+
+test('the directory with another state is replaced before anybody can know who is right: the one that is there goes on', () => {
+  for (const position of [0, 1, 2]) {
+    TurningWrong.turned = false
+    const wrong = new Cluster().roles()[position] as number
+    const cluster = new Cluster({ stateMachine: (index) => (index === wrong ? new TurningWrong() : new Ledger()) })
+    cluster.world.unwatch(CheckpointChecker)
+    cluster.request(4)
+    const [right, late] = cluster.roles().filter((index) => index !== wrong) as [number, number]
+    cluster.slowWrites(late, checkpointFile(INTERVAL), 5000)
+    TurningWrong.turned = true
+    cluster.requestUpTo(INTERVAL)
+    cluster.until(() => [right, wrong].every((index) => cluster.replica(index).checkpointOp === INTERVAL), 'both')
+    cluster.run(250)
+    TurningWrong.turned = false
+    cluster.crash(wrong)
+    cluster.replaceDisk(wrong)
+    cluster.slowWrites(wrong, checkpointFile(INTERVAL), 5000)
+    cluster.restart(wrong)
+    cluster.run(2000)
+    for (const index of [late, wrong]) assert.equal(cluster.replica(index).checkpointOp, 0, 'it has decided')
+    assert.deepEqual(cluster.world.halts, [])
+    cluster.expectWhole()
+  }
+})
