@@ -1271,6 +1271,13 @@ export class Replica implements ReplicaPort {
     this.#adopt(replica, member, done)
   }
 
+  /** What counts then is counted by the caller, by `#commitPipeline`, once nothing is half done. */
+  #adoptCommitted(header: Header): void {
+    this.#adopting += 1
+    this.#adoptReplacement(header, true, () => {})
+    this.#adopting -= 1
+  }
+
   #adopt(replica: number, member: Member, done: () => void): void {
     const holder = (): number | undefined => this.#superblock.state.members[replica]?.instance
     const before = holder()
@@ -1714,11 +1721,13 @@ export class Replica implements ReplicaPort {
   /** A backup of my view has executed ops that my pipeline still waits for: it will not acknowledge them again. */
   #learnCommit(commit: number): void {
     if (!this.#isNormalPrimary || commit <= this.commitMax || commit > this.op) return
+    const committed: Header[] = []
     for (let entry = this.#pipeline[0]; entry && entry.op <= commit; entry = this.#pipeline[0]) {
       this.#pipeline.shift()
-      if (isReplacement(entry.header)) this.#adoptReplacement(entry.header, true, () => {})
+      committed.push(entry.header)
     }
     this.commitMax = commit
+    for (const header of committed) if (isReplacement(header)) this.#adoptCommitted(header)
     this.#commitJournal()
     this.#commitPipeline()
   }
@@ -2080,7 +2089,7 @@ export class Replica implements ReplicaPort {
     this.commitMin = op
     this.#commitHeader = header.slice()
     this.#timestamp = Math.max(this.#timestamp, getU64(header, At.prepare.timestamp))
-    if (isReplacement(header)) this.#adoptReplacement(header, true, () => {})
+    if (isReplacement(header)) this.#adoptCommitted(header)
     this.#forgetInFlight(header)
     const { evictions } = this.clients
     this.#execution.execute(message, header)
@@ -2095,6 +2104,7 @@ export class Replica implements ReplicaPort {
       }
     }
     if (op % this.#checkpointInterval === 0) this.#checkpoint(op)
+    if (isReplacement(header)) this.#commitPipeline()
   }
 
   /** Executed or without effect: either way it is not on its way any more, and the client's next session owes it nothing. */

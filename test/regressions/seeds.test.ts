@@ -2,7 +2,7 @@
 // is kept in test/simulator/scenarios as well. Where nothing else is said they know no calm spells and no storms, as there were none.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FIRST_FAULTS, KEPT_FAULTS } from '../../simulator/faults/fault.ts'
+import { FAULTS, FIRST_FAULTS, KEPT_FAULTS } from '../../simulator/faults/fault.ts'
 import type { SwarmShape } from '../../simulator/shape.ts'
 import { runSeed } from '../../simulator/swarm.ts'
 
@@ -159,6 +159,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   ],
   [82, 'the log went no faster than the slowest of the replicas, for good', ALL],
   [20355, 'two flipped bits cancelled each other in the simulator’s checksum', ALL],
+  [
+    59001877,
+    'a primary learned that more was committed, counted what it had waited for in the middle of that, and ended',
+    { faults: FAULTS, steady: undefined },
+  ],
 ]
 
 for (const [seed, was, shape] of SEEDS) {
