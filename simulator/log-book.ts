@@ -19,8 +19,8 @@ export interface Seen {
 export class LogBook {
   readonly anomalies = new Anomalies()
   readonly histories: readonly LogHistory<string>[]
-  /** By value. */
-  readonly #payloads = new Map<string, Uint8Array>()
+  /** By value: one, or more when after a loss another session has the number of a lost one. */
+  readonly #payloads = new Map<string, Uint8Array[]>()
   /**
    * By request: the batch as it may stand in each partition, and nowhere else once it is known where; message by message where
    * some of them may be there already.
@@ -44,13 +44,20 @@ export class LogBook {
   /** A batch is about to be sent. What is told apart by its id is a value. */
   sending(client: number, session: number, number: number, messages: readonly SimMessage[]): void {
     const values = messages.map(({ id: [word0, word1, word2, word3] }) => valueOf(word0, word1, word2, word3))
-    messages.forEach(({ payload }, i) => this.#payloads.set(values[i] as string, payload))
+    messages.forEach(({ payload }, i) => this.#keep(values[i] as string, payload))
+    if (this.lost) return
     const producer = `client ${client} in session ${session}`
     const appends =
       this.#sent === null
         ? [this.histories.map((history) => history.append(producer, values))]
         : values.map((value) => this.#once(producer, value))
     this.#appends.set(`${client}/${session}/${number}`, appends)
+  }
+
+  #keep(value: string, payload: Uint8Array): void {
+    const known = this.#payloads.get(value) ?? []
+    if (known.some((other) => equalBytes(other, payload))) return
+    this.#payloads.set(value, [...known, payload])
   }
 
   /** A message that will be there once, however often it is sent. */
@@ -90,8 +97,8 @@ export class LogBook {
     const { id, offset, partition } = message
     const part = (i: number): number => Number((id >> BigInt(32 * i)) & 0xffff_ffffn)
     const value = valueOf(part(0), part(1), part(2), part(3))
-    const payload = this.#payloads.get(value)
-    if (payload !== undefined && !equalBytes(payload, message.payload))
+    const payloads = this.#payloads.get(value)
+    if (payloads !== undefined && !payloads.some((payload) => equalBytes(payload, message.payload)))
       throw new Violation('reads', `message ${value} at offset ${offset} of partition ${partition} has other contents`)
     return { offset, value }
   }

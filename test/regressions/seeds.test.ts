@@ -164,6 +164,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a primary learned that more was committed, counted what it had waited for in the middle of that, and ended',
     { faults: FAULTS, steady: undefined },
   ],
+  [
+    59004051,
+    'after a loss another session had the number of a lost one: what readers compare took its messages for those of before',
+    { faults: FAULTS, steady: undefined },
+  ],
 ]
 
 for (const [seed, was, shape] of SEEDS) {
