@@ -142,19 +142,19 @@ test('--only: those faults of the seed and no others', async () => {
 })
 
 test('--explain tells a run by time, and does not change it', async () => {
-  const { code, out } = await sim('--explain', '2', '--steady')
+  const { code, out } = await sim('--explain', '5', '--steady')
   assert.equal(code, 0)
-  assert.match(out, /^Seed 2: \d replicas, \d+\.\d s, \d+ requests answered\.$/m)
+  assert.match(out, /^Seed 5: \d replicas, \d+\.\d s, \d+ requests answered\.$/m)
   assert.match(out, /^ +0\.\d{3} s {2}Fault 1, [a-z-]+: \S.*\.$/m)
   assert.match(out, /^ +\d+\.\d{3} s {2}Replicas \d(, \d)+ vote for view \d+: they send their logs to replica \d\.$/m)
   assert.match(out, /^ +\d+\.\d{3} s {2}Replica \d is primary of view \d+; /m)
   assert.match(out, /Requests are answered again, after \d/)
   assert.match(out, /All replicas hold the same log/)
-  const told = JSON.parse((await sim('--seed', '2', '--steady', '--explain', '--format', 'json')).out) as Record<
+  const told = JSON.parse((await sim('--seed', '5', '--steady', '--explain', '--format', 'json')).out) as Record<
     string,
     unknown
   >
-  const plain = JSON.parse((await sim('--seed', '2', '--steady', '--format', 'json')).out) as Record<string, unknown>
+  const plain = JSON.parse((await sim('--seed', '5', '--steady', '--format', 'json')).out) as Record<string, unknown>
   assert.equal(told['hash'], plain['hash'])
   assert.ok((told['primaries'] as unknown[]).length > 0)
   const times = (told['told'] as { atMicros: number }[]).map(({ atMicros }) => atMicros)
