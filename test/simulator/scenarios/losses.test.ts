@@ -297,9 +297,8 @@ test('one that missed a loss hears of checkpoints of after it in commits, and no
   assert.deepEqual(haltsOf(cluster), [[d, 'given-up']])
 })
 
-test('one that missed a loss is in the log of after it, and does not know yet that it is given up: its checkpoint of before says nothing', () => {
-  const cluster = new Cluster({ ...MEMORY, checkpointInterval: 4, journalSlots: 24 })
-  const [d, a, b] = cluster.roles()
+/** d alone has executed an op, with a checkpoint of it; a and b go on without, and it does not hear of it. */
+function missesLoss(cluster: Cluster, d: number, a: number, b: number): void {
   const op = checkpointOfOne(cluster, [a, b])
   cluster.isolate(d)
   goOnWithout(cluster, [op], a, b)
@@ -307,11 +306,23 @@ test('one that missed a loss is in the log of after it, and does not know yet th
   const last = cluster.requestUpTo(op + 3)
   cluster.expectCommit(last, a, b)
   cluster.run(1000)
-  cluster.crash(a, b)
-  cluster.restart(a)
+}
+
+/** Now it does, and does not learn how its log goes on until what this returns is called. */
+function hearsOfLoss(cluster: Cluster, d: number): () => void {
   cluster.heal()
   const late = cluster.drop({ to: d, command: Command.headers })
   cluster.until(() => cluster.replica(d).lossEpoch === 1, 'the news of the loss')
+  return late
+}
+
+test('one that missed a loss is in the log of after it, and does not know yet that it is given up: its checkpoint of before says nothing', () => {
+  const cluster = new Cluster({ ...MEMORY, checkpointInterval: 4, journalSlots: 24 })
+  const [d, a, b] = cluster.roles()
+  missesLoss(cluster, d, a, b)
+  cluster.crash(a, b)
+  cluster.restart(a)
+  const late = hearsOfLoss(cluster, d)
   cluster.run(300)
   late()
   cluster.until(() => cluster.node(d).halted !== null, 'the halt')
@@ -330,16 +341,8 @@ test('one that is in the log of after a loss, and does not know yet that it is g
   }
   const [d, a, b] = cluster.roles()
   assert.equal(d, 0)
-  const op = checkpointOfOne(cluster, [a, b])
-  cluster.isolate(d)
-  goOnWithout(cluster, [op], a, b)
-  cluster.client()
-  const last = cluster.requestUpTo(op + 3)
-  cluster.expectCommit(last, a, b)
-  cluster.run(1000)
-  cluster.heal()
-  const late = cluster.drop({ to: d, command: Command.headers })
-  cluster.until(() => cluster.replica(d).lossEpoch === 1, 'the news of the loss')
+  missesLoss(cluster, d, a, b)
+  const late = hearsOfLoss(cluster, d)
   cluster.run(100)
   cluster.powerOff(a, b, d)
   late()
