@@ -20,7 +20,7 @@
 //   | frame           | 128             | 136          | 144          | 152        | 160          | 168          | 176     | 184        | 192     |
 //   | ping, pong      | op              | commit       | checkpointOp | number     | digest (16)  |              | log_view, status | pipeline, slots | loss epoch, checkpoint µs |
 //   | prepareOk       | checksum (16)   |              | op           | commitMin  | checkpointOp |              |         |            |         |
-//   | commit          | commit          | op           | checkpointOp |            | digest (16)  |              |         |            |         |
+//   | commit          | commit          | op           | checkpointOp | sent at    | digest (16)  |              |         |            |         |
 //   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view, loss epoch, at 200 the losses that what is executed counts |
 //   | startView       | nonce           | op           | commitMax    | checkpointOp |            |              |         |            |         |
 //   | getView         | nonce           |              | op           | view       |              |              |         |            |         |
@@ -31,8 +31,8 @@
 //   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom | voter, shown (u32) | head | suffixFrom, at 208 the losses that what is executed counts |
 //   | notMember       | member (24): who holds the place of replica, at 152: the addressee |              |              |         |            |         |
 //
-//   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. startViewChange: 128 is 1
-//   when a primary steps down for that view.
+//   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. commit: 152 is in ms of the
+//   sender's own time. startViewChange: 128 is 1 when a primary steps down for that view.
 //   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
 //   in for a lost directory, 144 and 152 then say when the newest holder that it has heard of got the place. startView: 160 is the addressee's member, once the op that made it one is committed. The
 //   bodies of doViewChange and coldVote, and of a startView with such a member, end with a block of 256 bytes: the members that the sender knows.
@@ -58,7 +58,7 @@ export const FrameAt = {
     roundTrips: 200,
   },
   prepareOk: { checksum: 128, op: 144, commitMin: 152, checkpointOp: 160 },
-  commit: { commit: 128, op: 136, checkpointOp: 144, digest: 160 },
+  commit: { commit: 128, op: 136, checkpointOp: 144, sentAt: 152, digest: 160 },
   startViewChange: { stepsDown: 128 },
   doViewChange: {
     present: 128,

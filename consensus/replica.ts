@@ -334,6 +334,8 @@ export class Replica implements ReplicaPort {
   #lastTickAt = 0
   #electionDue = 0
   #heartbeatDue = 0
+  /** The newest one of a primary, by its own time. */
+  #heartbeat = { view: 0, sentAt: 0 }
   #pingDue = 0
   /** Of the last pings. */
   #pingedView = 0
@@ -1770,6 +1772,7 @@ export class Replica implements ReplicaPort {
       setU64(message.words, FrameAt.commit.commit, this.commitMax)
       setU64(message.words, FrameAt.commit.op, this.op)
       setU64(message.words, FrameAt.commit.checkpointOp, state.checkpointOp)
+      setU64(message.words, FrameAt.commit.sentAt, this.#now)
       copy128(message.words, FrameAt.commit.digest, state.checkpointDigest, 0)
       return message
     })
@@ -1845,10 +1848,8 @@ export class Replica implements ReplicaPort {
     const known = this.#journal.header(op)
     if (known === null || !sameHeader(known, header)) return
     this.#repairs = this.#repairs.filter((repair) => repair.op !== op)
-    if (headerView(header) === this.view && this.status === 'normal') {
-      this.#heardPrimary()
+    if (headerView(header) === this.view && this.status === 'normal')
       this.commitMax = Math.max(this.commitMax, Math.min(getU64(header, At.prepare.commit), op - 1))
-    }
     if (this.#journal.holds(known)) this.#acknowledge(known)
     else {
       this.#log.debug('prepare-filled-in', { op })
@@ -1871,6 +1872,7 @@ export class Replica implements ReplicaPort {
     }
     // Of the same log, and with it of the same losses.
     if (this.#viewDurable) this.#compareDigest(w, FrameAt.commit.checkpointOp, FrameAt.commit.digest, from)
+    if (!this.#isNewest(view, getU64(w, FrameAt.commit.sentAt))) return
     this.#heardPrimary()
     const peer = this.#peers[from] as Peer
     peer.op = getU64(w, FrameAt.commit.op)
@@ -1878,6 +1880,16 @@ export class Replica implements ReplicaPort {
     this.commitMax = Math.max(this.commitMax, peer.commit)
     this.#commitJournal()
     if (this.commitMax > this.op) this.#sendGetView(from, view)
+  }
+
+  /**
+   * A heartbeat that others overtook says nothing of now: its sender may be gone. A view has one life of its primary, whose time
+   * does not go back.
+   */
+  #isNewest(view: number, sentAt: number): boolean {
+    if (view === this.#heartbeat.view && sentAt < this.#heartbeat.sentAt) return false
+    this.#heartbeat = { view, sentAt }
+    return true
   }
 
   #heardPrimary(): void {
@@ -2681,10 +2693,8 @@ export class Replica implements ReplicaPort {
       // The lost one may have been among those who gave another's place away: nothing that this one says may forget that.
       if (this.replacement) this.#adoptHolders(this.#getMembers(w, end))
     }
-    if (view === this.view && this.#logView === view && this.status === 'normal') {
-      this.#heardPrimary()
-      if (op <= this.op) return
-    }
+    // Of a log that has grown since; it may have been on its way for long.
+    if (view === this.view && this.#logView === view && this.status === 'normal' && op <= this.op) return
     const headers = this.#parseHeaders(message, end)
     if (headers === null || headers.length === 0 || headers.length > this.#pipelineMax + 1) return
     if (!headers.every((header, i) => headerOp(header) === op - i && !isReserved(header))) return
@@ -3413,6 +3423,7 @@ export class Replica implements ReplicaPort {
     this.#electionDue = at('election')
     this.#viewChangeDue = at('election')
     this.#heartbeatDue = at('resend')
+    this.#heartbeat = { view: 0, sentAt: 0 }
     this.#resendDue = at('resend')
     this.#repairDue = at('resend')
     this.#pingDue = Number.POSITIVE_INFINITY

@@ -53,6 +53,21 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
       'this.#primaryOf(this.view) !== this.index) return\n    this.#broadcast(',
     ],
   ),
+  mutant('a heartbeat that was overtaken counts', 'view-change: its heartbeats come late', [
+    REPLICA,
+    'if (!this.#isNewest(view, getU64(w, FrameAt.commit.sentAt))) return',
+    '',
+  ]),
+  mutant('a prepare that is here already counts as a heartbeat', 'view-change: its prepares come late', [
+    REPLICA,
+    'this.#repairs = this.#repairs.filter((repair) => repair.op !== op)',
+    'this.#repairs = this.#repairs.filter((repair) => repair.op !== op); this.#heardPrimary()',
+  ]),
+  mutant('a startView of a log that has grown since counts as a heartbeat', 'view-change: its startViews come late', [
+    REPLICA,
+    "if (view === this.view && this.#logView === view && this.status === 'normal' && op <= this.op) return",
+    "if (view === this.view && this.#logView === view && this.status === 'normal' && op <= this.op) return this.#heardPrimary()",
+  ]),
   mutant('acknowledgements go to whoever made the prepare', 30, [
     REPLICA,
     'const primary = this.#primaryOf(this.view)\n    if (primary === this.index) {\n      if (this.#logView',

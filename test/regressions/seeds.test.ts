@@ -169,6 +169,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'after a loss another session had the number of a lost one: what readers compare took its messages for those of before',
     { faults: FAULTS, steady: undefined },
   ],
+  [
+    60001167,
+    'a heartbeat of the dead primary that had been two seconds on its way kept the others waiting for another election time-out',
+    { faults: FAULTS, steady: undefined },
+  ],
 ]
 
 for (const [seed, was, shape] of SEEDS) {

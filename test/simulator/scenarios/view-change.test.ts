@@ -404,3 +404,30 @@ test('no two logs of one view: each replica’s votes for it are the same throug
   assert.ok(seen.size >= 4)
   cluster.expectWhole()
 })
+
+for (const [what, command] of [
+  ['its heartbeats', Command.commit],
+  ['its prepares', Command.prepare],
+  ['its startViews', Command.startView],
+] as const) {
+  test(`a primary is gone, and ${what} come late: another one leads as soon as without them`, () => {
+    const cluster = new Cluster()
+    cluster.request(3)
+    const [a, b, c] = cluster.roles()
+    const sent = [a, c].map((to) => cluster.record({ from: b, to, command }))
+    cluster.powerOff(a)
+    cluster.expectPrimary(b)
+    cluster.restart(a)
+    const op = cluster.request(3)
+    cluster.expectCommit(op, a, b, c)
+    const late = sent.map((frames) => frames.slice(0, 3))
+    cluster.run(500)
+    cluster.powerOff(b)
+    for (let ms = 0; ms < 800; ms += 40) {
+      for (const frames of late) cluster.replay(frames)
+      cluster.run(40)
+    }
+    assert.ok(cluster.replica(c).isPrimary, 'what it had sent was taken for a sign of life')
+    cluster.expectWhole()
+  })
+}
