@@ -31,8 +31,8 @@
 //   | coldVote        | op              | last         | end          | commitMax  | durableOp    | log_view, epoch | chainedFrom | voter, shown (u32) | head | suffixFrom, at 208 the losses that what is executed counts |
 //   | notMember       | member (24): who holds the place of replica, at 152: the addressee |              |              |         |            |         |
 //
-//   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. commit: 152 is in ms of the
-//   sender's own time. startViewChange: 128 is 1 when a primary steps down for that view.
+//   ping, pong: 200 is for each replica, u32, how many µs it takes to answer the sender's pings; 0: unknown. commit: 152 and
+//   startView: 192 are in ms of the sender's own time. startViewChange: 128 is 1 when a primary steps down for that view.
 //   All but prepares carry the sender's member (`storage/member.ts`) in bytes 232..256. getView: 136 is 1 when the sender stands
 //   in for a lost directory, 144 and 152 then say when the newest holder that it has heard of got the place. startView: 160 is the addressee's member, once the op that made it one is committed. The
 //   bodies of doViewChange and coldVote, and of a startView with such a member, end with a block of 256 bytes: the members that the sender knows.
@@ -71,7 +71,7 @@ export const FrameAt = {
     lossEpoch: 196,
     executedEpoch: 200,
   },
-  startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152, member: 160, lossEpoch: 184 },
+  startView: { nonce: 128, op: 136, commitMax: 144, checkpointOp: 152, member: 160, lossEpoch: 184, sentAt: 192 },
   getView: { nonce: 128, replacement: 136, op: 144, view: 152 },
   notMember: { member: 128, replica: 152 },
   coldStart: { op: 128 },

@@ -1872,7 +1872,7 @@ export class Replica implements ReplicaPort {
     }
     // Of the same log, and with it of the same losses.
     if (this.#viewDurable) this.#compareDigest(w, FrameAt.commit.checkpointOp, FrameAt.commit.digest, from)
-    if (!this.#isNewest(view, getU64(w, FrameAt.commit.sentAt))) return
+    if (!this.#noteHeartbeat(view, getU64(w, FrameAt.commit.sentAt))) return
     this.#heardPrimary()
     const peer = this.#peers[from] as Peer
     peer.op = getU64(w, FrameAt.commit.op)
@@ -1883,10 +1883,10 @@ export class Replica implements ReplicaPort {
   }
 
   /**
-   * A heartbeat that others overtook says nothing of now: its sender may be gone. A view has one life of its primary, whose time
-   * does not go back.
+   * False: others have overtaken it, so it says nothing of now, and its sender may be gone. A view has one life of its primary,
+   * whose time does not go back.
    */
-  #isNewest(view: number, sentAt: number): boolean {
+  #noteHeartbeat(view: number, sentAt: number): boolean {
     if (view === this.#heartbeat.view && sentAt < this.#heartbeat.sentAt) return false
     this.#heartbeat = { view, sentAt }
     return true
@@ -2659,6 +2659,7 @@ export class Replica implements ReplicaPort {
     setU64(w, FrameAt.startView.commitMax, this.commitMax)
     setU64(w, FrameAt.startView.checkpointOp, this.checkpointOp)
     setU32(w, FrameAt.startView.lossEpoch, this.lossEpoch)
+    setU64(w, FrameAt.startView.sentAt, this.#now)
     if (joined) {
       putMember(w, FrameAt.startView.member, member)
       this.#putMembers(w, HEADER_SIZE + size)
@@ -2693,8 +2694,12 @@ export class Replica implements ReplicaPort {
       // The lost one may have been among those who gave another's place away: nothing that this one says may forget that.
       if (this.replacement) this.#adoptHolders(this.#getMembers(w, end))
     }
-    // Of a log that has grown since; it may have been on its way for long.
-    if (view === this.view && this.#logView === view && this.status === 'normal' && op <= this.op) return
+    const sentAt = getU64(w, FrameAt.startView.sentAt)
+    if (view === this.view && this.#logView === view && this.status === 'normal') {
+      // A primary that still fetches what it needs to lead gives no other sign of life.
+      if (this.#noteHeartbeat(view, sentAt)) this.#heardPrimary()
+      if (op <= this.op) return
+    }
     const headers = this.#parseHeaders(message, end)
     if (headers === null || headers.length === 0 || headers.length > this.#pipelineMax + 1) return
     if (!headers.every((header, i) => headerOp(header) === op - i && !isReserved(header))) return
@@ -2719,6 +2724,7 @@ export class Replica implements ReplicaPort {
     this.#installLog(headers, getU64(w, FrameAt.startView.commitMax))
     this.status = 'normal'
     this.#wish = 0
+    this.#noteHeartbeat(view, sentAt)
     this.#heardPrimary()
     if (!newLog) return this.#afterLogInstalled()
     this.#log.info('view', { view, primary: from, op: this.op, commitMax: this.commitMax })

@@ -201,9 +201,14 @@ export class Journal {
   /** A checkpoint at `op` is durable: slots up to it may be overwritten. */
   checkpointDurable(op: number): void {
     assert(op >= this.#checkpointOp)
+    // The ops that these slots are for from now on were outside the window in this life and in all before it. Whatever is damaged
+    // there, they were never here.
+    for (let covered = Math.max(this.#checkpointOp, op - this.slots) + 1; covered <= op; covered++) {
+      const slot = this.slotOf(covered)
+      this.#faulty[slot] = 0
+      if (this.#known[slot] === 0) this.#dirty[slot] = 0
+    }
     this.#checkpointOp = op
-    // A faulty slot whose window op is now covered by the checkpoint has nothing left to say about the old op, but what it
-    // holds on disk is still undecidable for the next one, so it stays faulty until something is written there.
   }
 
   slotOf(op: number): number {

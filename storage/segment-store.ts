@@ -255,6 +255,11 @@ export class SegmentStore {
     })
   }
 
+  /** Somebody else’s write or sync of a segment was refused: a later sync may call durable what that one was to cover, and did not. */
+  refused(result: DiskResult): void {
+    this.#fail(result)
+  }
+
   #fail(result: DiskResult): void {
     if (this.#fault !== 'ok') return
     this.#fault = result

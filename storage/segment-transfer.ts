@@ -261,6 +261,8 @@ export class SegmentTransfer {
 
   /** After a write or sync: an error of the disk ends the transfer. */
   #mayGoOn(result: DiskResult): boolean {
+    // Its owner has lost interest, and others write to the same files.
+    if (result === 'failed' && this.#ended) this.#options.store.refused(result)
     if (result !== 'ok') this.#finish(result === 'full' ? 'full' : 'failed')
     return !this.#ended
   }

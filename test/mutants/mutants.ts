@@ -160,6 +160,11 @@ export const MUTANTS: readonly Mutant[] = [
     "return this.#finish('damaged')",
   ]),
   mutant(
+    'a refused sync of a transfer that was given up is nobody’s business',
+    'storage/segment-transfer: a sync that',
+    ['storage/segment-transfer.ts', "if (result === 'failed' && this.#ended) this.#options.store.refused(result)", ''],
+  ),
+  mutant(
     'beside what is repaired bytes of the peer are written that nobody looked at',
     'storage/segment-transfer: nor does',
     [

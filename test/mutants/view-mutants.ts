@@ -55,7 +55,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ),
   mutant('a heartbeat that was overtaken counts', 'view-change: its heartbeats come late', [
     REPLICA,
-    'if (!this.#isNewest(view, getU64(w, FrameAt.commit.sentAt))) return',
+    'if (!this.#noteHeartbeat(view, getU64(w, FrameAt.commit.sentAt))) return',
     '',
   ]),
   mutant('a prepare that is here already counts as a heartbeat', 'view-change: its prepares come late', [
@@ -63,10 +63,20 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     'this.#repairs = this.#repairs.filter((repair) => repair.op !== op)',
     'this.#repairs = this.#repairs.filter((repair) => repair.op !== op); this.#heardPrimary()',
   ]),
-  mutant('a startView of a log that has grown since counts as a heartbeat', 'view-change: its startViews come late', [
+  mutant('a startView that was overtaken counts as a heartbeat', 'view-change: its startViews come late', [
     REPLICA,
-    "if (view === this.view && this.#logView === view && this.status === 'normal' && op <= this.op) return",
-    "if (view === this.view && this.#logView === view && this.status === 'normal' && op <= this.op) return this.#heardPrimary()",
+    'if (this.#noteHeartbeat(view, sentAt)) this.#heardPrimary()',
+    'this.#heardPrimary()',
+  ]),
+  mutant(
+    'a primary that fetches what it needs to lead gives no sign of life',
+    'new-primary: within reach of the journals',
+    [REPLICA, 'if (this.#noteHeartbeat(view, sentAt)) this.#heardPrimary()', ''],
+  ),
+  mutant('a damaged slot stays damaged for the op whose slot it is after a checkpoint', 'view-change: long below', [
+    JOURNAL,
+    'this.#faulty[slot] = 0\n      if (this.#known[slot] === 0)',
+    'if (this.#known[slot] === 0)',
   ]),
   mutant('acknowledgements go to whoever made the prepare', 30, [
     REPLICA,

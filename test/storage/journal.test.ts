@@ -25,6 +25,7 @@ import {
   checksummer,
   GEOMETRY,
   memory,
+  newHeader,
   newPool,
   newPrepare,
   Rig,
@@ -357,6 +358,24 @@ test('a prepare below the checkpoint that rots says nothing of the op whose slot
   bench.rig.disk.corrupt(JOURNAL_FILE, prepareAt(2) / SECTOR_SIZE)
   assert.equal(readBack(bench, header), null)
   assert.ok(!bench.journal.readable(header) && !bench.journal.isFaulty(2 + SLOTS) && bench.journal.clean)
+})
+
+test('a prepare that rotted before the checkpoint covers it says nothing of the op whose slot it is then, either', () => {
+  for (const lost of ['prepare', 'both'] as const) {
+    const rig = formatted()
+    written(open(rig), { op: 2 })
+    rig.disk.corrupt(JOURNAL_FILE, prepareAt(2) / SECTOR_SIZE)
+    if (lost === 'both') rig.disk.corrupt(JOURNAL_FILE, headerAt(2) / SECTOR_SIZE)
+    const { journal } = open(rig)
+    assert.ok(journal.isFaulty(2))
+    journal.checkpointDurable(1)
+    assert.ok(journal.isFaulty(2), 'it may still be needed')
+    journal.checkpointDurable(2)
+    // That one was outside the window of every life up to now.
+    assert.ok(!journal.isFaulty(2 + SLOTS), lost)
+    journal.setHeader(newHeader({ op: 2 + SLOTS }))
+    assert.ok(journal.isDirty(2 + SLOTS) && !journal.isFaulty(2 + SLOTS), lost)
+  }
 })
 
 test('a header alone is written again from the prepare that is there', () => {

@@ -11,7 +11,7 @@ import { recordLength } from '../../storage/segment-layout.ts'
 import type { SegmentStore } from '../../storage/segment-store.ts'
 import { SegmentTransfer, type TransferOutcome } from '../../storage/segment-transfer.ts'
 import { sealedBatch } from '../state/prepares.ts'
-import { aligned, checksummer, newSegmentStore, Rig } from './rig.ts'
+import { aligned, checksummer, newSegmentStore, Rig, WatchedDisk } from './rig.ts'
 
 const RECORD_MAX = 32 * 1024
 const BLOCK = 3 * SECTOR_SIZE
@@ -404,4 +404,63 @@ test('records of another partition, right and with the same offsets, are not thi
   assert.equal(transfer(rig, peer).outcome, 'ok')
   const { outcome, whole } = transfer(rig, other)
   assert.deepEqual([outcome, whole], ['damaged', []])
+})
+
+test('a sync that is refused to a transfer which was cancelled meanwhile: nothing of the file counts as durable after it', () => {
+  const rig = new Rig(61)
+  const { disk } = rig
+  const faults: string[] = []
+  const store = newSegmentStore(disk, RECORD_MAX, (result) => faults.push(result))
+  const env = { store, disk, checksummer, segmentSizeMax: 1024 * 1024, indexBlock: aligned(SECTOR_SIZE) }
+  const partition = new Partition(env, DIRECTORY, 0)
+  const append = (batches: number): void => {
+    for (let i = 0; i < batches; i++) {
+      const batch = sealedBatch([new Uint8Array(20_000).fill(i)])
+      while (!store.canAppend()) assert.ok(rig.step())
+      partition.append(batch, 0, batch.length, 10 * partition.nextOffset)
+    }
+  }
+  const flush = (): string => {
+    partition.pad()
+    return rig.result<string>((done) => store.flush(done))
+  }
+  append(3)
+  assert.equal(flush(), 'ok')
+  const spans = segmentSpans(DIRECTORY, 0, partition.image())
+  const [{ name }] = spans as [SegmentSpan]
+  // Written, and not synced yet.
+  append(12)
+  rig.settle()
+  let syncs = 0
+  disk.breaker = {
+    latency: (micros) => micros,
+    read: () => 'ok',
+    write: () => 'ok',
+    sync: ({ file }) => (file === name && ++syncs === 1 ? 'forgotten' : 'ok'),
+    onDurable: () => {},
+    onStep: () => {},
+  }
+  const watched = new WatchedDisk(disk)
+  const running = new SegmentTransfer(spans, {
+    disk: watched,
+    store,
+    checksummer,
+    indexBlock: new SharedBlock(aligned(SECTOR_SIZE)),
+    blockSize: BLOCK,
+    piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
+    live: true,
+    kept: () => 0,
+    fetch: () => assert.fail('everything is here'),
+    onSpan: () => {},
+    done: (outcome) => assert.fail(`cancelled, and ${outcome}`),
+  })
+  running.start()
+  while (!watched.log.some(({ access, file }) => access === 'sync' && file === name)) assert.ok(rig.step())
+  running.cancel()
+  rig.settle()
+  assert.equal(syncs, 1)
+  const written = disk.contents(name)
+  const durable = (): boolean => Buffer.compare(disk.durable(name, 0, written.length), written) === 0
+  assert.ok(flush() === 'failed' || durable(), 'called durable, and is not')
+  assert.deepEqual(faults, ['failed'])
 })

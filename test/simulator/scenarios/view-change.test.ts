@@ -75,6 +75,37 @@ test('a vote promises an op, and then the journal loses it: known by its header 
   cluster.expectWhole()
 })
 
+test('damage to an op long below the checkpoint is no doubt about the one whose slot it is by now', () => {
+  const cluster = new Cluster()
+  const base = cluster.request(8)
+  const [a, b, c] = cluster.roles()
+  cluster.expectCommit(base, a, b, c)
+  // c takes a checkpoint of the others, twice round the ring later.
+  cluster.crash(c)
+  cluster.corruptPrepare(c, 5)
+  const head = 4 + 2 * cluster.options.journalSlots
+  assert.equal(cluster.requestUpTo(head), head)
+  cluster.restart(c)
+  cluster.expectCommit(head, a, b, c)
+  assert.ok(cluster.replica(c).checkpointOp >= 2 * 32)
+  // The next op is on a alone; b and c hear of it by its header only.
+  cluster.drop({ from: a, command: Command.prepare })
+  cluster.clients[0]?.ask()
+  cluster.until(() => cluster.holds(a, head + 1), 'the op')
+  cluster.drop({ from: c, command: Command.doViewChange })
+  cluster.disconnect(a)
+  cluster.expectHead(head + 1, b, c)
+  cluster.until(
+    () => cluster.node(c).superblock?.state.logView === cluster.replica(b).view,
+    'the view on the disk of c',
+  )
+  cluster.crash(a)
+  cluster.heal()
+  // Neither ever had it.
+  cluster.answered()
+  cluster.expectWhole()
+})
+
 test('an op that only the replica which is down ever had goes, and its place is taken by another', () => {
   const cluster = new Cluster()
   const base = cluster.request(2)
