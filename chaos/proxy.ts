@@ -42,7 +42,8 @@ interface Rules {
 
 type Item =
   | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly due: number }
-  | { readonly kind: 'end' | 'reset' }
+  | { readonly kind: 'end'; readonly due: number }
+  | { readonly kind: 'reset'; readonly due: number }
 
 /** One direction of one connection. */
 class Lane {
@@ -65,22 +66,27 @@ class Lane {
     this.#rules = rules
     this.#random = random
     from.on('data', (bytes: Buffer) => this.#onData(bytes))
-    from.on('end', () => this.#put({ kind: 'end' }))
+    from.on('end', () => this.#put({ kind: 'end', due: this.#due() }))
     from.on('error', () => {})
     from.on('close', (hadError) => {
-      if (hadError) this.#put({ kind: 'reset' })
+      if (hadError) this.#put({ kind: 'reset', due: this.#due() })
     })
     to.on('drain', () => this.pump())
     to.on('close', () => this.#drop())
   }
 
   #onData(bytes: Buffer): void {
+    this.#held += bytes.length
+    if (this.#held >= HELD_MAX) this.#from.pause()
+    this.#put({ kind: 'bytes', bytes, due: this.#due() })
+  }
+
+  /** When what comes now may go. */
+  #due(): number {
     const { delayMs, jitterMs } = this.#rules
     const due = performance.now() + delayMs + (jitterMs === 0 ? 0 : this.#random.below(1000) * (jitterMs / 1000))
     this.#lastDue = Math.max(this.#lastDue, due)
-    this.#held += bytes.length
-    if (this.#held >= HELD_MAX) this.#from.pause()
-    this.#put({ kind: 'bytes', bytes, due: this.#lastDue })
+    return this.#lastDue
   }
 
   #put(item: Item): void {
@@ -96,11 +102,17 @@ class Lane {
     while (!this.#finished && !this.#rules.stalled) {
       const item = this.#queue[0]
       if (item === undefined) return
-      if (item.kind !== 'bytes') return this.#finish(item.kind)
-      const wait = Math.max(item.due, this.#freeAt) - performance.now()
+      const wait = (item.kind === 'bytes' ? Math.max(item.due, this.#freeAt) : item.due) - performance.now()
       if (wait > 0) {
         this.#timer = setTimeout(() => this.pump(), wait)
         return
+      }
+      if (item.kind === 'reset') return this.#reset()
+      if (item.kind === 'end') {
+        // A reset may follow it.
+        this.#queue.shift()
+        this.#to.end()
+        continue
       }
       if (this.#to.writableNeedDrain) return
       this.#pass(item)
@@ -120,11 +132,10 @@ class Lane {
     if (this.#held < HELD_MAX) this.#from.resume()
   }
 
-  #finish(kind: 'end' | 'reset'): void {
+  #reset(): void {
     this.#finished = true
     this.#queue.length = 0
-    if (kind === 'end') this.#to.end()
-    else this.#to.resetAndDestroy()
+    this.#to.resetAndDestroy()
   }
 
   /** Nobody is there to take it. What still comes is read and forgotten, as a dead peer's kernel would refuse it. */

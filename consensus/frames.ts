@@ -22,7 +22,7 @@
 //   | prepareOk       | checksum (16)   |              | op           | commitMin  | checkpointOp |              |         |            |         |
 //   | commit          | commit          | op           | checkpointOp | sent at    | digest (16)  |              |         |            |         |
 //   | doViewChange    | present (16)    |              | nack (16)    |            | op           | commitMin    | commitMax | checkpointOp | log_view, loss epoch, at 200 the losses that what is executed counts |
-//   | startView       | nonce           | op           | commitMax    | checkpointOp |            |              |         |            |         |
+//   | startView       | nonce           | op           | commitMax    | checkpointOp | member       |              |         | loss epoch | sent at |
 //   | getView         | nonce           |              | op           | view       |              |              |         |            |         |
 //   | getHeaders      | opMin           | opMax        |              |            |              |              |         |            |         |
 //   | confirm(ed)     | round           |              |              |            |              |              |         |            |         |

@@ -334,7 +334,7 @@ export class Replica implements ReplicaPort {
   #lastTickAt = 0
   #electionDue = 0
   #heartbeatDue = 0
-  /** The newest one of a primary, by its own time. */
+  /** The newest one of a primary, or startView, by its own time. */
   #heartbeat = { view: 0, sentAt: 0 }
   #pingDue = 0
   /** Of the last pings. */

@@ -173,6 +173,39 @@ test('one side ends, the other may still speak', async () => {
   })
 })
 
+test('an end is as late as bytes are', async () => {
+  await withGate(async ({ gate, dial, accepted }) => {
+    const dialer = await dial()
+    const target = await accepted()
+    await roundTrip(dialer, target, 'x')
+    gate.impose({ up: { delayMs: 60 } })
+    const started = performance.now()
+    dialer.end()
+    target.resume()
+    await once(target, 'end')
+    assert.ok(performance.now() - started >= 59, `${performance.now() - started} ms`)
+  })
+})
+
+test('who ended, and then dies, is gone for the other side too', async () => {
+  await withGate(async ({ dial, accepted }) => {
+    const dialer = await dial()
+    const target = await accepted()
+    dialer.end('last words')
+    assert.equal(await receive(target, 10), 'last words')
+    target.resume()
+    if (!target.readableEnded) await once(target, 'end')
+    dialer.resetAndDestroy()
+    // The first that comes after it is refused.
+    const talking = setInterval(() => target.write('an answer'), 10)
+    const deadline = setTimeout(() => target.destroy(new Error('nobody told it')), 2000)
+    await closed(target)
+    clearInterval(talking)
+    clearTimeout(deadline)
+    assert.match((target.errored as NodeJS.ErrnoException | null)?.code ?? '', /^(ECONNRESET|EPIPE)$/)
+  })
+})
+
 test('a stalled direction hides that the other side died', async () => {
   await withGate(async ({ gate, dial, accepted }) => {
     const dialer = await dial()

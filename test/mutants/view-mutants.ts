@@ -70,7 +70,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
   ]),
   mutant(
     'a primary that fetches what it needs to lead gives no sign of life',
-    'new-primary: within reach of the journals',
+    'new-primary: it fetches for longer than others wait',
     [REPLICA, 'if (this.#noteHeartbeat(view, sentAt)) this.#heardPrimary()', ''],
   ),
   mutant('a damaged slot stays damaged for the op whose slot it is after a checkpoint', 'view-change: long below', [

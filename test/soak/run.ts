@@ -116,6 +116,7 @@ class Run {
     const { seed, onStart, stop } = this.#options
     const ended = (): void => this.#halt.abort()
     stop.addEventListener('abort', ended, { once: true })
+    if (stop.aborted) ended()
     await withClient(this.#cluster.servers, async (client) => {
       await client.createStream(STREAM)
       await client.createTopic(STREAM, TOPIC, { partitions: PARTITIONS })

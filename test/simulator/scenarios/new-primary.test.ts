@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { At, Command, getU64 } from '../../../src/protocol/frame.ts'
 import type { Header } from '../../../storage/header.ts'
+import { JOURNAL_FILE } from '../../../storage/journal.ts'
 import { Cluster } from './scenario.ts'
 
 test('it is a checkpoint behind, within reach of the journals: it catches up and leads', () => {
@@ -19,6 +20,26 @@ test('it is a checkpoint behind, within reach of the journals: it catches up and
   cluster.expectCommit(op, b)
   assert.equal(cluster.replica(b).transferredOp, 0)
   cluster.request(3)
+  cluster.expectWhole()
+})
+
+test('it fetches for longer than others wait for a silent primary: it keeps its view, and leads', () => {
+  const cluster = new Cluster()
+  const [a, b, c] = cluster.roles()
+  const { view } = cluster.replica(a)
+  cluster.isolate(b)
+  const op = cluster.request(30)
+  cluster.expectCommit(op, c)
+  cluster.heal()
+  cluster.isolate(a)
+  cluster.disconnect(a)
+  cluster.breakDisk(c, {
+    latency: (micros, step) => (step?.op === 'read' && step.file === JOURNAL_FILE ? 200_000 : micros),
+  })
+  cluster.expectPrimary(b)
+  assert.equal(cluster.replica(b).view, view + 1)
+  cluster.breakDisk(c, {})
+  cluster.run(500)
   cluster.expectWhole()
 })
 
