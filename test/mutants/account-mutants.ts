@@ -20,7 +20,7 @@ export const ACCOUNT_MUTANTS: readonly Mutant[] = [
     'const early = !reader && !replica.caughtUp',
     'const early = reader && !replica.caughtUp',
   ]),
-  mutant('an access token whose login has ended lets in', { first: 11, of: 40 }, [
+  mutant('an access token whose login has ended lets in', { first: 89, of: 120 }, [
     'src/state/access-tokens.ts',
     'if (identity.hasEnded(user, claims)) return false',
     '',

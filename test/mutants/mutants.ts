@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
   ]),
-  mutant('what an earlier view left in the journal comes back at a start', { first: 52, of: 100 }, [
+  mutant('what an earlier view left in the journal comes back at a start', { first: 41, of: 100 }, [
     REPLICA,
     'if (allowed && !replaced && !older) continue',
     'continue',
@@ -99,7 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
     [REPLICA, "if (session.exactlyOnce && number !== last + 1) return 'gap'", ''],
   ),
   {
-    ...mutant('an answer that is given again keeps its buffer', { first: 5, of: 30 }, [
+    ...mutant('an answer that is given again keeps its buffer', { first: 14, of: 30 }, [
       REPLICA,
       "    reply.unref()\n    return 'replied'",
       "    return 'replied'",
@@ -121,7 +121,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (at === file.length) return this.#disk.sync(checkpointFile(op), finish)',
     "if (at === file.length) return finish('ok')",
   ]),
-  mutant('an op is executed although the chain below it is not known', { first: 60, of: 100 }, [
+  mutant('an op is executed although the chain below it is not known', { first: 82, of: 100 }, [
     REPLICA,
     'if (this.#chainedFrom > this.commitMin + 1) return\n      const op',
     'const op',
@@ -208,7 +208,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (getU32(w, At.view) !== this.view || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
     'if (this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
   ]),
-  mutant('an older view may begin again', { first: 26, of: 60 }, [
+  mutant('an older view may begin again', { first: 123, of: 130 }, [
     REPLICA,
     'if (view < this.view || this.#primaryOf(view) !== from) return\n    const peer = this.#peers[from] as Peer',
     'if (this.#primaryOf(view) !== from) return\n    const peer = this.#peers[from] as Peer',

@@ -6,6 +6,8 @@ import { type Browser, chromium } from 'playwright-core'
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 const INSTALL = 'apt-get install --yes --no-install-recommends chromium'
 const INSTALL_MS_MAX = 300_000
+/** One installation at a time: another test may need it at the same moment. */
+const APT = '/var/lib/apt'
 /** Without them it speaks to hosts of its own. */
 const FLAGS = [
   '--no-sandbox',
@@ -27,7 +29,8 @@ function findChromium(): string {
   if (found !== undefined) return found
   if (process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')) {
     console.log(`installing Chromium for the tests of pages: ${INSTALL}`)
-    const { status, stderr } = spawnSync('sh', ['-c', `apt-get update --quiet=2 && ${INSTALL} --quiet=2`], {
+    const install = `test -x ${PLACES[0]} || { apt-get update --quiet=2 && ${INSTALL} --quiet=2; }`
+    const { status, stderr } = spawnSync('flock', [APT, 'sh', '-c', install], {
       encoding: 'utf8',
       timeout: INSTALL_MS_MAX,
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
