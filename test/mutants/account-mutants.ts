@@ -20,7 +20,7 @@ export const ACCOUNT_MUTANTS: readonly Mutant[] = [
     'const early = !reader && !replica.caughtUp',
     'const early = reader && !replica.caughtUp',
   ]),
-  mutant('an access token whose login has ended lets in', { first: 89, of: 120 }, [
+  mutant('an access token whose login has ended lets in', 'state/access-tokens: the end of a login', [
     'src/state/access-tokens.ts',
     'if (identity.hasEnded(user, claims)) return false',
     '',

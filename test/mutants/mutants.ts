@@ -83,7 +83,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (!mine && (known || this.replacement)) return',
     'if (!mine && this.replacement) return',
   ]),
-  mutant('what an earlier view left in the journal comes back at a start', { first: 41, of: 100 }, [
+  mutant('what an earlier view left in the journal comes back at a start', 'new-primary: a leftover of an earlier', [
     REPLICA,
     'if (allowed && !replaced && !older) continue',
     'continue',
@@ -98,14 +98,11 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     [REPLICA, "if (session.exactlyOnce && number !== last + 1) return 'gap'", ''],
   ),
-  {
-    ...mutant('an answer that is given again keeps its buffer', { first: 14, of: 30 }, [
-      REPLICA,
-      "    reply.unref()\n    return 'replied'",
-      "    return 'replied'",
-    ]),
-    faults: 'crash,partition',
-  },
+  mutant('an answer that is given again keeps its buffer', 'sessions: answers are remembered', [
+    REPLICA,
+    "    reply.unref()\n    return 'replied'",
+    "    return 'replied'",
+  ]),
   mutant('answers are not kept in checkpoints', { first: 8, of: 100 }, [
     'consensus/client-table.ts',
     'replies.splice(replies.findLastIndex(',
@@ -121,7 +118,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (at === file.length) return this.#disk.sync(checkpointFile(op), finish)',
     "if (at === file.length) return finish('ok')",
   ]),
-  mutant('an op is executed although the chain below it is not known', { first: 82, of: 100 }, [
+  mutant('an op is executed although the chain below it is not known', 'view-change: the old primary comes back', [
     REPLICA,
     'if (this.#chainedFrom > this.commitMin + 1) return\n      const op',
     'const op',
@@ -208,7 +205,7 @@ export const MUTANTS: readonly Mutant[] = [
     'if (getU32(w, At.view) !== this.view || this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
     'if (this.#logView !== this.view || this.#primaryOf(this.view) !== this.index)',
   ]),
-  mutant('an older view may begin again', { first: 123, of: 130 }, [
+  mutant('an older view may begin again', 'view-change: a startView comes late', [
     REPLICA,
     'if (view < this.view || this.#primaryOf(view) !== from) return\n    const peer = this.#peers[from] as Peer',
     'if (this.#primaryOf(view) !== from) return\n    const peer = this.#peers[from] as Peer',

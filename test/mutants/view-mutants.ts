@@ -19,7 +19,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     '        view,\n        logView: view,\n        suffix: this.#buildSuffix(),',
     '        view,\n        logView: view,',
   ]),
-  mutant('every vote shows the log as it is now', { first: 52, of: 60 }, [
+  mutant('every vote shows the log as it is now', 'recovery: a vote that does not know', [
     REPLICA,
     'const headers = this.#suffix\n    assert(headers.length > 0)',
     'const headers = this.#buildSuffix()',
@@ -112,7 +112,11 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
       '  readonly #former = new Map<number, number>()\n  #pipeline: PipelineEntry[] = []',
     ],
   ),
-  mutant('lost prepares are not sent again', { first: 25, of: 30 }, [REPLICA, '      this.#retransmit(entry)\n', '']),
+  mutant('lost prepares are not sent again', 'partitions: prepares are lost', [
+    REPLICA,
+    '      this.#retransmit(entry)\n',
+    '',
+  ]),
   mutant('nothing is ever dropped from a log', 'consensus/quorum', [
     QUORUM,
     'if (op > opMin && op > commitMax && nacks >= quorum.nack) break',
@@ -187,7 +191,7 @@ export const VIEW_MUTANTS: readonly Mutant[] = [
     ' || lossEpoch <= this.#stateMachine.lossEpoch)) return',
     ')) return',
   ]),
-  mutant('the commit number follows the startView, also downwards', { first: 11, of: 40 }, [
+  mutant('the commit number follows the startView, also downwards', 'view-change: a duel', [
     REPLICA,
     'this.commitMax = Math.max(this.commitMax, commitMax)\n    for',
     'this.commitMax = commitMax\n    for',

@@ -390,6 +390,37 @@ test('every frame of earlier views again, in each later one: nobody is moved by 
   cluster.expectWhole()
 })
 
+for (const [which, begun] of [
+  ['has begun', true],
+  ['is promised', false],
+] as const) {
+  test(`a startView comes late, when the next view ${which}: nobody goes back to the one that it announces`, () => {
+    const cluster = new Cluster()
+    const base = cluster.request(2)
+    const [a, b, c] = cluster.roles()
+    cluster.expectCommit(base, a, b, c)
+    const late = cluster.record({ from: b, to: a, command: Command.startView })
+    cluster.disconnect(a)
+    cluster.expectPrimary(b)
+    cluster.expectStatus('normal', a, c)
+    if (!begun) cluster.drop({ command: Command.doViewChange })
+    const next = cluster.replica(b).view + 1
+    cluster.crash(b)
+    cluster.until(() => cluster.node(a).superblock?.state.view === next, 'the promise of a')
+    if (begun) {
+      cluster.expectPrimary(c)
+      cluster.expectStatus('normal', a)
+    }
+    // What it still hears, and that b is gone, would soon lead it out again.
+    cluster.drop({ to: a })
+    cluster.run(20)
+    cluster.replay(late)
+    cluster.run(5)
+    assert.deepEqual([cluster.replica(a).view, cluster.replica(a).status], [next, begun ? 'normal' : 'view_change'])
+    cluster.expectWhole()
+  })
+}
+
 test('a view that began long ago is announced again to a replica that has left for another', () => {
   const cluster = new Cluster()
   const [a, b, c] = cluster.roles()
