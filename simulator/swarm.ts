@@ -213,13 +213,12 @@ export function runSeed({ seed, onLog, watcher = {}, checksummer, ...shape }: Sw
     world.rhythm.end()
     heal(ending)
     watcher.onHealed?.()
+    // Whose operation hung before the healing is not well before that ends: it cannot vote, and its buffer is not given back.
+    const hangs = (): boolean => world.participants().some(({ index }) => ending.disks[index]?.hangs === true)
+    world.runUntil(() => !hangs(), LIVENESS_MICROS_MAX)
     world.views.healed()
-    // An operation that hung before the healing holds its buffer until it ends.
-    const atRest = (): boolean =>
-      // Who has not read its disk yet may hold what the others still lack.
-      world.everybodyIsBack &&
-      world.converged() &&
-      !world.participants().some(({ index }) => ending.disks[index]?.hangs)
+    // Who has not read its disk yet may hold what the others still lack.
+    const atRest = (): boolean => world.everybodyIsBack && world.converged()
     const damaged = ending.atlas.damaged > 0
     // The one that stays slow may lead, until it has found out and another one does.
     const slow = ending.leftBehind.some(({ fate }) => fate === 'slow')

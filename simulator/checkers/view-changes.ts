@@ -15,7 +15,7 @@ export class ViewChangeChecker implements Watcher {
     if (replica !== null && replica.view > this.#view) this.#view = replica.view
   }
 
-  /** No more faults from now on. */
+  /** No more faults from now on, and nobody waits for an operation that hung before. */
   healed(): void {
     this.#healedIn = this.#view
   }

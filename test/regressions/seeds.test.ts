@@ -174,6 +174,11 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
     'a heartbeat of the dead primary that had been two seconds on its way kept the others waiting for another election time-out',
     { faults: FAULTS, steady: undefined },
   ],
+  [
+    62003463,
+    'a replica counted as healed whose disk hung for seven more seconds: without its vote no view could begin, and views were counted',
+    { faults: FAULTS, steady: undefined },
+  ],
 ]
 
 for (const [seed, was, shape] of SEEDS) {
