@@ -42,8 +42,7 @@ interface Rules {
 
 type Item =
   | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly due: number }
-  | { readonly kind: 'end'; readonly due: number }
-  | { readonly kind: 'reset'; readonly due: number }
+  | { readonly kind: 'end' | 'reset'; readonly due: number }
 
 /** One direction of one connection. */
 class Lane {
@@ -107,15 +106,17 @@ class Lane {
         this.#timer = setTimeout(() => this.pump(), wait)
         return
       }
-      if (item.kind === 'reset') return this.#reset()
-      if (item.kind === 'end') {
+      if (item.kind === 'bytes') {
+        if (this.#to.writableNeedDrain) return
+        this.#pass(item)
+      } else if (item.kind === 'end') {
         // A reset may follow it.
         this.#queue.shift()
         this.#to.end()
-        continue
+      } else {
+        this.#drop()
+        this.#to.resetAndDestroy()
       }
-      if (this.#to.writableNeedDrain) return
-      this.#pass(item)
     }
   }
 
@@ -130,12 +131,6 @@ class Lane {
     this.bytes += piece.length
     this.#held -= piece.length
     if (this.#held < HELD_MAX) this.#from.resume()
-  }
-
-  #reset(): void {
-    this.#finished = true
-    this.#queue.length = 0
-    this.#to.resetAndDestroy()
   }
 
   /** Nobody is there to take it. What still comes is read and forgotten, as a dead peer's kernel would refuse it. */

@@ -245,7 +245,7 @@ export class SegmentStore {
     this.#disk.write(file.name, chunk.start + from, chunk.bytes, from, until - from, (result) => {
       this.#writes -= 1
       chunk.writing = false
-      if (result !== 'ok') this.#fail(result)
+      if (result !== 'ok') this.refused(result)
       chunk.written = until
       // Written in the meantime, by a sync that began before, does not count: the file needs another one.
       this.#unsynced.add(file)
@@ -255,12 +255,11 @@ export class SegmentStore {
     })
   }
 
-  /** Somebody else’s write or sync of a segment was refused: a later sync may call durable what that one was to cover, and did not. */
+  /**
+   * A write or sync of a segment was refused, here or to somebody else who works on its file: a later sync may call durable what
+   * that one was to cover, and did not.
+   */
   refused(result: DiskResult): void {
-    this.#fail(result)
-  }
-
-  #fail(result: DiskResult): void {
     if (this.#fault !== 'ok') return
     this.#fault = result
     this.#onFault(result === 'full' ? 'full' : 'failed')
@@ -337,7 +336,7 @@ export class SegmentStore {
     this.#unsynced = new Set()
     let pending = 1
     const step = (result: DiskResult): void => {
-      if (result !== 'ok') this.#fail(result)
+      if (result !== 'ok') this.refused(result)
       pending -= 1
       if (pending === 0) done(this.#outcome)
     }
