@@ -51,6 +51,19 @@ export interface DiskBreaker {
   onStep(step: DiskStep): void
 }
 
+/** A disk that does as it is asked, but for this. */
+export function brokenBy(how: Partial<DiskBreaker>): DiskBreaker {
+  return {
+    latency: (micros) => micros,
+    read: () => 'ok',
+    write: () => 'ok',
+    sync: () => 'ok',
+    onDurable: () => {},
+    onStep: () => {},
+    ...how,
+  }
+}
+
 class VirtualFile {
   /** By sector number; a sector that is missing reads as zeros. */
   readonly durable = new Map<number, Sector>()

@@ -161,14 +161,20 @@ test('a reset is a reset for both sides, an end is an end', async () => {
   })
 })
 
+/** The dialer has said all that it has to say, and the target has heard it. */
+async function afterLastWords({ dial, accepted }: Bench): Promise<{ dialer: Socket; target: Socket }> {
+  const dialer = await dial()
+  const target = await accepted()
+  dialer.end('last words')
+  assert.equal(await receive(target, 10), 'last words')
+  target.resume()
+  if (!target.readableEnded) await once(target, 'end')
+  return { dialer, target }
+}
+
 test('one side ends, the other may still speak', async () => {
-  await withGate(async ({ dial, accepted }) => {
-    const dialer = await dial()
-    const target = await accepted()
-    dialer.end('last words')
-    assert.equal(await receive(target, 10), 'last words')
-    target.resume()
-    if (!target.readableEnded) await once(target, 'end')
+  await withGate(async (bench) => {
+    const { dialer, target } = await afterLastWords(bench)
     await roundTrip(target, dialer, 'an answer')
   })
 })
@@ -188,13 +194,8 @@ test('an end is as late as bytes are', async () => {
 })
 
 test('who ended, and then dies, is gone for the other side too', async () => {
-  await withGate(async ({ dial, accepted }) => {
-    const dialer = await dial()
-    const target = await accepted()
-    dialer.end('last words')
-    assert.equal(await receive(target, 10), 'last words')
-    target.resume()
-    if (!target.readableEnded) await once(target, 'end')
+  await withGate(async (bench) => {
+    const { dialer, target } = await afterLastWords(bench)
     dialer.resetAndDestroy()
     // The first that comes after it is refused.
     const talking = setInterval(() => target.write('an answer'), 10)

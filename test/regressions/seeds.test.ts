@@ -15,7 +15,10 @@ const LOST: SwarmShape = { ...GROUPS, members: 0 }
 /** As seeds were drawn before disks could be lost. */
 const ALL: SwarmShape = { ...LOST, faults: KEPT_FAULTS.slice(0, 42) }
 
-/** As those, and acknowledged from memory, where nobody read. */
+/** As a seed is drawn by itself: with storms, and with its calm spells. */
+const DRAWN: SwarmShape = { faults: FAULTS, steady: undefined }
+
+/** As seeds were drawn before disks could be lost, and acknowledged from memory, where nobody read. */
 const MEMORY: SwarmShape = { ...ALL, durability: 'memory', readers: 0 }
 
 const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[] = [
@@ -162,22 +165,22 @@ const SEEDS: readonly (readonly [seed: number, was: string, shape: SwarmShape])[
   [
     59001877,
     'a primary learned that more was committed, counted what it had waited for in the middle of that, and ended',
-    { faults: FAULTS, steady: undefined },
+    DRAWN,
   ],
   [
     59004051,
     'after a loss another session had the number of a lost one: what readers compare took its messages for those of before',
-    { faults: FAULTS, steady: undefined },
+    DRAWN,
   ],
   [
     60001167,
     'a heartbeat of the dead primary that had been two seconds on its way kept the others waiting for another election time-out',
-    { faults: FAULTS, steady: undefined },
+    DRAWN,
   ],
   [
     62003463,
     'a replica counted as healed whose disk hung for seven more seconds: without its vote no view could begin, and views were counted',
-    { faults: FAULTS, steady: undefined },
+    DRAWN,
   ],
 ]
 

@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SeededRandom } from '../../simulator/random.ts'
+import { brokenBy } from '../../simulator/virtual-disk.ts'
 import { SECTOR_SIZE } from '../../src/protocol/message.ts'
 import { Partition, type PartitionImage, segmentSpans } from '../../storage/partition.ts'
 import type { SegmentSpan } from '../../storage/segment-audit.ts'
 import { SharedBlock } from '../../storage/segment-index.ts'
 import { recordLength } from '../../storage/segment-layout.ts'
 import type { SegmentStore } from '../../storage/segment-store.ts'
-import { SegmentTransfer, type TransferOutcome } from '../../storage/segment-transfer.ts'
+import { SegmentTransfer, type TransferOptions, type TransferOutcome } from '../../storage/segment-transfer.ts'
 import { sealedBatch } from '../state/prepares.ts'
 import { aligned, checksummer, newSegmentStore, Rig, WatchedDisk } from './rig.ts'
 
@@ -66,6 +67,23 @@ class Peer {
   }
 }
 
+/** Of spans of which everything is here. */
+function optionsOf(
+  given: Pick<TransferOptions, 'disk' | 'store' | 'done'> & Partial<TransferOptions>,
+): TransferOptions {
+  return {
+    checksummer,
+    indexBlock: new SharedBlock(aligned(SECTOR_SIZE)),
+    blockSize: BLOCK,
+    piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
+    live: false,
+    kept: () => 0,
+    fetch: () => assert.fail('everything is here'),
+    onSpan: () => {},
+    ...given,
+  }
+}
+
 interface Run {
   readonly outcome: TransferOutcome
   readonly fetched: number
@@ -84,14 +102,9 @@ function transfer(
   let outcome: TransferOutcome | null = null
   const whole: string[] = []
   const asked: { name: string; position: number; length: number }[] = []
-  const running = new SegmentTransfer(peer.spans, {
+  const options = optionsOf({
     disk: rig.disk,
     store: newSegmentStore(rig.disk, RECORD_MAX),
-    checksummer,
-    indexBlock: new SharedBlock(aligned(SECTOR_SIZE)),
-    blockSize: BLOCK,
-    piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
-    live: false,
     kept,
     fetch: (name, position, length) => asked.push({ name, position, length }),
     onSpan: ({ name }) => whole.push(name),
@@ -100,6 +113,7 @@ function transfer(
       outcome = result
     },
   })
+  const running = new SegmentTransfer(peer.spans, options)
   running.start()
   while (outcome === null && fetched < until) {
     const next = asked.pop()
@@ -320,19 +334,8 @@ test('cancelled while an index block is written: the next transfer waits for the
     const indexBlock = new SharedBlock(aligned(SECTOR_SIZE))
     const outcomes: string[] = []
     const begin = (spans: readonly SegmentSpan[], name: string): SegmentTransfer => {
-      const running = new SegmentTransfer(spans, {
-        disk: rig.disk,
-        store,
-        checksummer,
-        indexBlock,
-        blockSize: BLOCK,
-        piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
-        live: false,
-        kept: () => 0,
-        fetch: () => assert.fail('everything is here'),
-        onSpan: () => {},
-        done: (outcome) => outcomes.push(`${name} ${outcome}`),
-      })
+      const done = (outcome: string): unknown => outcomes.push(`${name} ${outcome}`)
+      const running = new SegmentTransfer(spans, optionsOf({ disk: rig.disk, store, indexBlock, done }))
       running.start()
       return running
     }
@@ -432,28 +435,10 @@ test('a sync that is refused to a transfer which was cancelled meanwhile: nothin
   append(12)
   rig.settle()
   let syncs = 0
-  disk.breaker = {
-    latency: (micros) => micros,
-    read: () => 'ok',
-    write: () => 'ok',
-    sync: ({ file }) => (file === name && ++syncs === 1 ? 'forgotten' : 'ok'),
-    onDurable: () => {},
-    onStep: () => {},
-  }
+  disk.breaker = brokenBy({ sync: ({ file }) => (file === name && ++syncs === 1 ? 'forgotten' : 'ok') })
   const watched = new WatchedDisk(disk)
-  const running = new SegmentTransfer(spans, {
-    disk: watched,
-    store,
-    checksummer,
-    indexBlock: new SharedBlock(aligned(SECTOR_SIZE)),
-    blockSize: BLOCK,
-    piece: new Uint8Array(RECORD_MAX + 2 * SECTOR_SIZE),
-    live: true,
-    kept: () => 0,
-    fetch: () => assert.fail('everything is here'),
-    onSpan: () => {},
-    done: (outcome) => assert.fail(`cancelled, and ${outcome}`),
-  })
+  const done = (outcome: string): void => assert.fail(`cancelled, and ${outcome}`)
+  const running = new SegmentTransfer(spans, optionsOf({ disk: watched, store, live: true, done }))
   running.start()
   while (!watched.log.some(({ access, file }) => access === 'sync' && file === name)) assert.ok(rig.step())
   running.cancel()

@@ -9,7 +9,7 @@ import type { Replica } from '../../../consensus/replica.ts'
 import type { SimClient } from '../../../simulator/client.ts'
 import { Ledger } from '../../../simulator/ledger.ts'
 import type { SimNode } from '../../../simulator/node.ts'
-import type { DiskBreaker } from '../../../simulator/virtual-disk.ts'
+import { brokenBy, type DiskBreaker } from '../../../simulator/virtual-disk.ts'
 import { CALM_DISK, CALM_NETWORK, World } from '../../../simulator/world.ts'
 import { commandOf } from '../../../src/protocol/frame.ts'
 import { type Message, SECTOR_SIZE } from '../../../src/protocol/message.ts'
@@ -331,15 +331,7 @@ export class Cluster {
 
   /** A disk that does as it is told, but for this. */
   breakDisk(index: number, how: Partial<DiskBreaker>): void {
-    this.node(index).disk.breaker = {
-      latency: (micros) => micros,
-      read: () => 'ok',
-      write: () => 'ok',
-      sync: () => 'ok',
-      onDurable: () => {},
-      onStep: () => {},
-      ...how,
-    }
+    this.node(index).disk.breaker = brokenBy(how)
   }
 
   /** From now on a write of its superblock takes this long; `null`: as long as usual. */

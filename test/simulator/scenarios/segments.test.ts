@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { request, type SimRequest } from '../../../simulator/identity-requests.ts'
-import { type DiskBreaker, equalBytes } from '../../../simulator/virtual-disk.ts'
+import { brokenBy, equalBytes } from '../../../simulator/virtual-disk.ts'
 import { encodeCreateStream } from '../../../src/protocol/commands/create-stream.ts'
 import { encodeCreateTopic } from '../../../src/protocol/commands/create-topic.ts'
 import { encodeGetTopic } from '../../../src/protocol/commands/get-topic.ts'
@@ -40,17 +40,9 @@ function expectTransfer(cluster: LogCluster, good = 0): void {
 }
 
 /** Every sync of the journal takes longer than what follows. */
-function slowJournalSyncs(): DiskBreaker {
-  const ok = (): 'ok' => 'ok'
-  return {
-    latency: (micros, step) => (step?.file === JOURNAL_FILE && step.op === 'sync' ? 5_000_000 : micros),
-    read: ok,
-    write: ok,
-    sync: ok,
-    onDurable: () => {},
-    onStep: () => {},
-  }
-}
+const SLOW_JOURNAL_SYNCS = brokenBy({
+  latency: (micros, step) => (step?.file === JOURNAL_FILE && step.op === 'sync' ? 5_000_000 : micros),
+})
 
 /** Once, when it asks for the first file or directory of the lost topic to be removed. */
 function atRemoval(cluster: LogCluster, index: number, act: () => void): void {
@@ -152,7 +144,7 @@ for (const killed of [false, true])
       const lostFiles = (index: number): number =>
         cluster.segmentFiles(index).filter((name) => name.includes('/topics/1.')).length
       // Segments reach the disk, and the journal does not.
-      for (const index of cluster.all) cluster.node(index).disk.breaker = slowJournalSyncs()
+      for (const index of cluster.all) cluster.node(index).disk.breaker = SLOW_JOURNAL_SYNCS
       cluster.begin(24, 1)
       cluster.until(() => cluster.all.some((index) => lostFiles(index) > 0), 'segments of the topic')
       cluster.powerOff(...cluster.all)
